@@ -1,0 +1,124 @@
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http;
+
+namespace OciRegistry;
+
+/// <summary>
+/// One error of the envelope that every failing request is answered with (spec.md#error-codes): code, HTTP status, a
+/// message that a person can act on, and machine-readable detail. The members are named as the codes.
+/// </summary>
+public sealed record OciError(string Code, int Status, string Message)
+{
+    /// <summary>Any JSON; null when the message says it all.</summary>
+    public JsonNode? Detail { get; init; }
+
+    // --- the spec's codes, in its order ------------------------------------------------------------------------
+
+    public static OciError BlobUnknown(Digest digest) => new(
+        "BLOB_UNKNOWN", StatusCodes.Status404NotFound, "The blob is not in this repository. Push it first.")
+    {
+        Detail = new JsonObject { ["digest"] = digest.ToString() },
+    };
+
+    public static OciError BlobUploadInvalid(string message, int status = StatusCodes.Status400BadRequest) =>
+        new("BLOB_UPLOAD_INVALID", status, message);
+
+    /// <summary>A chunk that does not start where the upload stands; nothing of it was stored.</summary>
+    public static OciError ChunkOutOfOrder(long expected, long received) => new(
+        "BLOB_UPLOAD_INVALID",
+        StatusCodes.Status416RangeNotSatisfiable,
+        $"The chunk starts at byte {received}, the upload stands at byte {expected}. Go on from there.")
+    {
+        Detail = new JsonObject { ["expected"] = expected, ["received"] = received },
+    };
+
+    public static OciError BlobUploadUnknown() => new(
+        "BLOB_UPLOAD_UNKNOWN",
+        StatusCodes.Status404NotFound,
+        "There is no such upload session in this repository: it was completed, cancelled, has expired or never was. "
+        + "Start a new one.");
+
+    public static OciError DigestInvalid(string message) =>
+        new("DIGEST_INVALID", StatusCodes.Status400BadRequest, message);
+
+    public static OciError ManifestBlobUnknown(Digest digest) => new(
+        "MANIFEST_BLOB_UNKNOWN",
+        StatusCodes.Status404NotFound,
+        "The manifest refers to content that is not in this repository. Push it first.")
+    {
+        Detail = new JsonObject { ["digest"] = digest.ToString() },
+    };
+
+    public static OciError ManifestInvalid(string message) =>
+        new("MANIFEST_INVALID", StatusCodes.Status400BadRequest, message);
+
+    public static OciError ManifestTooLarge(long limit) => new(
+        "MANIFEST_INVALID",
+        StatusCodes.Status413PayloadTooLarge,
+        $"The manifest is larger than this registry's limit of {limit} bytes.")
+    {
+        Detail = new JsonObject { ["limit"] = limit },
+    };
+
+    public static OciError ManifestUnknown(Reference reference) => new(
+        "MANIFEST_UNKNOWN", StatusCodes.Status404NotFound, "There is no such manifest in this repository.")
+    {
+        Detail = new JsonObject { ["reference"] = reference.ToString() },
+    };
+
+    public static OciError NameInvalid(string name) => new(
+        "NAME_INVALID",
+        StatusCodes.Status400BadRequest,
+        "A repository name has lower-case letters and digits, joined by '.', '_', '__' or '-' within a component and by "
+        + $"'/' between components; at most {RepositoryName.MaxLength} characters.")
+    {
+        Detail = new JsonObject { ["name"] = name },
+    };
+
+    public static OciError NameUnknown(RepositoryName name) => new(
+        "NAME_UNKNOWN", StatusCodes.Status404NotFound, "There is no such repository in this registry.")
+    {
+        Detail = new JsonObject { ["name"] = name.ToString() },
+    };
+
+    public static OciError SizeInvalid(string message, int status = StatusCodes.Status400BadRequest) =>
+        new("SIZE_INVALID", status, message);
+
+    public static OciError Unsupported(string message, int status = StatusCodes.Status400BadRequest) =>
+        new("UNSUPPORTED", status, message);
+
+    // --- beyond the spec's list --------------------------------------------------------------------------------
+
+    /// <summary>A tag or digest that is neither; docker's code, and 400 as the suite wants it on PUT.</summary>
+    public static OciError ReferenceInvalid(string reference) => reference.Contains(':', StringComparison.Ordinal)
+        ? DigestInvalid(DigestGrammar) with { Detail = new JsonObject { ["reference"] = reference } }
+        : new OciError(
+            "TAG_INVALID",
+            StatusCodes.Status400BadRequest,
+            "A tag has 1 to 128 letters, digits, '_', '.' or '-', and starts with none of the last two.")
+        {
+            Detail = new JsonObject { ["reference"] = reference },
+        };
+
+    public static OciError PaginationInvalid(string message) =>
+        new("PAGINATION_NUMBER_INVALID", StatusCodes.Status400BadRequest, message);
+
+    public static OciError RangeInvalid(long length) => new(
+        "RANGE_INVALID",
+        StatusCodes.Status416RangeNotSatisfiable,
+        $"The Range header names no byte of this content, which has {length} bytes.");
+
+    public static OciError PreconditionFailed(string message) =>
+        new("PRECONDITION_FAILED", StatusCodes.Status412PreconditionFailed, message);
+
+    public static OciError NotFound() => new(
+        "NOT_FOUND", StatusCodes.Status404NotFound, "This registry has nothing at this address; its API is under /v2/.");
+
+    /// <summary>The storage cannot be reached or failed: the client may try the same request again.</summary>
+    public static OciError Unavailable(string message, int status = StatusCodes.Status503ServiceUnavailable) =>
+        new("UNAVAILABLE", status, message);
+
+    /// <summary>What a digest must look like, for every message about one that does not.</summary>
+    public const string DigestGrammar =
+        "A digest is 'sha256:' and 64, or 'sha512:' and 128, lower-case hex digits.";
+}

@@ -1,0 +1,30 @@
+namespace OciRegistry.Storage;
+
+/// <summary>
+/// Immutable content by digest, shared by all repositories; what a repository may serve is decided above, by links.
+/// Content appears here only through <see cref="IUploadStore.PublishAsync"/>, whole.
+/// </summary>
+public interface IBlobStore
+{
+    /// <summary>The size in bytes, or null when there is no such content.</summary>
+    ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken);
+
+    /// <summary>The content for reading, or null. It stays readable until disposed, whatever is deleted meanwhile.</summary>
+    ValueTask<IBlobContent?> OpenReadAsync(Digest digest, CancellationToken cancellationToken);
+
+    /// <summary>True when the content was there and is gone.</summary>
+    ValueTask<bool> DeleteAsync(Digest digest, CancellationToken cancellationToken);
+
+    /// <summary>Every digest of the store, in no particular order: for sweeps, never on a request.</summary>
+    IAsyncEnumerable<Digest> ListAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>One blob, open for reading.</summary>
+public interface IBlobContent : IAsyncDisposable
+{
+    /// <summary>Size in bytes.</summary>
+    long Length { get; }
+
+    /// <summary>Reads at <paramref name="offset"/>; 0 means that the content ends there, whatever its length said.</summary>
+    ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken);
+}

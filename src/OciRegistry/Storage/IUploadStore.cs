@@ -1,0 +1,65 @@
+namespace OciRegistry.Storage;
+
+/// <summary>
+/// The staged bytes of upload sessions. Each generation of a session has bytes of its own, so that a writer that was
+/// fenced, and does not know it yet, can write only what nobody will publish.
+/// </summary>
+public interface IUploadStore
+{
+    /// <summary>
+    /// Opens a generation for appending at <paramref name="offset"/>, alone; staged bytes beyond are cut off. Null when
+    /// another writer still has it open, or when it holds fewer bytes than that: take a new generation then.
+    /// </summary>
+    ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// A new generation that begins with the first <paramref name="length"/> bytes of <paramref name="source"/>. Null
+    /// when the source holds fewer.
+    /// </summary>
+    ValueTask<IStagedBlob?> ForkAsync(
+        StagedKey source, long length, StagedKey target, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Makes a generation the content of <paramref name="digest"/> and returns once readers anywhere see it whole. Safe to repeat by
+    /// anyone: a generation that was published before is a success. The caller has checked that the bytes have that digest.
+    /// </summary>
+    ValueTask<PublishResult> PublishAsync(
+        StagedKey key, Digest digest, long size, CancellationToken cancellationToken);
+
+    /// <summary>Deletes all generations of a session; content that was published from one stays. Repeatable.</summary>
+    ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Sessions that have staged bytes, last written to before <paramref name="before"/>: for the sweep, which discards
+    /// those that have no session document.
+    /// </summary>
+    IAsyncEnumerable<UploadSessionId> ListAsync(DateTimeOffset before, CancellationToken cancellationToken);
+}
+
+/// <summary>Names the staged bytes of one generation of a session.</summary>
+public readonly record struct StagedKey(UploadSessionId Session, int Generation);
+
+/// <summary>A generation that this writer alone has open. Disposing closes it; the bytes stay.</summary>
+public interface IStagedBlob : IAsyncDisposable
+{
+    /// <summary>Bytes that the generation holds: after an exception, those that surely arrived.</summary>
+    long Length { get; }
+
+    /// <summary>Appends; returns when the store has the bytes (they survive the process, not yet the machine).</summary>
+    ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken);
+
+    /// <summary>Reads back what was staged; 0 at the end.</summary>
+    ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken);
+}
+
+public enum PublishResult
+{
+    /// <summary>The content is there, durable and confirmed.</summary>
+    Published,
+
+    /// <summary>A writer still has the generation open: fork it, and publish the fork.</summary>
+    Busy,
+
+    /// <summary>The staged bytes are gone or fewer than recorded, and no published content replaces them.</summary>
+    Lost,
+}
