@@ -61,7 +61,8 @@ internal sealed record HashState(
 /// <summary>Writes an algorithm as digests spell it, and reads nothing else.</summary>
 internal sealed class DigestAlgorithmJsonConverter : JsonConverter<DigestAlgorithm>
 {
-    public override DigestAlgorithm Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+    public override DigestAlgorithm Read(
+        ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
         reader.TokenType == JsonTokenType.String && DigestAlgorithms.TryParse(reader.GetString(), out var algorithm)
             ? algorithm
             : throw new JsonException("A digest algorithm is 'sha256' or 'sha512'.");

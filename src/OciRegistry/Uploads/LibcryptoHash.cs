@@ -4,8 +4,8 @@ using System.Security.Cryptography;
 namespace OciRegistry.Uploads;
 
 /// <summary>
-/// The hash functions of OpenSSL 3, which use the processor's SHA instructions. Their contexts are plain memory of a
-/// layout that the library's name guarantees (openssl/sha.h): it is what System.Security.Cryptography does not let us at.
+/// The hash functions of OpenSSL 3, which use the processor's SHA instructions. Their contexts are plain memory in a
+/// layout that the library's name guarantees (openssl/sha.h); System.Security.Cryptography does not let us at them.
 /// </summary>
 internal sealed partial class LibcryptoHash : ResumableHash
 {
@@ -96,8 +96,8 @@ internal sealed partial class LibcryptoHash : ResumableHash
     }
 
     /// <summary>
-    /// Hashes the bytes 0, 1, ... 199 in one go; and again with a break after an odd number of them, where a hash of the
-    /// other implementation goes on from the saved state, and the other way round.
+    /// Hashes the bytes 0, 1, ... 199 in one go; and again with a break after an odd number of them, where a hash of
+    /// the other implementation goes on from the saved state, and the other way round.
     /// </summary>
     private static bool PassesSelfTest(DigestAlgorithm algorithm, string expectedHex)
     {

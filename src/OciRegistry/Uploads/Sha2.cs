@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using System.Numerics;
+using static System.Numerics.BitOperations;
 
 namespace OciRegistry.Uploads;
 
@@ -115,8 +115,8 @@ internal static class Sha2
         for (var t = 16; t < w.Length; t++)
         {
             var (w2, w15) = (w[t - 2], w[t - 15]);
-            var s1 = BitOperations.RotateRight(w2, 17) ^ BitOperations.RotateRight(w2, 19) ^ (w2 >> 10);
-            var s0 = BitOperations.RotateRight(w15, 7) ^ BitOperations.RotateRight(w15, 18) ^ (w15 >> 3);
+            var s1 = RotateRight(w2, 17) ^ RotateRight(w2, 19) ^ (w2 >> 10);
+            var s0 = RotateRight(w15, 7) ^ RotateRight(w15, 18) ^ (w15 >> 3);
             w[t] = s1 + w[t - 7] + s0 + w[t - 16];
         }
 
@@ -124,9 +124,9 @@ internal static class Sha2
         var (e, f, g, h) = ((uint)words[4], (uint)words[5], (uint)words[6], (uint)words[7]);
         for (var t = 0; t < w.Length; t++)
         {
-            var sum1 = BitOperations.RotateRight(e, 6) ^ BitOperations.RotateRight(e, 11) ^ BitOperations.RotateRight(e, 25);
+            var sum1 = RotateRight(e, 6) ^ RotateRight(e, 11) ^ RotateRight(e, 25);
             var t1 = h + sum1 + ((e & f) ^ (~e & g)) + (uint)(CubeRoots[t] >> 32) + w[t];
-            var sum0 = BitOperations.RotateRight(a, 2) ^ BitOperations.RotateRight(a, 13) ^ BitOperations.RotateRight(a, 22);
+            var sum0 = RotateRight(a, 2) ^ RotateRight(a, 13) ^ RotateRight(a, 22);
             var t2 = sum0 + ((a & b) ^ (a & c) ^ (b & c));
             (h, g, f, e) = (g, f, e, d + t1);
             (d, c, b, a) = (c, b, a, t1 + t2);
@@ -154,8 +154,8 @@ internal static class Sha2
         for (var t = 16; t < w.Length; t++)
         {
             var (w2, w15) = (w[t - 2], w[t - 15]);
-            var s1 = BitOperations.RotateRight(w2, 19) ^ BitOperations.RotateRight(w2, 61) ^ (w2 >> 6);
-            var s0 = BitOperations.RotateRight(w15, 1) ^ BitOperations.RotateRight(w15, 8) ^ (w15 >> 7);
+            var s1 = RotateRight(w2, 19) ^ RotateRight(w2, 61) ^ (w2 >> 6);
+            var s0 = RotateRight(w15, 1) ^ RotateRight(w15, 8) ^ (w15 >> 7);
             w[t] = s1 + w[t - 7] + s0 + w[t - 16];
         }
 
@@ -163,9 +163,9 @@ internal static class Sha2
         var (e, f, g, h) = (words[4], words[5], words[6], words[7]);
         for (var t = 0; t < w.Length; t++)
         {
-            var sum1 = BitOperations.RotateRight(e, 14) ^ BitOperations.RotateRight(e, 18) ^ BitOperations.RotateRight(e, 41);
+            var sum1 = RotateRight(e, 14) ^ RotateRight(e, 18) ^ RotateRight(e, 41);
             var t1 = h + sum1 + ((e & f) ^ (~e & g)) + CubeRoots[t] + w[t];
-            var sum0 = BitOperations.RotateRight(a, 28) ^ BitOperations.RotateRight(a, 34) ^ BitOperations.RotateRight(a, 39);
+            var sum0 = RotateRight(a, 28) ^ RotateRight(a, 34) ^ RotateRight(a, 39);
             var t2 = sum0 + ((a & b) ^ (a & c) ^ (b & c));
             (h, g, f, e) = (g, f, e, d + t1);
             (d, c, b, a) = (c, b, a, t1 + t2);
