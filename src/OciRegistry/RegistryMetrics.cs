@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Reflection;
 using Microsoft.AspNetCore.Http;
 
-namespace OciRegistry.Operations;
+namespace OciRegistry;
 
 /// <summary>
 /// What this process counts, one method per event; the meter is called <c>OciRegistry</c>. Any .NET metrics listener can
