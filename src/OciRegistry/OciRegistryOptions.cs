@@ -56,9 +56,10 @@ public sealed class OciRegistryOptions
             yield return "Uploads:MaxBlobSize must be positive. Leave it out for no limit.";
         }
 
-        if (Uploads.OrderWait < TimeSpan.Zero || Uploads.FenceWait < TimeSpan.Zero)
+        if (Uploads.OrderWait < TimeSpan.Zero || Uploads.FenceWait < TimeSpan.Zero || Uploads.CommitWait < TimeSpan.Zero)
         {
-            yield return "Uploads:OrderWait and Uploads:FenceWait must not be negative. Leave them out for 10 s and 1 s.";
+            yield return "Uploads:OrderWait, Uploads:FenceWait and Uploads:CommitWait must not be negative. Leave them "
+                + "out for 10 s, 1 s and 55 s.";
         }
 
         if (Listings.MaxPageSize is < 1 or > 100_000)
@@ -128,6 +129,13 @@ public sealed class UploadOptions
     /// <summary>How long a replayed request waits for the one that it replaces to stop, before it goes on without.</summary>
     /// <value>1 s</value>
     public TimeSpan FenceWait { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// How long a closing request is held while the storage confirms the content, before it is answered 503: clients
+    /// repeat a request that timed out, but give up on an error status.
+    /// </summary>
+    /// <value>55 s</value>
+    public TimeSpan CommitWait { get; set; } = TimeSpan.FromSeconds(55);
 }
 
 public sealed class ListingOptions

@@ -62,7 +62,8 @@ public interface IDocumentStore
         CancellationToken cancellationToken);
 
     /// <summary>True when the document was there, the condition held, and it is gone.</summary>
-    ValueTask<bool> DeleteAsync(DocumentKey key, WriteCondition condition, CancellationToken cancellationToken);
+    ValueTask<bool> DeleteAsync(
+        DocumentKey key, WriteCondition condition, Durability durability, CancellationToken cancellationToken);
 
     /// <summary>
     /// The names in one folder (not below it), in ordinal order, strictly after <paramref name="after"/>, at most

@@ -7,10 +7,19 @@ namespace OciRegistry.Storage;
 public interface IUploadStore
 {
     /// <summary>
+    /// Changes when bytes that were appended before may be gone or damaged without anybody having been told: a reboot,
+    /// for a store that syncs only what it publishes. Sessions of another epoch are hashed again before they go on.
+    /// </summary>
+    string Epoch { get; }
+
+    /// <summary>
     /// Opens a generation for appending at <paramref name="offset"/>, alone; staged bytes beyond are cut off. Null when
     /// another writer still has it open, or when it holds fewer bytes than that: take a new generation then.
     /// </summary>
     ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken);
+
+    /// <summary>Bytes that a generation holds; 0 when there is none.</summary>
+    ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken);
 
     /// <summary>
     /// A new generation that begins with the first <paramref name="length"/> bytes of <paramref name="source"/>. Null
@@ -22,6 +31,7 @@ public interface IUploadStore
     /// <summary>
     /// Makes a generation the content of <paramref name="digest"/> and returns once readers anywhere see it whole. Safe to repeat by
     /// anyone: a generation that was published before is a success. The caller has checked that the bytes have that digest.
+    /// Nothing need have been staged for a size of 0.
     /// </summary>
     ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken);

@@ -1,0 +1,65 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>
+/// Files that survive what may happen to the machine: written under another name, synced, renamed into place, and the
+/// folder synced, in that order (temp → flush → rename → flush folder).
+/// </summary>
+internal static class DurableFile
+{
+    /// <summary>Creates a folder and the missing ones above it; each new entry is on disk when this returns.</summary>
+    public static void CreateFolder(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            return;
+        }
+
+        var parent = Path.GetDirectoryName(path)!;
+        CreateFolder(parent);
+        Directory.CreateDirectory(path);
+        SyncFolder(parent);
+    }
+
+    public static void SyncFolder(string path)
+    {
+        using var folder = Posix.OpenRead(path);
+        if (folder is not null)
+        {
+            Posix.Sync(folder);
+        }
+    }
+
+    /// <summary>Renames over whatever is there, creating the folder when it is missing. Does not sync.</summary>
+    public static void Rename(string source, string target)
+    {
+        try
+        {
+            File.Move(source, target, overwrite: true);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            CreateFolder(Path.GetDirectoryName(target)!);
+            File.Move(source, target, overwrite: true);
+        }
+    }
+
+    /// <summary>Fills <paramref name="buffer"/> from <paramref name="offset"/>, as far as the file goes.</summary>
+    public static int Read(SafeFileHandle file, Span<byte> buffer, long offset)
+    {
+        var total = 0;
+        while (total < buffer.Length)
+        {
+            var read = RandomAccess.Read(file, buffer[total..], offset + total);
+            if (read == 0)
+            {
+                break;
+            }
+
+            total += read;
+        }
+
+        return total;
+    }
+}

@@ -1,0 +1,83 @@
+using System.Text;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>The folder of a file-system registry: its parts, and how a document's key becomes a file's path.</summary>
+internal sealed class FileSystemRoot
+{
+    // Folders' segments have no '@', so a document never stands where a folder wants to be.
+    private const char DocumentSuffix = '@';
+
+    public FileSystemRoot(string root)
+    {
+        Root = Path.GetFullPath(root);
+        Documents = Path.Combine(Root, "documents");
+        Temporary = Path.Combine(Root, "tmp");
+        Locks = Path.Combine(Root, "locks");
+        Quarantine = Path.Combine(Root, "quarantine");
+        Staged = Path.Combine(Root, RegistryLayout.StagedFolder);
+        Blobs = Path.Combine(Root, RegistryLayout.BlobFolder);
+    }
+
+    public string Root { get; }
+
+    public string Documents { get; }
+
+    /// <summary>Files that are being written, before they get their names.</summary>
+    public string Temporary { get; }
+
+    /// <summary>Files that are only ever locked. Never deleted: a lock on a deleted file excludes nobody.</summary>
+    public string Locks { get; }
+
+    /// <summary>Content that was found damaged when better came.</summary>
+    public string Quarantine { get; }
+
+    public string Staged { get; }
+
+    public string Blobs { get; }
+
+    public string Folder(string documentFolder) => Path.Combine(Documents, documentFolder);
+
+    public string Document(DocumentKey key) => Path.Combine(Documents, key.Folder, EncodeName(key.Name));
+
+    public string Blob(Digest digest) => Path.Combine(Root, RegistryLayout.Blob(digest));
+
+    public string StagedSession(UploadSessionId session) => Path.Combine(Root, RegistryLayout.Staged(session));
+
+    public string StagedGeneration(StagedKey key) => Path.Combine(Root, RegistryLayout.Staged(key));
+
+    public string NewTemporary() => Path.Combine(Temporary, Guid.NewGuid().ToString("n"));
+
+    /// <summary>Letters, digits and <c>._:=-</c> stand for themselves, '+' for '/', all else is percent-encoded UTF-8.</summary>
+    public static string EncodeName(string name)
+    {
+        var encoded = new StringBuilder(name.Length + 1);
+        Span<byte> utf8 = stackalloc byte[4];
+        foreach (var rune in name.EnumerateRunes())
+        {
+            if (rune.IsAscii && (char.IsAsciiLetterOrDigit((char)rune.Value) || "._:=-".Contains((char)rune.Value, StringComparison.Ordinal)))
+            {
+                encoded.Append((char)rune.Value);
+            }
+            else if (rune.Value == '/')
+            {
+                encoded.Append('+');
+            }
+            else
+            {
+                foreach (var octet in utf8[..rune.EncodeToUtf8(utf8)])
+                {
+                    encoded.Append('%').Append(octet.ToString("X2", provider: null));
+                }
+            }
+        }
+
+        return encoded.Append(DocumentSuffix).ToString();
+    }
+
+    /// <summary>The document's name, or null when the file is none.</summary>
+    public static string? DecodeName(ReadOnlySpan<char> fileName) =>
+        fileName is [.. var encoded, DocumentSuffix]
+            ? Uri.UnescapeDataString(encoded.ToString().Replace('+', '/'))
+            : null;
+}

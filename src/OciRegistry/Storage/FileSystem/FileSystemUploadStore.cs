@@ -1,0 +1,278 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>
+/// Staged bytes as files, one for each generation of a session. A writer holds an exclusive flock on its file, so who
+/// gets that lock knows that no former writer, paused or lost, can still write; and a published file is never written.
+/// </summary>
+internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider time) : IUploadStore
+{
+    private const int CopyBufferSize = 1024 * 1024;
+
+    public string Epoch { get; } = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
+
+    public ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            var file = OpenAlone(root.StagedGeneration(key), create: offset == 0, out _);
+            if (file is not null && RandomAccess.GetLength(file) < offset)
+            {
+                file.Dispose();
+                return ValueTask.FromResult<IStagedBlob?>(null);
+            }
+
+            if (file is not null)
+            {
+                RandomAccess.SetLength(file, offset);
+            }
+
+            return ValueTask.FromResult<IStagedBlob?>(file is null ? null : new StagedBlob(file, offset));
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    public ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            return ValueTask.FromResult(Posix.Stat(root.StagedGeneration(key))?.Size ?? 0);
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    public async ValueTask<IStagedBlob?> ForkAsync(
+        StagedKey source, long length, StagedKey target, CancellationToken cancellationToken)
+    {
+        try
+        {
+            // Read without a lock: the first bytes of a generation, once recorded, are never written again.
+            using var from = Posix.OpenRead(root.StagedGeneration(source));
+            if ((from is null && length > 0) || (from is not null && RandomAccess.GetLength(from) < length))
+            {
+                return null;
+            }
+
+            var staged = await OpenAsync(target, 0, cancellationToken);
+            var buffer = ArrayPool<byte>.Shared.Rent(CopyBufferSize);
+            try
+            {
+                while (staged is not null && staged.Length < length)
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                    var wanted = (int)Math.Min(buffer.Length, length - staged.Length);
+                    var read = RandomAccess.Read(from!, buffer.AsSpan(0, wanted), staged.Length);
+                    await staged.AppendAsync(buffer.AsMemory(0, read), cancellationToken);
+                }
+            }
+            catch
+            {
+                await staged!.DisposeAsync();
+                throw;
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
+
+            return staged;
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    public ValueTask<PublishResult> PublishAsync(
+        StagedKey key, Digest digest, long size, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            return ValueTask.FromResult(Publish(root.StagedGeneration(key), root.Blob(digest), digest, size));
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    public ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            Directory.Delete(root.StagedSession(session), recursive: true);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // Nothing was staged, or it was discarded before.
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public async IAsyncEnumerable<UploadSessionId> ListAsync(
+        DateTimeOffset before, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        var staged = new DirectoryInfo(root.Staged);
+        foreach (var folder in staged.Exists ? staged.EnumerateDirectories() : [])
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (UploadSessionId.TryParse(folder.Name, out var session) && LastWrite(folder) < before)
+            {
+                yield return session;
+            }
+        }
+    }
+
+    private static DateTimeOffset LastWrite(DirectoryInfo folder)
+    {
+        try
+        {
+            return folder.EnumerateFiles().Select(f => f.LastWriteTimeUtc).Append(folder.LastWriteTimeUtc).Max();
+        }
+        catch (IOException)
+        {
+            return DateTimeOffset.MaxValue; // it went away while we looked
+        }
+    }
+
+    /// <summary>The one place where content becomes visible. Each step is safe to repeat, by anyone.</summary>
+    private PublishResult Publish(string staged, string published, Digest digest, long size)
+    {
+        // (1) alone: no writer can change what is published, not even one that was paused with the file open
+        //     (an empty blob has nothing staged: its file is made here)
+        using var file = OpenAlone(staged, create: size == 0, out var busy);
+        if (file is null)
+        {
+            return busy ? PublishResult.Busy : ConfirmPublished(published, size);
+        }
+
+        // (2) whole: bytes beyond the recorded size were never acknowledged
+        var length = RandomAccess.GetLength(file);
+        if (length < size)
+        {
+            return ConfirmPublished(published, size);
+        }
+
+        if (length > size)
+        {
+            RandomAccess.SetLength(file, size);
+        }
+
+        // (3) durable before it is visible
+        Posix.Sync(file);
+        DurableFile.CreateFolder(Path.GetDirectoryName(published)!);
+        QuarantineDamaged(published, digest, size);
+
+        // (4) visible: over whatever is there, because what is staged was verified and what is there was not
+        DurableFile.Rename(staged, published);
+
+        // (5) confirmed: the entry is on disk, and what readers open has every byte
+        return ConfirmPublished(published, size) == PublishResult.Published
+            ? PublishResult.Published
+            : throw new IOException($"'{published}' does not have the {size} bytes that were renamed to it.");
+    }
+
+    private static PublishResult ConfirmPublished(string published, long size)
+    {
+        DurableFile.SyncFolder(Path.GetDirectoryName(published)!);
+        return Posix.Stat(published)?.Size == size ? PublishResult.Published : PublishResult.Lost;
+    }
+
+    private void QuarantineDamaged(string published, Digest digest, long size)
+    {
+        if (Posix.Stat(published) is not { } existing || existing.Size == size)
+        {
+            return;
+        }
+
+        var name = $"{digest.Hex}.{time.GetUtcNow():yyyyMMddTHHmmssfff}";
+        DurableFile.CreateFolder(root.Quarantine);
+        Posix.TryLink(published, Path.Combine(root.Quarantine, name));
+    }
+
+    /// <summary>
+    /// Opens and locks. Between the open and the lock somebody may have renamed the file into place and let go: who holds
+    /// the lock on a file that no longer has its staged name must not touch it.
+    /// </summary>
+    private static SafeFileHandle? OpenAlone(string path, bool create, out bool busy)
+    {
+        busy = false;
+        var file = Posix.OpenReadWrite(path, create);
+        if (file is null && create)
+        {
+            // No fsync on the way: staged bytes become durable when they are published.
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            file = Posix.OpenReadWrite(path, create);
+        }
+
+        if (file is null)
+        {
+            return null;
+        }
+
+        busy = !Posix.TryLock(file);
+        if (busy || Posix.Stat(path)?.Identity != Posix.Stat(file).Identity)
+        {
+            file.Dispose();
+            return null;
+        }
+
+        return file;
+    }
+
+    private sealed class StagedBlob(SafeFileHandle file, long length) : IStagedBlob
+    {
+        public long Length { get; private set; } = length;
+
+        public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+        {
+            try
+            {
+                RandomAccess.Write(file, bytes.Span, Length);
+                Length += bytes.Length;
+                return ValueTask.CompletedTask;
+            }
+            catch (Exception e) when (FileSystemFault.Is(e))
+            {
+                throw FileSystemFault.Wrap(e);
+            }
+        }
+
+        public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
+        {
+            try
+            {
+                return ValueTask.FromResult(RandomAccess.Read(file, buffer.Span, offset));
+            }
+            catch (Exception e) when (FileSystemFault.Is(e))
+            {
+                throw FileSystemFault.Wrap(e);
+            }
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            file.Dispose();
+            return ValueTask.CompletedTask;
+        }
+    }
+}

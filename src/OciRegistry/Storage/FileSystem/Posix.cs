@@ -1,0 +1,211 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>
+/// The Linux system calls that System.IO does not have, or not without side effects: its opens take shared locks, which
+/// would collide with the exclusive lock under which a staged file is renamed into place. Failures are IOExceptions
+/// whose HResult is the errno, as System.IO's are.
+/// </summary>
+internal static partial class Posix
+{
+    private const int NoSuchEntry = 2;
+    private const int Interrupted = 4;
+    private const int WouldBlock = 11;
+    private const int AlreadyExists = 17;
+    private const int NotAFolder = 20;
+    private const int NoSpace = 28;
+    private const int QuotaExceeded = 122;
+
+    /// <summary>Opens a file, or a folder to sync it, for reading; null when there is none.</summary>
+    public static SafeFileHandle? OpenRead(string path)
+    {
+        const int readOnlyCloseOnExec = 0x80000;
+        return Open(path, readOnlyCloseOnExec);
+    }
+
+    /// <summary>Opens a file for reading and writing; null when there is none and it is not to be created.</summary>
+    public static SafeFileHandle? OpenReadWrite(string path, bool create)
+    {
+        const int readWriteCloseOnExec = 0x80002;
+        const int orCreate = 0x40;
+        return Open(path, readWriteCloseOnExec | (create ? orCreate : 0));
+    }
+
+    /// <summary>Takes the exclusive advisory lock of an open file; false when another open file has it.</summary>
+    public static bool TryLock(SafeFileHandle file)
+    {
+        const int exclusiveNonBlocking = 2 | 4;
+        return Retry(() => flock(file, exclusiveNonBlocking), WouldBlock, "lock a file");
+    }
+
+    public static void Unlock(SafeFileHandle file)
+    {
+        const int unlock = 8;
+        Retry(() => flock(file, unlock), expected: 0, "unlock a file");
+    }
+
+    /// <summary>Writes what the kernel holds of a file, or of a folder's entries, to disk.</summary>
+    public static void Sync(SafeFileHandle file) => Retry(() => fsync(file), expected: 0, "write to disk");
+
+    /// <summary>Gives a file a second name; false when that name is taken.</summary>
+    public static bool TryLink(string existing, string name) =>
+        Retry(() => link(existing, name), AlreadyExists, $"link '{name}'");
+
+    /// <summary>Identity, size and times of what is at a path; null when nothing is.</summary>
+    public static FileStatus? Stat(string path)
+    {
+        const int currentFolder = -100;
+        var error = StatCore(currentFolder, path, 0, out var status);
+        return error switch
+        {
+            0 => status,
+            NoSuchEntry or NotAFolder => null,
+            _ => throw Fault(error, $"look at '{path}'"),
+        };
+    }
+
+    public static FileStatus Stat(SafeFileHandle file)
+    {
+        const int theOpenFileItself = 0x1000;
+        var referenced = false;
+        try
+        {
+            file.DangerousAddRef(ref referenced);
+            var error = StatCore((int)file.DangerousGetHandle(), "", theOpenFileItself, out var status);
+            return error == 0 ? status : throw Fault(error, "look at an open file");
+        }
+        finally
+        {
+            if (referenced)
+            {
+                file.DangerousRelease();
+            }
+        }
+    }
+
+    public static bool IsFull(Exception exception) => exception.HResult is NoSpace or QuotaExceeded;
+
+    private static SafeFileHandle? Open(string path, int flags)
+    {
+        while (true)
+        {
+            var descriptor = open(path, flags, 0x1A4 /* rw-r--r-- */);
+            if (descriptor >= 0)
+            {
+                return new SafeFileHandle(descriptor, ownsHandle: true);
+            }
+
+            var error = Marshal.GetLastPInvokeError();
+            if (error is NoSuchEntry or NotAFolder)
+            {
+                return null;
+            }
+
+            if (error != Interrupted)
+            {
+                throw Fault(error, $"open '{path}'");
+            }
+        }
+    }
+
+    private static bool Retry(Func<int> call, int expected, string what)
+    {
+        while (call() != 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            if (error == expected)
+            {
+                return false;
+            }
+
+            if (error != Interrupted)
+            {
+                throw Fault(error, what);
+            }
+        }
+
+        return true;
+    }
+
+    private static int StatCore(int folder, string path, int flags, out FileStatus status)
+    {
+        const uint basicStats = 0x7ff;
+        StatxResult result;
+        while (statx(folder, path, flags, basicStats, out result) != 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            if (error != Interrupted)
+            {
+                status = default;
+                return error;
+            }
+        }
+
+        status = new FileStatus(
+            new FileIdentity(result.DeviceMajor, result.DeviceMinor, result.Inode),
+            (long)result.Size,
+            result.Modified.ToTicks(),
+            result.Changed.ToTicks());
+        return 0;
+    }
+
+    private static IOException Fault(int error, string what) =>
+        new($"Cannot {what}: {new Win32Exception(error).Message}.", error);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int open(string path, int flags, int mode);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int flock(SafeFileHandle file, int operation);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fsync(SafeFileHandle file);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int link(string existing, string name);
+
+    // statx, because its layout is the same on every architecture; stat's is not.
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int statx(int folder, string path, int flags, uint mask, out StatxResult result);
+
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    private struct StatxResult
+    {
+        [FieldOffset(32)]
+        public ulong Inode;
+
+        [FieldOffset(40)]
+        public ulong Size;
+
+        [FieldOffset(96)]
+        public StatxTime Changed;
+
+        [FieldOffset(112)]
+        public StatxTime Modified;
+
+        [FieldOffset(136)]
+        public uint DeviceMajor;
+
+        [FieldOffset(140)]
+        public uint DeviceMinor;
+    }
+
+    [StructLayout(LayoutKind.Sequential, Size = 16)]
+    private struct StatxTime
+    {
+        public long Seconds;
+        public uint Nanoseconds;
+
+        public readonly long ToTicks() =>
+            DateTime.UnixEpoch.Ticks + (Seconds * TimeSpan.TicksPerSecond) + (Nanoseconds / 100);
+    }
+}
+
+/// <summary>Which file it is, whatever its name.</summary>
+internal readonly record struct FileIdentity(uint DeviceMajor, uint DeviceMinor, ulong Inode);
+
+/// <summary>Size in bytes; modified (content) and changed (anything, cannot be set) as UTC ticks.</summary>
+internal readonly record struct FileStatus(FileIdentity Identity, long Size, long ModifiedTicks, long ChangedTicks);

@@ -1,0 +1,71 @@
+namespace OciRegistry.Storage;
+
+/// <summary>
+/// Every path of the registry, drawn once. Repository names have no component that starts with '_', so those segments
+/// are ours.
+/// <code>
+/// documents (IDocumentStore: folder, name)
+///   _uploads                                      session            an upload session
+///   _catalog                                      repository         the repository exists
+///   _links/{algorithm}/{hex}                      repository         who holds a blob: mounts, garbage collection
+///   repositories/{repository}/_blobs              digest             the repository serves this blob; its size
+///   repositories/{repository}/_manifests          digest             media type and exact bytes
+///   repositories/{repository}/_tags               tag                the digest that it names
+///   repositories/{repository}/_tagged/{alg}/{hex} tag                this tag has named that digest: deletes
+///   repositories/{repository}/_referrers/{alg}/{hex}  digest         a descriptor that refers to that subject
+///
+/// content
+///   blobs/{algorithm}/{first two of hex}/{hex}                       immutable (IBlobStore)
+///   _data/{session}/{generation}                                     staged bytes (IUploadStore)
+/// </code>
+/// </summary>
+internal static class RegistryLayout
+{
+    public const string Uploads = "_uploads";
+    public const string Catalog = "_catalog";
+    public const string StagedFolder = "_data";
+    public const string BlobFolder = "blobs";
+
+    public static DocumentKey Upload(UploadSessionId session) => new(Uploads, session.ToString());
+
+    public static DocumentKey CatalogEntry(RepositoryName repository) => new(Catalog, repository.ToString());
+
+    public static string Links(Digest digest) => $"_links/{Split(digest)}";
+
+    public static DocumentKey Link(Digest digest, RepositoryName repository) => new(Links(digest), repository.ToString());
+
+    public static string RepositoryBlobs(RepositoryName repository) => $"repositories/{repository}/_blobs";
+
+    public static DocumentKey RepositoryBlob(RepositoryName repository, Digest digest) =>
+        new(RepositoryBlobs(repository), digest.ToString());
+
+    public static string Manifests(RepositoryName repository) => $"repositories/{repository}/_manifests";
+
+    public static DocumentKey Manifest(RepositoryName repository, Digest digest) =>
+        new(Manifests(repository), digest.ToString());
+
+    public static string Tags(RepositoryName repository) => $"repositories/{repository}/_tags";
+
+    public static DocumentKey Tag(RepositoryName repository, Tag tag) => new(Tags(repository), tag.ToString());
+
+    public static string Tagged(RepositoryName repository, Digest digest) =>
+        $"repositories/{repository}/_tagged/{Split(digest)}";
+
+    public static DocumentKey Tagged(RepositoryName repository, Digest digest, Tag tag) =>
+        new(Tagged(repository, digest), tag.ToString());
+
+    public static string Referrers(RepositoryName repository, Digest subject) =>
+        $"repositories/{repository}/_referrers/{Split(subject)}";
+
+    public static DocumentKey Referrer(RepositoryName repository, Digest subject, Digest referrer) =>
+        new(Referrers(repository, subject), referrer.ToString());
+
+    // Two hex digits of fan-out: 256 folders, so that a folder of a million blobs has 4,000 entries.
+    public static string Blob(Digest digest) => $"{BlobFolder}/{digest.Algorithm.Name()}/{digest.Hex[..2]}/{digest.Hex}";
+
+    public static string Staged(UploadSessionId session) => $"{StagedFolder}/{session}";
+
+    public static string Staged(StagedKey key) => $"{Staged(key.Session)}/{key.Generation}";
+
+    private static string Split(Digest digest) => $"{digest.Algorithm.Name()}/{digest.Hex}";
+}
