@@ -41,6 +41,10 @@ public sealed record OciError(string Code, int Status, string Message)
     public static OciError DigestInvalid(string message) =>
         new("DIGEST_INVALID", StatusCodes.Status400BadRequest, message);
 
+    /// <summary>What stands where a digest should, in the path of a request.</summary>
+    public static OciError DigestInvalidInPath(string text) =>
+        DigestInvalid(DigestGrammar) with { Detail = new JsonObject { ["digest"] = text } };
+
     public static OciError ManifestBlobUnknown(Digest digest) => new(
         "MANIFEST_BLOB_UNKNOWN",
         StatusCodes.Status404NotFound,
@@ -91,7 +95,7 @@ public sealed record OciError(string Code, int Status, string Message)
 
     /// <summary>A tag or digest that is neither; docker's code, and 400 as the suite wants it on PUT.</summary>
     public static OciError ReferenceInvalid(string reference) => reference.Contains(':', StringComparison.Ordinal)
-        ? DigestInvalid(DigestGrammar) with { Detail = new JsonObject { ["reference"] = reference } }
+        ? DigestInvalidInPath(reference)
         : new OciError(
             "TAG_INVALID",
             StatusCodes.Status400BadRequest,

@@ -1,0 +1,71 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Options;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Repositories;
+
+/// <summary>
+/// Whether what a manifest refers to is in its repository. spec end-7: "A registry MAY reject a manifest … [that]
+/// references blobs or manifests that do not exist in the registry", with one MANIFEST_BLOB_UNKNOWN for each.
+/// </summary>
+internal sealed class ManifestReferenceCheck(
+    IDocumentStore documents, RepositoryBlobs blobs, IOptions<OciRegistryOptions> options)
+{
+    private const int Parallelism = 16;
+
+    /// <summary>Errors in one answer; a manifest with more missing references is told of the first.</summary>
+    private const int MaxProblems = 1_000;
+
+    /// <summary>Empty when all is there. The subject is never looked for: it may come later, or not at all.</summary>
+    public async ValueTask<IReadOnlyList<OciError>> FindProblemsAsync(
+        RepositoryName repository, Manifest manifest, CancellationToken cancellationToken)
+    {
+        var problems = new ConcurrentDictionary<Digest, OciError>();
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(manifest.Blobs, parallel, async (blob, cancellation) =>
+        {
+            var size = await blobs.StatAsync(repository, blob.Digest, cancellation);
+            if (size is null)
+            {
+                problems[blob.Digest] = OciError.ManifestBlobUnknown(blob.Digest);
+            }
+            else if (size != blob.Size)
+            {
+                problems[blob.Digest] = OciError.ManifestInvalid(
+                    $"The manifest says that {blob.Digest} has {blob.Size} bytes; it has {size}.");
+            }
+        });
+
+        if (options.Value.Manifests.References == ManifestReferences.Strict)
+        {
+            await Parallel.ForEachAsync(manifest.Manifests, parallel, async (child, cancellation) =>
+            {
+                if (!await ExistsAsync(repository, child, cancellation))
+                {
+                    problems[child.Digest] = OciError.ManifestBlobUnknown(child.Digest);
+                }
+            });
+        }
+
+        // In the manifest's own order, whatever order they were looked up in.
+        return [.. manifest.Blobs.Concat(manifest.Manifests)
+            .Where(d => problems.ContainsKey(d.Digest))
+            .Select(d => problems[d.Digest])
+            .Distinct()
+            .Take(MaxProblems)];
+    }
+
+    private async ValueTask<bool> ExistsAsync(
+        RepositoryName repository, Descriptor child, CancellationToken cancellationToken)
+    {
+        if (await documents.ReadAsync(RegistryLayout.Manifest(repository, child.Digest), cancellationToken) is not null)
+        {
+            return true;
+        }
+
+        // An index may list anything; build caches list layers.
+        return !MediaTypes.IsImage(child.MediaType)
+            && !MediaTypes.IsIndex(child.MediaType)
+            && await blobs.StatAsync(repository, child.Digest, cancellationToken) is not null;
+    }
+}

@@ -1,0 +1,107 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Repositories;
+
+/// <summary>Which manifests of a repository name another one as their subject (spec end-12a): one document each.</summary>
+internal sealed class ReferrerIndex(IDocumentStore documents)
+{
+    private const int BatchSize = 64;
+
+    /// <summary>Bytes of descriptors in one answer; clients refuse indexes beyond 4 MiB or so.</summary>
+    private const int MaxPageBytes = 2 * 1024 * 1024;
+
+    /// <summary>Entries that one request reads at most, whether its filter takes them or not.</summary>
+    private const int MaxScanned = 10_000;
+
+    public async ValueTask AddAsync(
+        RepositoryName repository, Digest subject, Descriptor referrer, CancellationToken cancellationToken) =>
+        await documents.WriteAsync(
+            RegistryLayout.Referrer(repository, subject, referrer.Digest),
+            JsonSerializer.SerializeToUtf8Bytes(referrer, ReferrerJson.Default.Descriptor),
+            WriteCondition.None,
+            Durability.Synced,
+            cancellationToken);
+
+    /// <summary>The version of an entry, for <see cref="RemoveAsync"/>; null when there is none.</summary>
+    public async ValueTask<string?> VersionAsync(
+        RepositoryName repository, Digest subject, Digest referrer, CancellationToken cancellationToken) =>
+        (await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, referrer), cancellationToken))?.Version;
+
+    public async ValueTask RemoveAsync(
+        RepositoryName repository, Digest subject, Digest referrer, string version, CancellationToken cancellationToken) =>
+        await documents.DeleteAsync(
+            RegistryLayout.Referrer(repository, subject, referrer),
+            WriteCondition.Unchanged(version),
+            Durability.Synced,
+            cancellationToken);
+
+    /// <summary>
+    /// Referrers in the order of their digests, strictly after <paramref name="after"/>, of one artifact type when it is
+    /// not null. A page ends at <paramref name="limit"/> entries or at a size that clients take; its last digest is where
+    /// the next one starts.
+    /// </summary>
+    public async ValueTask<ReferrerPage> ListAsync(
+        RepositoryName repository,
+        Digest subject,
+        string? artifactType,
+        string? after,
+        int limit,
+        CancellationToken cancellationToken)
+    {
+        var found = new List<Descriptor>();
+        var bytes = 0;
+        var names = await documents.ListAsync(
+            RegistryLayout.Referrers(repository, subject), after, MaxScanned + 1, cancellationToken);
+        for (var start = 0; start < names.Count; start += BatchSize)
+        {
+            var batch = names.Skip(start).Take(BatchSize).ToArray();
+            var read = await Task.WhenAll(
+                batch.Select(name => ReadAsync(repository, subject, name, cancellationToken).AsTask()));
+            for (var i = 0; i < read.Length; i++)
+            {
+                var isFull = found.Count == limit || (found.Count > 0 && bytes + read[i].Bytes > MaxPageBytes);
+                if (isFull || start + i == MaxScanned)
+                {
+                    return new ReferrerPage(found, start + i == 0 ? after : names[start + i - 1]);
+                }
+
+                if (read[i].Descriptor is { } referrer
+                    && (artifactType is null || referrer.ArtifactType == artifactType))
+                {
+                    found.Add(referrer);
+                    bytes += read[i].Bytes;
+                }
+            }
+        }
+
+        return new ReferrerPage(found, null);
+    }
+
+    private async ValueTask<(Descriptor? Descriptor, int Bytes)> ReadAsync(
+        RepositoryName repository, Digest subject, string name, CancellationToken cancellationToken)
+    {
+        if (!Digest.TryParse(name, out var digest)
+            || await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken)
+                is not { } document)
+        {
+            return (null, 0); // deleted since it was listed
+        }
+
+        return (
+            JsonSerializer.Deserialize(document.Content.Span, ReferrerJson.Default.Descriptor),
+            document.Content.Length);
+    }
+}
+
+/// <param name="Referrers">The entries of this page.</param>
+/// <param name="Last">Where the next page starts after; null when this is the last one.</param>
+internal sealed record ReferrerPage(IReadOnlyList<Descriptor> Referrers, string? Last);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    Converters = [typeof(ParsableJsonConverter<Digest>)])]
+[JsonSerializable(typeof(Descriptor))]
+internal sealed partial class ReferrerJson : JsonSerializerContext;

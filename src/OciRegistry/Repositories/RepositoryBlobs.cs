@@ -1,0 +1,163 @@
+using System.Globalization;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Repositories;
+
+/// <summary>
+/// Which blobs a repository serves. Content is shared; a repository's link to it is what makes it readable there, and the
+/// link is read on every request, so that a delete takes effect at once and everywhere. Nothing here is cached.
+/// </summary>
+internal sealed partial class RepositoryBlobs(
+    IDocumentStore documents,
+    IBlobStore blobs,
+    RepositoryCatalog catalog,
+    RegistryMetrics metrics,
+    ILogger<RepositoryBlobs> log)
+{
+    private static readonly byte[] Linked = "linked"u8.ToArray();
+    private static readonly byte[] Unlinking = "unlinking"u8.ToArray();
+
+    /// <summary>The blob's size in bytes, or null when the repository has no such blob.</summary>
+    public async ValueTask<long?> StatAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        if (await ReadLinkAsync(repository, digest, cancellationToken) is not { } size)
+        {
+            return null;
+        }
+
+        var found = await blobs.StatAsync(digest, cancellationToken);
+        return IsIntact(repository, digest, size, found) ? size : null;
+    }
+
+    /// <summary>The blob for reading, or null when the repository has no such blob.</summary>
+    public async ValueTask<IBlobContent?> OpenReadAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        if (await ReadLinkAsync(repository, digest, cancellationToken) is not { } size)
+        {
+            return null;
+        }
+
+        var content = await blobs.OpenReadAsync(digest, cancellationToken);
+        if (IsIntact(repository, digest, size, content?.Length))
+        {
+            return content;
+        }
+
+        if (content is not null)
+        {
+            await content.DisposeAsync();
+        }
+
+        return null;
+    }
+
+    /// <summary>Makes content that is in the store readable in a repository. Repeatable.</summary>
+    /// <remarks>
+    /// The reverse link stands before the link and is confirmed after it: an <see cref="UnlinkAsync"/> at the same time
+    /// has then either not begun, or finds the reverse link rewritten and leaves it.
+    /// </remarks>
+    public async ValueTask LinkAsync(
+        RepositoryName repository, Digest digest, long size, CancellationToken cancellationToken)
+    {
+        var reverse = RegistryLayout.Link(digest, repository);
+        do
+        {
+            await documents.WriteAsync(reverse, Linked, WriteCondition.None, Durability.Synced, cancellationToken);
+            await documents.WriteAsync(
+                RegistryLayout.RepositoryBlob(repository, digest),
+                Encoding.ASCII.GetBytes(size.ToString(CultureInfo.InvariantCulture)),
+                WriteCondition.None,
+                Durability.Synced,
+                cancellationToken);
+        }
+        while (await documents.ReadAsync(reverse, cancellationToken) is not { } confirmed
+            || !confirmed.Content.Span.SequenceEqual(Linked));
+
+        await catalog.AddAsync(repository, cancellationToken);
+    }
+
+    /// <summary>
+    /// Links a blob of another repository, or of any when <paramref name="from"/> is null (spec end-11); false when there is none.
+    /// </summary>
+    public async ValueTask<bool> MountAsync(
+        RepositoryName repository, Digest digest, RepositoryName? from, CancellationToken cancellationToken)
+    {
+        var source = from ?? await FindHolderAsync(digest, cancellationToken);
+        if (source is not { } holder || await StatAsync(holder, digest, cancellationToken) is not { } size)
+        {
+            return false;
+        }
+
+        if (holder != repository)
+        {
+            await LinkAsync(repository, digest, size, cancellationToken);
+        }
+
+        return true;
+    }
+
+    /// <summary>Takes a blob out of one repository; false when it was not in it. The content stays for other repositories.</summary>
+    public async ValueTask<bool> UnlinkAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        var reverse = RegistryLayout.Link(digest, repository);
+        var unlinking = await documents.WriteAsync(
+            reverse, Unlinking, WriteCondition.None, Durability.Synced, cancellationToken);
+        var deleted = await documents.DeleteAsync(
+            RegistryLayout.RepositoryBlob(repository, digest), WriteCondition.None, Durability.Synced, cancellationToken);
+        await documents.DeleteAsync(reverse, WriteCondition.Unchanged(unlinking!), Durability.Synced, cancellationToken);
+        if (deleted)
+        {
+            await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
+        }
+
+        return deleted;
+    }
+
+    private async ValueTask<RepositoryName?> FindHolderAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        // The first few that hold it: one may be about to let go.
+        foreach (var name in await documents.ListAsync(RegistryLayout.Links(digest), null, 8, cancellationToken))
+        {
+            if (RepositoryName.TryParse(name, out var holder)
+                && await StatAsync(holder, digest, cancellationToken) is not null)
+            {
+                return holder;
+            }
+        }
+
+        return null;
+    }
+
+    private async ValueTask<long?> ReadLinkAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        var link = await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
+        return link is not null && long.TryParse(link.Content.Span, CultureInfo.InvariantCulture, out var size)
+            ? size
+            : null;
+    }
+
+    /// <summary>
+    /// A link without its content, or with another size of it, is a damaged store: the blob is not there, so that the
+    /// next push brings it back.
+    /// </summary>
+    private bool IsIntact(RepositoryName repository, Digest digest, long size, long? found)
+    {
+        if (found == size)
+        {
+            return true;
+        }
+
+        metrics.IntegrityEvent(found is null ? "blob_missing" : "blob_size");
+        LogDamaged(log, digest, repository, size, found);
+        return false;
+    }
+
+    [LoggerMessage(LogLevel.Error, "Blob {Digest} of {Repository} should have {Expected} bytes, but the storage has {Found}. It is answered as unknown; pushing it again repairs it.")]
+    private static partial void LogDamaged(ILogger logger, Digest digest, RepositoryName repository, long expected, long? found);
+}
