@@ -1,0 +1,92 @@
+using Microsoft.Extensions.Options;
+using OciRegistry.Repositories;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Uploads;
+
+/// <summary>
+/// Carries a sealed session forward: publish, confirm, link, remove the session. Each step is safe to repeat, by the same
+/// request, by a repetition of it, by another replica or by the sweep, because each finds what the one before has left.
+/// </summary>
+internal sealed class UploadCommit(
+    UploadSessionDocuments documents,
+    IUploadStore uploads,
+    IBlobStore blobs,
+    RepositoryBlobs repositoryBlobs,
+    IOptions<OciRegistryOptions> options,
+    TimeProvider time)
+{
+    private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(2);
+
+    /// <summary>Whether the repository serves the digest now: then a repeated closing request has nothing left to do.</summary>
+    public async ValueTask<bool> IsLinkedAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
+        await repositoryBlobs.StatAsync(repository, digest, cancellationToken) is not null;
+
+    /// <summary>
+    /// True when the blob is visible in its repository and the session is gone; false when the staged bytes are lost. A
+    /// store that fails or lags is asked again for a while; then the <see cref="StorageException"/> goes to the client,
+    /// the session stays sealed, and its next closing request goes on here. Runs to its end whether the client waits or not.
+    /// </summary>
+    public async ValueTask<bool> TryCommitAsync(UploadSession session)
+    {
+        var digest = session.Digest!.Value;
+        var started = time.GetTimestamp();
+        for (var delay = FirstDelay; ; delay = TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks)))
+        {
+            try
+            {
+                if (!await PublishAsync(session, digest))
+                {
+                    return false;
+                }
+
+                // Published is what the writing side says. What counts is what a reader finds.
+                if (await blobs.StatAsync(digest, CancellationToken.None) == session.Offset)
+                {
+                    break;
+                }
+
+                if (HasWaitedEnough(started))
+                {
+                    throw new StorageException("The storage does not show the new content yet.");
+                }
+            }
+            catch (StorageException e) when (!e.IsFull && !HasWaitedEnough(started))
+            {
+                // Asked again below: a client repeats a request that timed out, but gives up on an error status.
+            }
+
+            await Task.Delay(delay, time, CancellationToken.None);
+        }
+
+        await repositoryBlobs.LinkAsync(session.Repository, digest, session.Offset, CancellationToken.None);
+        await uploads.DiscardAsync(session.Id, CancellationToken.None);
+        await documents.DeleteAsync(session.Id, CancellationToken.None);
+        return true;
+    }
+
+    private bool HasWaitedEnough(long started) => time.GetElapsedTime(started) >= options.Value.Uploads.CommitWait;
+
+    private async ValueTask<bool> PublishAsync(UploadSession session, Digest digest)
+    {
+        var result = await uploads.PublishAsync(session.Staged, digest, session.Offset, CancellationToken.None);
+        if (result != PublishResult.Busy)
+        {
+            return result == PublishResult.Published;
+        }
+
+        // A writer that was paused has the file open and could still write to it. A copy is nobody's but ours; the next
+        // one to try makes its own, under a number that no writer is ever given.
+        var copy = new StagedKey(session.Id, session.LastGeneration + Random.Shared.Next(1_000_000, int.MaxValue / 2));
+        var forked = await uploads.ForkAsync(session.Staged, session.Offset, copy, CancellationToken.None);
+        if (forked is null)
+        {
+            return false;
+        }
+
+        await forked.DisposeAsync();
+        return await uploads.PublishAsync(copy, digest, session.Offset, CancellationToken.None) == PublishResult.Published;
+    }
+}

@@ -1,0 +1,83 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OciRegistry.Coordination;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Uploads;
+
+/// <summary>
+/// Gives up the sessions that nobody has cared for. It lists session documents only, never content, and each is discarded
+/// by compare-and-swap, so that a request that comes at the same moment either saves it or finds it gone.
+/// </summary>
+internal sealed class UploadExpiry(
+    UploadSessions sessions,
+    UploadSessionDocuments documents,
+    IUploadStore uploads,
+    IRegistryLocks locks,
+    IOptions<OciRegistryOptions> options,
+    TimeProvider time)
+{
+    private const int PageSize = 1_000;
+
+    /// <summary>One sweep; false when another replica is at it.</summary>
+    public async ValueTask<bool> SweepAsync(CancellationToken cancellationToken)
+    {
+        await using var turn = await locks.TryAcquireAsync("uploads/sweep", TimeSpan.Zero, cancellationToken);
+        if (turn is null)
+        {
+            return false;
+        }
+
+        UploadSessionId? last = null;
+        while (await documents.ListAsync(last, PageSize, cancellationToken) is { Count: > 0 } page)
+        {
+            foreach (var session in page)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                await sessions.ExpireAsync(session);
+            }
+
+            last = page[^1];
+        }
+
+        // Staged bytes whose session document did not survive a power cut.
+        var before = time.GetUtcNow() - options.Value.Uploads.IdleExpiry;
+        await foreach (var session in uploads.ListAsync(before, cancellationToken))
+        {
+            if (await documents.ReadAsync(session, cancellationToken) is null)
+            {
+                await uploads.DiscardAsync(session, cancellationToken);
+                await documents.DeleteAsync(session, cancellationToken);
+            }
+        }
+
+        return true;
+    }
+}
+
+/// <summary>Runs the sweep every <see cref="UploadOptions.SweepInterval"/>.</summary>
+internal sealed partial class UploadExpiryService(
+    UploadExpiry expiry, IOptions<OciRegistryOptions> options, TimeProvider time, ILogger<UploadExpiryService> log)
+    : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.Uploads.SweepInterval, time);
+        do
+        {
+            try
+            {
+                await expiry.SweepAsync(stoppingToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogFailed(log, e);
+            }
+        }
+        while (await timer.WaitForNextTickAsync(stoppingToken));
+    }
+
+    [LoggerMessage(LogLevel.Error, "The sweep of expired upload sessions failed; the next one goes on.")]
+    private static partial void LogFailed(ILogger logger, Exception exception);
+}

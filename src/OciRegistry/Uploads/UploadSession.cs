@@ -1,0 +1,165 @@
+using OciRegistry.Storage;
+
+namespace OciRegistry.Uploads;
+
+internal enum UploadState
+{
+    /// <summary>Takes chunks.</summary>
+    Open,
+
+    /// <summary>Its bytes have the digest that the client named; from here it only goes forward, whoever carries it.</summary>
+    Sealed,
+
+    /// <summary>Given up: its bytes are being deleted, and it is unknown to everybody.</summary>
+    Discarding,
+}
+
+/// <summary>
+/// The document of an upload session, and the rules by which it changes: pure, so that each can be read and tested
+/// alone. README.md draws them. The document's version is the fence: a change is written by compare-and-swap or not.
+/// </summary>
+internal sealed record UploadSession
+{
+    /// <summary>Of this layout; a document with another one was written by another release, and is left alone.</summary>
+    public const int CurrentSchema = 1;
+
+    public int Schema { get; init; } = CurrentSchema;
+
+    public required UploadSessionId Id { get; init; }
+
+    public required RepositoryName Repository { get; init; }
+
+    public UploadState State { get; init; }
+
+    /// <summary>Which hash runs along with the bytes.</summary>
+    public DigestAlgorithm Algorithm { get; init; }
+
+    /// <summary>The generation of staged bytes that holds what is acknowledged.</summary>
+    public int Generation { get; init; }
+
+    /// <summary>The highest generation that any writer was given.</summary>
+    public int LastGeneration { get; init; }
+
+    /// <summary>Acknowledged bytes: the client was, or may be, told that they arrived.</summary>
+    public long Offset { get; init; }
+
+    /// <summary>The hash of the acknowledged bytes; null at 0.</summary>
+    public HashState? Hash { get; init; }
+
+    /// <summary>Where the last acknowledged request began: where a repetition of it would begin.</summary>
+    public long LastStart { get; init; }
+
+    /// <summary>The hash at <see cref="LastStart"/>; null at 0.</summary>
+    public HashState? HashAtLastStart { get; init; }
+
+    /// <summary>The request that is writing, or was when its process died; null when none is.</summary>
+    public UploadWriter? Writer { get; init; }
+
+    /// <summary>What the content is, once sealed.</summary>
+    public Digest? Digest { get; init; }
+
+    /// <summary><see cref="Storage.IUploadStore.Epoch"/> when the bytes were staged.</summary>
+    public required string Epoch { get; init; }
+
+    public required DateTimeOffset Started { get; init; }
+
+    /// <summary>When bytes were last accepted.</summary>
+    public required DateTimeOffset Active { get; init; }
+
+    public StagedKey Staged => new(Id, Generation);
+
+    /// <summary>What to tell a client that asks how far the upload is.</summary>
+    public long Progress => Writer is { } writer ? Math.Max(Offset, writer.Offset) : Offset;
+
+    /// <summary>Where a request with this claim may start; null when it may not.</summary>
+    /// <remarks>
+    /// With Content-Range the client knows where it stands: only the offset will do. Without, the Location that it was
+    /// given is its claim: the offset, or the start of a request that it repeats because it never saw the answer.
+    /// </remarks>
+    public long? StartOf(UploadClaim claim) => claim switch
+    {
+        { Offset: null } => Offset,
+        { Offset: { } at } when at == Offset => Offset,
+        { IsRange: false, Offset: { } at } when at == LastStart => LastStart,
+        _ => null,
+    };
+
+    /// <summary>Whether a request repeats the one that is running: it replaces it instead of waiting for it.</summary>
+    public bool IsReplayOfRunning(UploadClaim claim) =>
+        Writer is { } writer && !claim.IsRange && claim.Offset == writer.Start;
+
+    /// <summary>The session with a writer recorded that starts at <paramref name="start"/>.</summary>
+    public UploadSession BeginWriting(long start, bool inPlace, string requestId, string replica, DateTimeOffset now)
+    {
+        var generation = inPlace ? Generation : LastGeneration + 1;
+        return this with
+        {
+            LastGeneration = Math.Max(LastGeneration, generation),
+            Writer = new UploadWriter(generation, start, start, HashAt(start), requestId, replica, now),
+        };
+    }
+
+    /// <summary>The hash state at one of the two places where a request may start.</summary>
+    public HashState? HashAt(long start) => start == Offset ? Hash : HashAtLastStart;
+
+    /// <summary>The running writer tells how far it is.</summary>
+    public UploadSession Checkpoint(long offset, HashState? hash, DateTimeOffset now) => this with
+    {
+        Active = offset > Writer!.Offset ? now : Active,
+        Writer = Writer with { Offset = offset, Hash = hash, Renewed = now },
+    };
+
+    /// <summary>
+    /// The session without its writer. What that one has written counts when it is at least as much as was acknowledged
+    /// before: a repetition that broke off must not destroy what its original brought home.
+    /// </summary>
+    public UploadSession EndWriting() => Writer is { } writer && writer.Offset >= Offset
+        ? this with
+        {
+            Generation = writer.Generation,
+            Offset = writer.Offset,
+            Hash = writer.Hash,
+            LastStart = writer.Start,
+            HashAtLastStart = HashAt(writer.Start),
+            Writer = null,
+        }
+        : DropWriter();
+
+    /// <summary>The session as if the running request had never been.</summary>
+    public UploadSession DropWriter() => this with { Writer = null };
+
+    public UploadSession Seal(Digest digest) => this with { State = UploadState.Sealed, Digest = digest, Writer = null };
+
+    public UploadSession Discard() => this with { State = UploadState.Discarding, Writer = null };
+
+    /// <summary>Whether nobody has cared for the session for long enough to give it up.</summary>
+    public bool HasExpired(UploadOptions options, DateTimeOffset now) =>
+        now - Started > options.AbsoluteExpiry
+        || (now - Active > options.IdleExpiry && (Writer is null || now - Writer.Renewed > options.IdleExpiry));
+}
+
+/// <summary>
+/// The request that writes: recorded before its first byte, so that everybody knows whom to wait for or to fence, and at
+/// each checkpoint, so that a process that dies loses little.
+/// </summary>
+/// <param name="Generation">Where it stages.</param>
+/// <param name="Start">Where it began.</param>
+/// <param name="Offset">How far it is, at the last checkpoint.</param>
+/// <param name="Hash">The hash there.</param>
+/// <param name="RequestId">Whose it is.</param>
+/// <param name="Replica">The process that runs it.</param>
+/// <param name="Renewed">When it last gave a sign of life.</param>
+internal sealed record UploadWriter(
+    int Generation,
+    long Start,
+    long Offset,
+    HashState? Hash,
+    string RequestId,
+    string Replica,
+    DateTimeOffset Renewed);
+
+/// <summary>Where the client says that its chunk begins.</summary>
+/// <param name="Offset">Null when it does not say.</param>
+/// <param name="Length">How many bytes it announced; null when it did not.</param>
+/// <param name="IsRange">Said by Content-Range, not by the Location that it was given.</param>
+internal readonly record struct UploadClaim(long? Offset, long? Length = null, bool IsRange = false);

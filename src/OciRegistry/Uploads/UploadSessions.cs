@@ -1,0 +1,589 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.ExceptionServices;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OciRegistry.Coordination;
+using OciRegistry.Storage;
+using Versioned = OciRegistry.Uploads.UploadSessionDocuments.Versioned;
+
+namespace OciRegistry.Uploads;
+
+/// <summary>
+/// Upload sessions: what POST, PATCH, PUT, GET and DELETE on blobs/uploads mean. README.md has the states and what each
+/// crash leaves. Every method may run on any replica, and none relies on anything but the session's document.
+/// </summary>
+internal sealed partial class UploadSessions(
+    UploadSessionDocuments documents,
+    IUploadStore uploads,
+    UploadCommit commit,
+    IRegistryLocks locks,
+    IOptions<OciRegistryOptions> options,
+    RegistryMetrics metrics,
+    TimeProvider time,
+    ILogger<UploadSessions> log)
+{
+    private const long CheckpointBytes = 64 * 1024 * 1024;
+    private static readonly TimeSpan CheckpointInterval = TimeSpan.FromSeconds(2);
+    private static readonly string Replica = $"{Environment.MachineName}:{Environment.ProcessId}";
+
+    private UploadOptions Options => options.Value.Uploads;
+
+    /// <summary>Starts a session (spec end-4a, end-4c).</summary>
+    public async ValueTask<UploadSessionId> StartAsync(
+        RepositoryName repository, DigestAlgorithm algorithm, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var session = new UploadSession
+        {
+            Id = UploadSessionId.New(),
+            Repository = repository,
+            Algorithm = algorithm,
+            Epoch = uploads.Epoch,
+            Started = now,
+            Active = now,
+        };
+        await documents.CreateAsync(session, cancellationToken);
+        metrics.UploadStarted();
+        return session.Id;
+    }
+
+    /// <summary>How many bytes the session has (spec end-13); null when there is no such session.</summary>
+    public async ValueTask<long?> StatusAsync(
+        RepositoryName repository, UploadSessionId id, CancellationToken cancellationToken) =>
+        (await LoadAsync(repository, id, cancellationToken))?.Session.Progress;
+
+    /// <summary>Appends one chunk (spec end-5).</summary>
+    public async ValueTask<UploadResult> AppendAsync(
+        RepositoryName repository,
+        UploadSessionId id,
+        UploadClaim claim,
+        string requestId,
+        PipeReader body,
+        CancellationToken cancellationToken)
+    {
+        await using var turn = new Turn(locks, id);
+        return await AppendAsync(turn, repository, id, claim, algorithm: null, requestId, body, cancellationToken);
+    }
+
+    /// <summary>Completes a session, after appending the body when there is one (spec end-6).</summary>
+    /// <remarks>
+    ///   (1) append the body                            as one more chunk, with the same order
+    ///   (2) load the session                           gone: 201 if the repository has the digest now, else Unknown
+    ///   (3) wait for the running request               or fence it, when it only repeats what is acknowledged
+    ///   (4) compare the digest                         wrong bytes are final: the session is discarded
+    ///   (5) seal, by compare-and-swap                  a conflict: (2) again. From here it only goes forward
+    ///   (6) publish, confirm, link, remove the session each step safe to repeat by anyone (UploadCommit)
+    /// </remarks>
+    public async ValueTask<UploadResult> CompleteAsync(
+        RepositoryName repository,
+        UploadSessionId id,
+        UploadClaim claim,
+        Digest digest,
+        string requestId,
+        PipeReader? body,
+        CancellationToken cancellationToken)
+    {
+        await using var turn = new Turn(locks, id);
+        var acknowledgedEnd = claim.Offset;
+
+        // (1)
+        if (body is not null)
+        {
+            var appended = await AppendAsync(
+                turn, repository, id, claim, digest.Algorithm, requestId, body, cancellationToken);
+            acknowledgedEnd = appended.Offset;
+            var mayBeReplay =
+                appended.Outcome is UploadOutcome.Unknown or UploadOutcome.Completing or UploadOutcome.Fenced;
+            if (appended.Outcome != UploadOutcome.Appended
+                && !(mayBeReplay && await IsCompletingAsync(repository, id, digest, cancellationToken)))
+            {
+                return appended;
+            }
+        }
+
+        while (true)
+        {
+            // (2)
+            if (await LoadAsync(repository, id, cancellationToken) is not { } loaded)
+            {
+                return await commit.IsLinkedAsync(repository, digest, cancellationToken)
+                    ? new UploadResult(UploadOutcome.Completed)
+                    : new UploadResult(UploadOutcome.Unknown);
+            }
+
+            if (loaded.Session.State == UploadState.Sealed)
+            {
+                if (loaded.Session.Digest != digest)
+                {
+                    return new UploadResult(UploadOutcome.Completing);
+                }
+
+                if (!turn.IsTaken && await turn.TakeAsync(Options.OrderWait, cancellationToken))
+                {
+                    continue; // whoever committed is done, or gone
+                }
+
+                return await CommitAsync(loaded.Session);
+            }
+
+            // (3)
+            if (!turn.IsTaken)
+            {
+                var replaysOnly = loaded.Session.Writer is { } running
+                    && running.Start < loaded.Session.Offset
+                    && acknowledgedEnd == loaded.Session.Offset;
+                if (replaysOnly)
+                {
+                    await turn.AskForAsync(Options.FenceWait, cancellationToken);
+                }
+                else if (!await turn.TakeAsync(Options.OrderWait, cancellationToken) && loaded.Session.Writer is not null)
+                {
+                    return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
+                }
+
+                turn.GoOnWithout |= replaysOnly;
+                if (turn.IsTaken)
+                {
+                    continue; // look again: whoever was waited for has changed the session
+                }
+            }
+
+            // Whoever is still recorded as the writer lost its lock with its process, or only repeats.
+            var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
+
+            // (4)
+            var computed = await DigestOfAsync(session, digest.Algorithm, cancellationToken);
+            if (computed != digest)
+            {
+                if (!await DiscardAsync(loaded))
+                {
+                    continue;
+                }
+
+                metrics.UploadFailed("digest");
+                return new UploadResult(UploadOutcome.DigestMismatch, session.Offset, computed);
+            }
+
+            // (5)
+            if (await documents.ReplaceAsync(loaded, session.Seal(digest), CancellationToken.None) is { } @sealed)
+            {
+                // (6)
+                return await CommitAsync(@sealed.Session);
+            }
+        }
+    }
+
+    /// <summary>Gives a session up (spec end-14). A request that is writing to it is fenced.</summary>
+    public async ValueTask<UploadResult> CancelAsync(
+        RepositoryName repository, UploadSessionId id, CancellationToken cancellationToken)
+    {
+        while (await LoadAsync(repository, id, cancellationToken) is { } loaded)
+        {
+            if (loaded.Session.State == UploadState.Sealed)
+            {
+                return new UploadResult(UploadOutcome.Completing);
+            }
+
+            if (await DiscardAsync(loaded))
+            {
+                await locks.RequestReleaseAsync(Turn.LockName(id), CancellationToken.None);
+                metrics.UploadCancelled();
+                return new UploadResult(UploadOutcome.Cancelled);
+            }
+        }
+
+        return new UploadResult(UploadOutcome.Unknown);
+    }
+
+    /// <summary>Gives a session up that nobody has cared for: for the sweep. A sealed one is completed instead.</summary>
+    public async ValueTask ExpireAsync(UploadSessionId id)
+    {
+        if (await documents.ReadAsync(id, CancellationToken.None) is not { } loaded)
+        {
+            return;
+        }
+
+        if (loaded.Session.State == UploadState.Discarding)
+        {
+            await FinishDiscardAsync(id);
+        }
+        else if (loaded.Session.HasExpired(Options, time.GetUtcNow()))
+        {
+            if (loaded.Session.State == UploadState.Sealed && await commit.TryCommitAsync(loaded.Session))
+            {
+                return;
+            }
+
+            if (await DiscardAsync(loaded))
+            {
+                metrics.UploadExpired();
+                LogExpired(log, id, loaded.Session.Repository, loaded.Session.Progress);
+            }
+        }
+    }
+
+    /// <summary>Appends one chunk.</summary>
+    /// <remarks>
+    /// spec end-5: "Chunks MUST be uploaded in order … If a chunk is uploaded out of order, the registry MUST respond
+    /// with a 416 Requested Range Not Satisfiable code."
+    ///
+    ///   (1) load the session                         else Unknown    — the repository must match
+    ///   (2) wait for the running request, or fence it                — Turn; no body byte is read yet
+    ///   (3) the chunk starts where it may            else OutOfOrder — nothing has been written
+    ///   (4) record this writer, by compare-and-swap  else (1)        — before the first byte
+    ///   (5) stream the bytes to store and hash                       — a disconnect keeps what arrived
+    ///   (6) close the record at what both hold       else Fenced     — our bytes are nobody's, and go with the session
+    /// </remarks>
+    private async ValueTask<UploadResult> AppendAsync(
+        Turn turn,
+        RepositoryName repository,
+        UploadSessionId id,
+        UploadClaim claim,
+        DigestAlgorithm? algorithm,
+        string requestId,
+        PipeReader body,
+        CancellationToken cancellationToken)
+    {
+        var mayBeInPlace = true;
+        while (true)
+        {
+            // (1)
+            if (await LoadAsync(repository, id, cancellationToken) is not { } loaded)
+            {
+                return new UploadResult(UploadOutcome.Unknown);
+            }
+
+            if (loaded.Session.State == UploadState.Sealed)
+            {
+                return new UploadResult(UploadOutcome.Completing, loaded.Session.Offset);
+            }
+
+            // (2)
+            var replaysRunning = loaded.Session.IsReplayOfRunning(claim);
+            if (!turn.IsTaken && !turn.GoOnWithout)
+            {
+                if (replaysRunning)
+                {
+                    metrics.UploadReplayed();
+                    LogReplay(log, id, loaded.Session.Writer!.RequestId, loaded.Session.Writer.Replica);
+                    await turn.AskForAsync(Options.FenceWait, cancellationToken);
+                    turn.GoOnWithout = !turn.IsTaken;
+                    continue;
+                }
+
+                if (await turn.TakeAsync(Options.OrderWait, cancellationToken))
+                {
+                    continue; // whoever was waited for has changed the session
+                }
+
+                if (loaded.Session.Writer is { } running && running.Start != claim.Offset)
+                {
+                    return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
+                }
+
+                // The same chunk again: its client has given the running request up, even if its connection has not.
+                await turn.AskForAsync(Options.FenceWait, cancellationToken);
+                turn.GoOnWithout = !turn.IsTaken;
+                continue;
+            }
+
+            // A writer on record while we have its lock is one whose process died; without the lock, one that we replace.
+            var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
+
+            // (3)
+            if (session.StartOf(claim) is not { } start)
+            {
+                return new UploadResult(UploadOutcome.OutOfOrder, session.Offset);
+            }
+
+            if (start + claim.Length > Options.MaxBlobSize)
+            {
+                return await DiscardTooLargeAsync(loaded);
+            }
+
+            if (start < session.Offset && !replaysRunning)
+            {
+                metrics.UploadReplayed();
+            }
+
+            // (4)
+            if (session.Offset == 0 && algorithm is { } named)
+            {
+                session = session with { Algorithm = named };
+            }
+
+            var inPlace = mayBeInPlace && start == session.Offset && !turn.GoOnWithout;
+            var begun = session.BeginWriting(start, inPlace, requestId, Replica, time.GetUtcNow());
+            if (await documents.ReplaceAsync(loaded, begun, CancellationToken.None) is not { } writing)
+            {
+                continue;
+            }
+
+            var staged = inPlace
+                ? await uploads.OpenAsync(session.Staged, start, CancellationToken.None)
+                : await uploads.ForkAsync(
+                    session.Staged, start, new StagedKey(id, begun.Writer!.Generation), CancellationToken.None);
+            if (staged is not null)
+            {
+                return await WriteAsync(turn, writing, claim, staged, body, cancellationToken);
+            }
+
+            if (!inPlace)
+            {
+                LogStagedBytesLost(log, id, repository, session.Offset);
+                metrics.IntegrityEvent("staged");
+                await DiscardAsync(writing);
+                return new UploadResult(UploadOutcome.Unknown);
+            }
+
+            // Somebody who was paused still has the file open: leave it to him.
+            mayBeInPlace = false;
+        }
+    }
+
+    private async ValueTask<UploadResult> WriteAsync(
+        Turn turn,
+        Versioned writing,
+        UploadClaim claim,
+        IStagedBlob staged,
+        PipeReader body,
+        CancellationToken cancellationToken)
+    {
+        await using var open = staged;
+        var start = writing.Session.Writer!.Start;
+        using var hash = writing.Session.Writer.Hash is { } state
+            ? ResumableHash.Resume(state)
+            : ResumableHash.Create(writing.Session.Algorithm);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(
+            cancellationToken, turn.Lost, turn.ReleaseRequested);
+
+        // Wakes the reader, so that a client that stalls does not keep what it sent before out of the record.
+        var rhythm = TimeSpan.FromTicks(Math.Min(CheckpointInterval.Ticks, Options.IdleExpiry.Ticks / 4));
+        using var wake = time.CreateTimer(static b => ((PipeReader)b!).CancelPendingRead(), body, rhythm, rhythm);
+        var checkpointed = time.GetTimestamp();
+        var maxLength = Math.Min(Options.MaxBlobSize ?? long.MaxValue, start + (claim.Length ?? (long.MaxValue - start)));
+        var finished = false;
+        var overrun = false;
+        ExceptionDispatchInfo? fault = null;
+
+        // (5)
+        try
+        {
+            while (!finished && !overrun)
+            {
+                var read = await body.ReadAsync(stop.Token);
+                overrun = read.Buffer.Length > maxLength - staged.Length;
+                if (!overrun)
+                {
+                    foreach (var segment in read.Buffer)
+                    {
+                        // The store first: the hash never covers a byte that is not staged.
+                        await staged.AppendAsync(segment, CancellationToken.None);
+                        hash.Append(segment.Span);
+                    }
+                }
+
+                metrics.BytesReceived(read.Buffer.Length);
+                body.AdvanceTo(read.Buffer.End);
+                finished = read.IsCompleted;
+
+                var unrecorded = staged.Length - writing.Session.Writer!.Offset;
+                if (!finished && (unrecorded >= CheckpointBytes || time.GetElapsedTime(checkpointed) >= rhythm))
+                {
+                    checkpointed = time.GetTimestamp();
+                    var checkpoint = writing.Session.Checkpoint(staged.Length, hash.Save(), time.GetUtcNow());
+                    if (await documents.ReplaceAsync(writing, checkpoint, CancellationToken.None) is not { } renewed)
+                    {
+                        return Fenced(writing.Session);
+                    }
+
+                    writing = renewed;
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            // The client left, or the store failed, or somebody wants the session: what arrived is kept (R1.3), and the
+            // exception goes on its way once that is on record.
+            fault = ExceptionDispatchInfo.Capture(e);
+        }
+
+        // (6)
+        if (overrun && maxLength == Options.MaxBlobSize)
+        {
+            return await DiscardTooLargeAsync(writing);
+        }
+
+        var announcedMore = finished && claim.Length is { } announced && staged.Length - start != announced;
+        var counts = !overrun && !announcedMore && !turn.ReleaseRequested.IsCancellationRequested;
+        var written = writing.Session.Checkpoint(staged.Length, hash.Save(), time.GetUtcNow());
+        var ended = counts ? written.EndWriting() : written.DropWriter();
+        if (await documents.ReplaceAsync(writing, ended, CancellationToken.None) is null)
+        {
+            return Fenced(writing.Session);
+        }
+
+        if (fault is not null && turn.ReleaseRequested.IsCancellationRequested)
+        {
+            return Fenced(writing.Session);
+        }
+
+        fault?.Throw();
+        return overrun || announcedMore ? new UploadResult(UploadOutcome.LengthMismatch, ended.Offset)
+            : ended.Offset > staged.Length ? new UploadResult(UploadOutcome.OutOfOrder, ended.Offset)
+            : new UploadResult(UploadOutcome.Appended, ended.Offset);
+    }
+
+    private async ValueTask<UploadResult> CommitAsync(UploadSession session)
+    {
+        if (await commit.TryCommitAsync(session))
+        {
+            metrics.UploadCompleted();
+            return new UploadResult(UploadOutcome.Completed);
+        }
+
+        LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
+        metrics.IntegrityEvent("staged");
+        await FinishDiscardAsync(session.Id);
+        return new UploadResult(UploadOutcome.Unknown);
+    }
+
+    private UploadResult Fenced(UploadSession session)
+    {
+        metrics.UploadFenced();
+        LogFenced(log, session.Id, session.Writer!.RequestId);
+        return new UploadResult(UploadOutcome.Fenced, session.Offset);
+    }
+
+    private async ValueTask<UploadResult> DiscardTooLargeAsync(Versioned loaded)
+    {
+        await DiscardAsync(loaded);
+        metrics.UploadFailed("size");
+        return new UploadResult(UploadOutcome.TooLarge, loaded.Session.Offset);
+    }
+
+    /// <summary>The session as it is to go on with, or null: unknown, of another repository, or given up.</summary>
+    private async ValueTask<Versioned?> LoadAsync(
+        RepositoryName repository, UploadSessionId id, CancellationToken cancellationToken)
+    {
+        while (await documents.ReadAsync(id, cancellationToken) is { } loaded
+            && loaded.Session.Repository == repository
+            && loaded.Session.State != UploadState.Discarding)
+        {
+            if (loaded.Session.Epoch == uploads.Epoch || loaded.Session.State == UploadState.Sealed)
+            {
+                return loaded;
+            }
+
+            if (await RehashAsync(loaded, cancellationToken) is { } rehashed)
+            {
+                return rehashed;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>
+    /// After a reboot a session may describe bytes that never reached the disk: it goes on with those that are there,
+    /// whose hash is computed anew.
+    /// </summary>
+    private async ValueTask<Versioned?> RehashAsync(Versioned loaded, CancellationToken cancellationToken)
+    {
+        var session = loaded.Session.EndWriting();
+        var length = Math.Min(session.Offset, await uploads.LengthAsync(session.Staged, cancellationToken));
+        var hash = await HashStagedAsync(session, session.Algorithm, length, cancellationToken);
+        var rehashed = session with
+        {
+            Epoch = uploads.Epoch,
+            Offset = length,
+            Hash = hash,
+            LastStart = length,
+            HashAtLastStart = hash,
+        };
+        return await documents.ReplaceAsync(loaded, rehashed, CancellationToken.None);
+    }
+
+    private async ValueTask<Digest> DigestOfAsync(
+        UploadSession session, DigestAlgorithm algorithm, CancellationToken cancellationToken)
+    {
+        // The one case that costs a second look at the bytes: a sha512 digest that nobody had named before.
+        var state = session.Algorithm == algorithm
+            ? session.Hash
+            : await HashStagedAsync(session, algorithm, session.Offset, cancellationToken);
+        using var hash = state is null ? ResumableHash.Create(algorithm) : ResumableHash.Resume(state);
+        return hash.Digest();
+    }
+
+    private async ValueTask<HashState?> HashStagedAsync(
+        UploadSession session, DigestAlgorithm algorithm, long length, CancellationToken cancellationToken)
+    {
+        if (length == 0)
+        {
+            return null;
+        }
+
+        await using var staged = await uploads.OpenAsync(session.Staged, length, cancellationToken)
+            ?? throw new StorageException($"The staged bytes of upload session {session.Id} are in use or gone.");
+        using var hash = ResumableHash.Create(algorithm);
+        var buffer = ArrayPool<byte>.Shared.Rent(1024 * 1024);
+        try
+        {
+            while (hash.Length < length)
+            {
+                var wanted = (int)Math.Min(buffer.Length, length - hash.Length);
+                var read = await staged.ReadAsync(buffer.AsMemory(0, wanted), hash.Length, cancellationToken);
+                if (read == 0)
+                {
+                    throw new StorageException($"The staged bytes of upload session {session.Id} end too early.");
+                }
+
+                hash.Append(buffer.AsSpan(0, read));
+            }
+
+            return hash.Save();
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>Whether a request that was refused only repeats one that completes, or has completed, the session.</summary>
+    private async ValueTask<bool> IsCompletingAsync(
+        RepositoryName repository, UploadSessionId id, Digest digest, CancellationToken cancellationToken) =>
+        await LoadAsync(repository, id, cancellationToken) is { } loaded
+            ? loaded.Session.State == UploadState.Sealed && loaded.Session.Digest == digest
+            : await commit.IsLinkedAsync(repository, digest, cancellationToken);
+
+    /// <summary>False when somebody else has changed the session since it was read.</summary>
+    private async ValueTask<bool> DiscardAsync(Versioned loaded)
+    {
+        if (await documents.ReplaceAsync(loaded, loaded.Session.Discard(), CancellationToken.None) is null)
+        {
+            return false;
+        }
+
+        await FinishDiscardAsync(loaded.Session.Id);
+        return true;
+    }
+
+    private async ValueTask FinishDiscardAsync(UploadSessionId id)
+    {
+        await uploads.DiscardAsync(id, CancellationToken.None);
+        await documents.DeleteAsync(id, CancellationToken.None);
+    }
+
+    [LoggerMessage(LogLevel.Information, "Upload session {Session}: a client repeats request {Running}, which still runs on {Replica}; the repetition takes over.")]
+    private static partial void LogReplay(ILogger logger, UploadSessionId session, string running, string replica);
+
+    [LoggerMessage(LogLevel.Information, "Upload session {Session}: request {Request} was overtaken by a newer one and ends.")]
+    private static partial void LogFenced(ILogger logger, UploadSessionId session, string request);
+
+    [LoggerMessage(LogLevel.Information, "Upload session {Session} in {Repository} has expired with {Bytes} bytes.")]
+    private static partial void LogExpired(ILogger logger, UploadSessionId session, RepositoryName repository, long bytes);
+
+    [LoggerMessage(LogLevel.Error, "Upload session {Session} in {Repository}: the storage no longer has the {Bytes} bytes that were staged. The session is discarded.")]
+    private static partial void LogStagedBytesLost(ILogger logger, UploadSessionId session, RepositoryName repository, long bytes);
+}
