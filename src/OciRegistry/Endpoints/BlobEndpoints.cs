@@ -1,0 +1,72 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Http;
+using OciRegistry.Repositories;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>Blobs: pulling (spec end-2) and deleting (end-10).</summary>
+internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metrics)
+{
+    public async Task Get(HttpContext context, RepositoryName repository, Digest digest)
+    {
+        var (request, response) = (context.Request, context.Response);
+        await using var content = await blobs.OpenReadAsync(repository, digest, context.RequestAborted);
+        if (content is null)
+        {
+            await context.WriteErrorAsync(OciError.BlobUnknown(digest));
+            return;
+        }
+
+        response.Headers["Docker-Content-Digest"] = digest.ToString();
+        response.Headers.ETag = EntityTags.Of(digest);
+        response.Headers.AcceptRanges = "bytes";
+        if (EntityTags.HasCurrent(request, digest))
+        {
+            response.StatusCode = StatusCodes.Status304NotModified;
+            return;
+        }
+
+        response.ContentType = MediaTypes.OctetStream;
+        if (HttpMethods.IsHead(request.Method))
+        {
+            response.ContentLength = content.Length;
+            return;
+        }
+
+        var ranges = EntityTags.AllowsRange(request, digest)
+            ? ByteRange.Parse(request.Headers.Range, content.Length)
+            : null;
+        switch (ranges)
+        {
+            case null:
+                await BlobBody.WriteWholeAsync(context, content, metrics);
+                break;
+
+            case []:
+                response.Headers.ContentRange = $"bytes */{content.Length.ToString(CultureInfo.InvariantCulture)}";
+                await context.WriteErrorAsync(OciError.RangeInvalid(content.Length));
+                break;
+
+            case [var range]:
+                await BlobBody.WriteRangeAsync(context, content, range, metrics);
+                break;
+
+            default:
+                await BlobBody.WriteRangesAsync(context, content, ranges, metrics);
+                break;
+        }
+    }
+
+    public async Task Delete(HttpContext context, RepositoryName repository, Digest digest)
+    {
+        if (await blobs.UnlinkAsync(repository, digest, CancellationToken.None))
+        {
+            context.Response.StatusCode = StatusCodes.Status202Accepted;
+            context.Response.ContentLength = 0;
+        }
+        else
+        {
+            await context.WriteErrorAsync(OciError.BlobUnknown(digest));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Options;
+using OciRegistry.Repositories;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>Lists of names: the tags of a repository (spec end-8a, 8b) and the repositories of the registry.</summary>
+internal sealed class ListEndpoints(
+    TagStore tags, RepositoryCatalog catalog, IOptions<OciRegistryOptions> options)
+{
+    public async Task Tags(HttpContext context, RepositoryName repository)
+    {
+        if (!await catalog.ContainsAsync(repository, context.RequestAborted))
+        {
+            await context.WriteErrorAsync(OciError.NameUnknown(repository));
+            return;
+        }
+
+        await WriteAsync(
+            context,
+            "tags",
+            repository,
+            (after, limit) => tags.ListAsync(repository, after, limit, context.RequestAborted));
+    }
+
+    public Task Catalog(HttpContext context) => WriteAsync(
+        context,
+        "repositories",
+        repository: null,
+        (after, limit) => catalog.ListAsync(after, limit, context.RequestAborted));
+
+    private async Task WriteAsync(
+        HttpContext context,
+        string property,
+        RepositoryName? repository,
+        Func<string?, int, ValueTask<IReadOnlyList<string>>> list)
+    {
+        if (!Pagination.TryRead(context.Request, options.Value.Listings.MaxPageSize, out var page))
+        {
+            await context.WriteErrorAsync(Pagination.Invalid());
+            return;
+        }
+
+        // One more than asked for tells whether there is a next page. spec end-8b: n=0 is an empty list without a Link.
+        var names = page.Limit == 0 ? [] : await list(page.After, page.Limit + 1);
+        var count = Math.Min(names.Count, page.Limit);
+        if (names.Count > count)
+        {
+            page.LinkNext(context, names[count - 1]);
+        }
+
+        await context.WriteJsonAsync(StatusCodes.Status200OK, "application/json", json =>
+        {
+            json.WriteStartObject();
+            if (repository is { } name)
+            {
+                json.WriteString("name", name.ToString());
+            }
+
+            json.WriteStartArray(property);
+            for (var i = 0; i < count; i++)
+            {
+                json.WriteStringValue(names[i]);
+            }
+
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+    }
+}

@@ -1,0 +1,199 @@
+using System.Buffers;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Options;
+using OciRegistry.Repositories;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>Manifests: pulling (spec end-3), pushing (end-7a, 7b), deleting them and tags (end-9).</summary>
+internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciRegistryOptions> options, RegistryMetrics metrics)
+{
+    /// <summary>spec end-7b: at least 10 tags in one request, 414 when there are too many.</summary>
+    private const int MaxTags = 100;
+
+    public async Task Get(HttpContext context, RepositoryName repository, Reference reference)
+    {
+        var response = context.Response;
+        if (await manifests.GetAsync(repository, reference, context.RequestAborted) is not { } manifest)
+        {
+            await context.WriteErrorAsync(OciError.ManifestUnknown(reference));
+            return;
+        }
+
+        response.Headers["Docker-Content-Digest"] = manifest.Digest.ToString();
+        response.Headers.ETag = EntityTags.Of(manifest.Digest);
+        if (EntityTags.HasCurrent(context.Request, manifest.Digest))
+        {
+            response.StatusCode = StatusCodes.Status304NotModified;
+            return;
+        }
+
+        response.ContentType = manifest.MediaType;
+        response.ContentLength = manifest.Content.Length;
+        if (HttpMethods.IsGet(context.Request.Method))
+        {
+            await response.BodyWriter.WriteAsync(manifest.Content, context.RequestAborted);
+            metrics.BytesSent(manifest.Content.Length);
+        }
+    }
+
+    public async Task Put(HttpContext context, RepositoryName repository, Reference reference)
+    {
+        var request = context.Request;
+        if (!TryReadTags(context, reference, out var tags, out var error))
+        {
+            await context.WriteErrorAsync(error);
+            return;
+        }
+
+        if (await ReadBodyAsync(context) is not { } content)
+        {
+            await context.WriteErrorAsync(OciError.ManifestTooLarge(options.Value.Manifests.MaxSize));
+            return;
+        }
+
+        if (request.Headers.ContentEncoding.Count > 0 && request.Headers.ContentEncoding != "identity")
+        {
+            await context.WriteErrorAsync(OciError.ManifestInvalid(
+                "A manifest is stored byte for byte, so it must be sent without Content-Encoding."));
+            return;
+        }
+
+        var digest = Digest.Of(content.Span, reference.Digest?.Algorithm ?? DigestAlgorithm.Sha256);
+        if (reference.Digest is { } named && named != digest)
+        {
+            await context.WriteErrorAsync(OciError.DigestInvalid(
+                "The manifest does not have the digest in its address; nothing was stored.")
+                with
+            {
+                Detail = new System.Text.Json.Nodes.JsonObject { ["computed"] = digest.ToString() },
+            });
+            return;
+        }
+
+        if (!Manifest.TryParse(content, request.ContentType, out var manifest, out error))
+        {
+            await context.WriteErrorAsync(error);
+            return;
+        }
+
+        var result = await manifests.PutAsync(
+            repository, digest, manifest, content, reference, tags, EntityTags.Precondition(request), CancellationToken.None);
+        if (!result.IsStored)
+        {
+            await context.WriteErrorsAsync(result.Problems is { Count: > 0 } problems
+                ? problems
+                : [OciError.PreconditionFailed("The reference does not stand where the request wants it to.")]);
+            return;
+        }
+
+        var response = context.Response;
+        response.StatusCode = StatusCodes.Status201Created;
+        response.Headers.Location = $"{request.PathBase}/v2/{repository}/manifests/{digest}";
+        response.Headers["Docker-Content-Digest"] = digest.ToString();
+        response.Headers.ETag = EntityTags.Of(digest);
+        foreach (var tag in tags)
+        {
+            response.Headers.Append("OCI-Tag", tag.ToString());
+        }
+
+        if (manifest.Subject is { } subject)
+        {
+            response.Headers["OCI-Subject"] = subject.ToString();
+        }
+
+        response.ContentLength = 0;
+    }
+
+    public async Task Delete(HttpContext context, RepositoryName repository, Reference reference)
+    {
+        var precondition = EntityTags.Precondition(context.Request);
+        var outcome = reference.Tag is { } tag
+            ? await manifests.DeleteAsync(repository, tag, precondition, CancellationToken.None)
+            : await manifests.DeleteAsync(repository, reference.Digest!.Value, precondition, CancellationToken.None);
+        switch (outcome)
+        {
+            case ManifestDeleteOutcome.Deleted:
+                context.Response.StatusCode = StatusCodes.Status202Accepted;
+                context.Response.ContentLength = 0;
+                break;
+
+            case ManifestDeleteOutcome.PreconditionFailed:
+                await context.WriteErrorAsync(
+                    OciError.PreconditionFailed("The reference does not stand where the request wants it to."));
+                break;
+
+            default:
+                await context.WriteErrorAsync(OciError.ManifestUnknown(reference));
+                break;
+        }
+    }
+
+    private static bool TryReadTags(HttpContext context, Reference reference, out List<Tag> tags, out OciError error)
+    {
+        tags = [];
+        error = OciError.Unsupported("");
+        var values = reference.Digest is null ? default : context.Request.Query["tag"];
+        if (values.Count > MaxTags)
+        {
+            error = OciError.Unsupported(
+                $"At most {MaxTags} tags can be set by one request.", StatusCodes.Status414UriTooLong);
+            return false;
+        }
+
+        foreach (var value in values)
+        {
+            if (!Tag.TryParse(value, out var tag))
+            {
+                error = OciError.ReferenceInvalid(value ?? "");
+                return false;
+            }
+
+            if (!tags.Contains(tag))
+            {
+                tags.Add(tag);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The body, or null when it is larger than a manifest may be, which shows before it is read to its end.</summary>
+    private async ValueTask<ReadOnlyMemory<byte>?> ReadBodyAsync(HttpContext context)
+    {
+        var limit = options.Value.Manifests.MaxSize;
+        if (context.Request.ContentLength > limit)
+        {
+            return null;
+        }
+
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = null; // our own limit is answered in the envelope
+        }
+
+        var content = new ArrayBufferWriter<byte>((int)(context.Request.ContentLength ?? 16 * 1024) + 1);
+        while (true)
+        {
+            var read = await context.Request.BodyReader.ReadAsync(context.RequestAborted);
+            if (content.WrittenCount + read.Buffer.Length > limit)
+            {
+                context.Request.BodyReader.AdvanceTo(read.Buffer.End);
+                return null;
+            }
+
+            foreach (var segment in read.Buffer)
+            {
+                content.Write(segment.Span);
+            }
+
+            context.Request.BodyReader.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted)
+            {
+                metrics.BytesReceived(content.WrittenCount);
+                return content.WrittenMemory;
+            }
+        }
+    }
+}

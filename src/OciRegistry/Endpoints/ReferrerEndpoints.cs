@@ -1,0 +1,49 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Options;
+using OciRegistry.Repositories;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>Referrers of a manifest (spec end-12a, 12b): always 200, for what was never pushed too.</summary>
+internal sealed class ReferrerEndpoints(ReferrerIndex referrers, IOptions<OciRegistryOptions> options)
+{
+    public async Task Get(HttpContext context, RepositoryName repository, Digest subject)
+    {
+        if (!Pagination.TryRead(context.Request, options.Value.Listings.MaxPageSize, out var page) || page.Limit == 0)
+        {
+            await context.WriteErrorAsync(Pagination.Invalid());
+            return;
+        }
+
+        // A raw '+', which media types have, arrives as a space.
+        var filter = context.Request.Query["artifactType"].FirstOrDefault()?.Replace(' ', '+');
+        filter = string.IsNullOrEmpty(filter) ? null : filter;
+        var found = await referrers.ListAsync(
+            repository, subject, filter, page.After, page.Limit, context.RequestAborted);
+        if (filter is not null)
+        {
+            context.Response.Headers["OCI-Filters-Applied"] = "artifactType";
+        }
+
+        if (found.Last is { } last)
+        {
+            page.LinkNext(context, last, filter is null ? null : $"&artifactType={Uri.EscapeDataString(filter)}");
+        }
+
+        await context.WriteJsonAsync(StatusCodes.Status200OK, MediaTypes.ImageIndex, json =>
+        {
+            json.WriteStartObject();
+            json.WriteNumber("schemaVersion", 2);
+            json.WriteString("mediaType", MediaTypes.ImageIndex);
+            json.WriteStartArray("manifests");
+            foreach (var referrer in found.Referrers)
+            {
+                JsonSerializer.Serialize(json, referrer, ReferrerJson.Default.Descriptor);
+            }
+
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+    }
+}

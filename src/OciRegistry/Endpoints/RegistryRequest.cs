@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>What a request does, for switches and policies.</summary>
+internal enum RegistryAction
+{
+    Pull,
+    Push,
+
+    /// <summary>Gives up an upload session: possible where nothing may be deleted, not where nothing may change.</summary>
+    Cancel,
+    Delete,
+}
+
+/// <summary>
+/// What every request goes through, whatever its endpoint: its id, the switches, and the one place where what went wrong
+/// becomes an answer.
+/// </summary>
+internal sealed partial class RegistryRequest(
+    IOptions<OciRegistryOptions> options, RegistryMetrics metrics, ILogger<RegistryRequest> log)
+{
+    public const string IdHeader = "X-Request-Id";
+
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
+
+    public bool IsAllowed(RegistryAction action) =>
+        action == RegistryAction.Pull
+        || (!options.Value.ReadOnly && (action != RegistryAction.Delete || options.Value.Deletes.Enabled));
+
+    public async Task InvokeAsync(
+        HttpContext context, string route, RegistryAction action, IEnumerable<string> allowedMethods, RequestDelegate handle)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var response = context.Response;
+        response.Headers[IdHeader] = context.TraceIdentifier;
+        try
+        {
+            if (IsAllowed(action))
+            {
+                await handle(context);
+            }
+            else
+            {
+                await RefuseAsync(context, allowedMethods);
+            }
+        }
+        catch (Exception e) when (context.RequestAborted.IsCancellationRequested || e is ConnectionResetException)
+        {
+            // The client has left; there is nobody to answer.
+            LogClientLeft(log, context.Request.Method, context.Request.Path);
+            context.Abort();
+        }
+        catch (Exception e) when (!response.HasStarted)
+        {
+            await AnswerAsync(context, e);
+        }
+        catch (Exception e)
+        {
+            // A body that is cut off must not look complete (R0.4).
+            LogCutOff(log, e, context.Request.Method, context.Request.Path);
+            context.Abort();
+        }
+        finally
+        {
+            metrics.RequestFinished(route, context.Request.Method, response.StatusCode, Stopwatch.GetElapsedTime(started));
+        }
+    }
+
+    /// <summary>405, with what is allowed here and now.</summary>
+    public Task RefuseAsync(HttpContext context, IEnumerable<string> allowedMethods)
+    {
+        var allowed = string.Join(", ", allowedMethods);
+        context.Response.Headers.Allow = allowed;
+        var reason = options.Value.ReadOnly && !HttpMethods.IsGet(context.Request.Method)
+            ? "This registry is read-only."
+            : HttpMethods.IsDelete(context.Request.Method) && !options.Value.Deletes.Enabled
+                ? "Deleting is switched off in this registry."
+                : $"There is no {Printable(context.Request.Method)} here.";
+        return context.WriteErrorAsync(
+            OciError.Unsupported($"{reason} Allowed: {allowed}.", StatusCodes.Status405MethodNotAllowed));
+    }
+
+    private static string Printable(string method) => method.Length <= 32 ? method : method[..32];
+
+    private Task AnswerAsync(HttpContext context, Exception exception)
+    {
+        context.Response.Clear();
+        context.Response.Headers[IdHeader] = context.TraceIdentifier;
+        switch (exception)
+        {
+            case BadHttpRequestException bad:
+                return context.WriteErrorAsync(OciError.Unsupported(bad.Message, bad.StatusCode));
+
+            case StorageException { IsFull: true }:
+                metrics.StorageFailed("full");
+                LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
+                context.Response.Headers.RetryAfter = "30";
+                return context.WriteErrorAsync(OciError.Unavailable(
+                    "The registry's storage is full. Ask its operator to make room, then try again.",
+                    StatusCodes.Status507InsufficientStorage));
+
+            case StorageException:
+                metrics.StorageFailed(context.Request.Method);
+                LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
+                return Unavailable(context, "The registry's storage does not answer. Try again in a few seconds.");
+
+            default:
+                LogUnexpected(log, exception, context.Request.Method, context.Request.Path);
+                return Unavailable(
+                    context,
+                    "The registry failed on this request. Try again; if it persists, give its operator the requestId.");
+        }
+    }
+
+    private static Task Unavailable(HttpContext context, string message)
+    {
+        context.Response.Headers.RetryAfter =
+            ((int)RetryAfter.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        return context.WriteErrorAsync(OciError.Unavailable(message));
+    }
+
+    [LoggerMessage(LogLevel.Debug, "{Method} {Path}: the client closed the connection.")]
+    private static partial void LogClientLeft(ILogger logger, string method, PathString path);
+
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} was cut off while it was being answered.")]
+    private static partial void LogCutOff(ILogger logger, Exception exception, string method, PathString path);
+
+    [LoggerMessage(LogLevel.Error, "{Method} {Path}: the storage failed.")]
+    private static partial void LogStorageFailed(ILogger logger, Exception exception, string method, PathString path);
+
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed.")]
+    private static partial void LogUnexpected(ILogger logger, Exception exception, string method, PathString path);
+}

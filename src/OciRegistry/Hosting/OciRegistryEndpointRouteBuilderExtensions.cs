@@ -1,0 +1,56 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using OciRegistry;
+using OciRegistry.Endpoints;
+using OciRegistry.Hosting;
+using static OciRegistry.Endpoints.RegistryAction;
+
+namespace Microsoft.AspNetCore.Builder;
+
+public static class OciRegistryEndpointRouteBuilderExtensions
+{
+    /// <summary>
+    /// Maps the registry under <c>/v2/</c>, in the order of spec.md#endpoints. Conventions that are added to the returned
+    /// group (authorization, rate limits, hosts) apply to every operation.
+    /// </summary>
+    public static RouteGroupBuilder MapOciRegistry(this IEndpointRouteBuilder endpoints)
+    {
+        var services = endpoints.ServiceProvider;
+        var blobs = services.GetRequiredService<BlobEndpoints>();
+        var uploads = services.GetRequiredService<UploadEndpoints>();
+        var manifests = services.GetRequiredService<ManifestEndpoints>();
+        var lists = services.GetRequiredService<ListEndpoints>();
+        var referrers = services.GetRequiredService<ReferrerEndpoints>();
+
+        var group = endpoints.MapGroup("/v2");
+        var v2 = new RepositoryEndpoints(group);
+        v2.Map("GET HEAD", RepositoryRoute.Version, Pull, GetVersion);                  // end-1
+        v2.Map<Digest>("GET HEAD", RepositoryRoute.Blob, Pull, blobs.Get);              // end-2
+        v2.Map<Reference>("GET HEAD", RepositoryRoute.Manifest, Pull, manifests.Get);   // end-3
+        v2.Map("POST", RepositoryRoute.Uploads, Push, uploads.Start);                   // end-4a 4b 4c 11
+        v2.Map<UploadSessionId>("PATCH", RepositoryRoute.Upload, Push, uploads.Append); // end-5
+        v2.Map<UploadSessionId>("PUT", RepositoryRoute.Upload, Push, uploads.Complete); // end-6
+        v2.Map<Reference>("PUT", RepositoryRoute.Manifest, Push, manifests.Put);        // end-7a 7b
+        v2.Map("GET HEAD", RepositoryRoute.TagList, Pull, lists.Tags);                  // end-8a 8b
+        v2.Map<Reference>("DELETE", RepositoryRoute.Manifest, Delete, manifests.Delete);// end-9
+        v2.Map<Digest>("DELETE", RepositoryRoute.Blob, Delete, blobs.Delete);           // end-10
+        v2.Map<Digest>("GET HEAD", RepositoryRoute.Referrers, Pull, referrers.Get);     // end-12a 12b
+        v2.Map<UploadSessionId>("GET HEAD", RepositoryRoute.Upload, Pull, uploads.Status);// end-13
+        v2.Map<UploadSessionId>("DELETE", RepositoryRoute.Upload, Cancel, uploads.Cancel);// end-14
+        v2.Map("GET HEAD", RepositoryRoute.Catalog, Pull, lists.Catalog);               // extension _catalog
+        v2.MapRest();
+        return group;
+    }
+
+    private static Task GetVersion(HttpContext context)
+    {
+        // Old docker clients look for this header before they believe that it is a registry.
+        context.Response.Headers["Docker-Distribution-API-Version"] = "registry/2.0";
+        return context.WriteJsonAsync(StatusCodes.Status200OK, "application/json", json =>
+        {
+            json.WriteStartObject();
+            json.WriteEndObject();
+        });
+    }
+}

@@ -1,0 +1,58 @@
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using OciRegistry;
+using OciRegistry.Coordination;
+using OciRegistry.Endpoints;
+using OciRegistry.Hosting;
+using OciRegistry.Repositories;
+using OciRegistry.Uploads;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+public static class OciRegistryServiceCollectionExtensions
+{
+    /// <summary>
+    /// Adds a registry; <c>app.MapOciRegistry()</c> puts it on the air. On its own it stores in the folder <c>data</c> and
+    /// locks within the process.
+    /// </summary>
+    public static IServiceCollection AddOciRegistry(
+        this IServiceCollection services, Action<OciRegistryBuilder>? configure = null)
+    {
+        services.AddOptions<OciRegistryOptions>().ValidateOnStart();
+        services.TryAddEnumerable(
+            ServiceDescriptor.Singleton<IValidateOptions<OciRegistryOptions>, OciRegistryOptionsValidation>());
+        services.AddRoutingCore();
+        services.AddMetrics();
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<MatcherPolicy, RepositoryRoutePolicy>());
+        services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton<RegistryMetrics>();
+        services.TryAddSingleton<IRegistryLocks, InProcessLocks>();
+
+        services.TryAddSingleton<RepositoryCatalog>();
+        services.TryAddSingleton<RepositoryBlobs>();
+        services.TryAddSingleton<TagStore>();
+        services.TryAddSingleton<ReferrerIndex>();
+        services.TryAddSingleton<ManifestReferenceCheck>();
+        services.TryAddSingleton<ManifestStore>();
+
+        services.TryAddSingleton<UploadSessionDocuments>();
+        services.TryAddSingleton<UploadCommit>();
+        services.TryAddSingleton<UploadSessions>();
+        services.TryAddSingleton<UploadExpiry>();
+        services.AddHostedService<StorageStart>();
+        services.AddHostedService<UploadExpiryService>();
+
+        services.TryAddSingleton<RegistryRequest>();
+        services.TryAddSingleton<BlobEndpoints>();
+        services.TryAddSingleton<UploadEndpoints>();
+        services.TryAddSingleton<ManifestEndpoints>();
+        services.TryAddSingleton<ListEndpoints>();
+        services.TryAddSingleton<ReferrerEndpoints>();
+
+        var builder = new OciRegistryBuilder(services);
+        builder.UseFileSystem();
+        configure?.Invoke(builder);
+        return services;
+    }
+}

@@ -1,0 +1,68 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using OciRegistry.Endpoints;
+
+namespace OciRegistry.Hosting;
+
+/// <summary>
+/// Maps one operation at a time onto the catch-all under <c>/v2/</c>, with its name and argument parsed before the handler
+/// runs, and keeps the table from which 404 and 405 are answered.
+/// </summary>
+internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
+{
+    private const string CatchAll = "/{**path}";
+    private readonly List<(RepositoryRoute Route, string Method, RegistryAction Action)> _table = [];
+    private readonly RegistryRequest _request =
+        ((IEndpointRouteBuilder)v2).ServiceProvider.GetRequiredService<RegistryRequest>();
+
+    public void Map(string methods, RepositoryRoute route, RegistryAction action, RequestDelegate handle)
+    {
+        var split = methods.Split(' ');
+        _table.AddRange(split.Select(method => (route, method, action)));
+        v2.MapMethods(
+                CatchAll,
+                split,
+                context => _request.InvokeAsync(context, route.Template, action, AllowedOn(route), handle))
+            .WithMetadata(route, action)
+            .WithDisplayName($"{methods} {route.Template}");
+    }
+
+    public void Map(
+        string methods, RepositoryRoute route, RegistryAction action, Func<HttpContext, RepositoryName, Task> handle) =>
+        Map(methods, route, action, context =>
+            RepositoryName.TryParse(PathOf(context).Name, out var name)
+                ? handle(context, name)
+                : context.WriteErrorAsync(OciError.NameInvalid(PathOf(context).Name)));
+
+    public void Map<T>(
+        string methods, RepositoryRoute route, RegistryAction action, Func<HttpContext, RepositoryName, T, Task> handle)
+        where T : struct, IParsable<T> =>
+        Map(methods, route, action, (context, name) =>
+            T.TryParse(PathOf(context).Argument, provider: null, out var argument)
+                ? handle(context, name, argument)
+                : context.WriteErrorAsync(route.InvalidArgument(PathOf(context).Argument)));
+
+    /// <summary>What no operation takes: 405 where another method would do, else 404.</summary>
+    public void MapRest() =>
+        v2.Map(CatchAll, context => _request.InvokeAsync(
+                context,
+                "/v2/{**path}",
+                RegistryAction.Pull,
+                [],
+                rest =>
+                {
+                    var path = RepositoryPath.Parse(rest.Request.Path.Value);
+                    return path is null
+                        ? rest.WriteErrorAsync(OciError.NotFound())
+                        : _request.RefuseAsync(rest, AllowedOn(path.Route));
+                }))
+            .WithOrder(int.MaxValue)
+            .WithDisplayName("/v2/{**path}");
+
+    private static RepositoryPath PathOf(HttpContext context) => context.Features.Get<RepositoryPath>()!;
+
+    private IEnumerable<string> AllowedOn(RepositoryRoute route) =>
+        _table.Where(entry => entry.Route == route && _request.IsAllowed(entry.Action)).Select(entry => entry.Method);
+}
