@@ -1,0 +1,80 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace OciRegistry.Tests.Support;
+
+/// <summary>
+/// A registry embedded as an application would: real Kestrel on a free loopback port, real files in a folder of its own,
+/// which is deleted with it unless it was handed in.
+/// </summary>
+internal sealed class RegistryApp : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly bool _ownsRoot;
+
+    private RegistryApp(WebApplication app, string root, bool ownsRoot, LogCapture log)
+    {
+        (_app, Root, _ownsRoot, Log) = (app, root, ownsRoot, log);
+        Url = new Uri(app.Services.GetRequiredService<IServer>().Features
+            .Get<IServerAddressesFeature>()!.Addresses.Single());
+        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
+        {
+            BaseAddress = Url,
+            Timeout = TimeSpan.FromSeconds(60),
+        };
+    }
+
+    public Uri Url { get; }
+
+    /// <summary>The folder that the registry stores in.</summary>
+    public string Root { get; }
+
+    public HttpClient Http { get; }
+
+    public IServiceProvider Services => _app.Services;
+
+    /// <summary>What the registry has logged, warnings and worse.</summary>
+    public LogCapture Log { get; }
+
+    public static async Task<RegistryApp> StartAsync(
+        Action<OciRegistryOptions>? options = null,
+        Action<IServiceCollection>? services = null,
+        string? root = null)
+    {
+        var folder = root ?? Directory.CreateTempSubdirectory("oci-registry-").FullName;
+        var log = new LogCapture();
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders();
+        builder.Logging.AddProvider(log);
+        builder.Services.AddOciRegistry(registry =>
+        {
+            registry.UseFileSystem(folder);
+            if (options is not null)
+            {
+                registry.Configure(options);
+            }
+        });
+        services?.Invoke(builder.Services);
+        var app = builder.Build();
+        app.MapOciRegistry();
+        app.MapOciRegistryOperations();
+        await app.StartAsync();
+        return new RegistryApp(app, folder, root is null, log);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+        if (_ownsRoot)
+        {
+            Directory.Delete(Root, recursive: true);
+        }
+    }
+}

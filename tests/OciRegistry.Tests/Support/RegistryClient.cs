@@ -1,0 +1,150 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace OciRegistry.Tests.Support;
+
+/// <summary>The steps of the protocol as raw requests: each returns the response, and judges nothing.</summary>
+internal static class RegistryClient
+{
+    /// <summary>A repository name that no other test uses.</summary>
+    public static string NewRepository() => $"test/{Guid.NewGuid():n}";
+
+    public static byte[] RandomBytes(int length) => RandomNumberGenerator.GetBytes(length);
+
+    public static Task<HttpResponseMessage> StartUploadAsync(this HttpClient http, string repository, string query = "") =>
+        http.PostAsync(new Uri($"/v2/{repository}/blobs/uploads/{query}", UriKind.Relative), Body([]));
+
+    /// <summary>Starts a session and returns its Location.</summary>
+    public static async Task<string> NewUploadAsync(this HttpClient http, string repository)
+    {
+        using var response = await http.StartUploadAsync(repository);
+        response.StatusCode.ShouldBe(HttpStatusCode.Accepted);
+        return response.Headers.Location!.ToString();
+    }
+
+    /// <summary>A chunk: with Content-Range when <paramref name="range"/> is given, chunked encoding when wanted.</summary>
+    public static Task<HttpResponseMessage> PatchAsync(
+        this HttpClient http, string location, byte[] bytes, string? range = null, bool chunked = false) =>
+        http.SendAsync(Request(HttpMethod.Patch, location, bytes, range, chunked));
+
+    /// <summary>The closing request, with a body when <paramref name="bytes"/> are given.</summary>
+    public static Task<HttpResponseMessage> CompleteAsync(
+        this HttpClient http, string location, string digest, byte[]? bytes = null, string? range = null) =>
+        http.SendAsync(Request(HttpMethod.Put, WithQuery(location, $"digest={Uri.EscapeDataString(digest)}"), bytes ?? [], range, false));
+
+    public static string WithQuery(string location, string parameter) =>
+        location + (location.Contains('?', StringComparison.Ordinal) ? '&' : '?') + parameter;
+
+    /// <summary>Pushes a blob and returns its digest.</summary>
+    public static async Task<Digest> PushBlobAsync(this HttpClient http, string repository, byte[] bytes)
+    {
+        var digest = Digest.Of(bytes);
+        using var response = await http.CompleteAsync(await http.NewUploadAsync(repository), digest.ToString(), bytes);
+        response.StatusCode.ShouldBe(HttpStatusCode.Created);
+        return digest;
+    }
+
+    public static Task<HttpResponseMessage> GetBlobAsync(this HttpClient http, string repository, Digest digest) =>
+        http.GetAsync(new Uri($"/v2/{repository}/blobs/{digest}", UriKind.Relative));
+
+    public static Task<HttpResponseMessage> HeadBlobAsync(this HttpClient http, string repository, Digest digest) =>
+        http.SendAsync(new HttpRequestMessage(HttpMethod.Head, $"/v2/{repository}/blobs/{digest}"));
+
+    public static Task<HttpResponseMessage> PutManifestAsync(
+        this HttpClient http,
+        string repository,
+        string reference,
+        byte[] manifest,
+        string mediaType = MediaTypes.ImageManifest,
+        Action<HttpRequestHeaders>? headers = null)
+    {
+        var request = Request(HttpMethod.Put, $"/v2/{repository}/manifests/{reference}", manifest, null, false);
+        request.Content!.Headers.TryAddWithoutValidation("Content-Type", mediaType);
+        headers?.Invoke(request.Headers);
+        return http.SendAsync(request);
+    }
+
+    public static Task<HttpResponseMessage> GetManifestAsync(this HttpClient http, string repository, string reference) =>
+        http.GetAsync(new Uri($"/v2/{repository}/manifests/{reference}", UriKind.Relative));
+
+    public static Task<HttpResponseMessage> DeleteAsync(this HttpClient http, string path) =>
+        http.DeleteAsync(new Uri(path, UriKind.Relative));
+
+    /// <summary>Pushes config, layer and manifest; returns the manifest's bytes.</summary>
+    public static async Task<byte[]> PushImageAsync(
+        this HttpClient http, string repository, string tag, byte[]? layer = null, Digest? subject = null)
+    {
+        layer ??= RandomBytes(100);
+        var config = Encoding.UTF8.GetBytes($$"""{"architecture":"amd64","os":"linux","id":"{{Guid.NewGuid()}}"}""");
+        await http.PushBlobAsync(repository, config);
+        await http.PushBlobAsync(repository, layer);
+        var manifest = ImageManifest(config, [layer], subject);
+        using var response = await http.PutManifestAsync(repository, tag, manifest);
+        response.StatusCode.ShouldBe(HttpStatusCode.Created, await response.Content.ReadAsStringAsync());
+        return manifest;
+    }
+
+    public static byte[] ImageManifest(byte[] config, IEnumerable<byte[]> layers, Digest? subject = null)
+    {
+        var manifest = new JsonObject
+        {
+            ["schemaVersion"] = 2,
+            ["mediaType"] = MediaTypes.ImageManifest,
+            ["config"] = Describe(config, "application/vnd.oci.image.config.v1+json"),
+            ["layers"] = new JsonArray([.. layers.Select(l => Describe(l, "application/vnd.oci.image.layer.v1.tar"))]),
+        };
+        if (subject is { } of)
+        {
+            manifest["subject"] = new JsonObject
+            {
+                ["mediaType"] = MediaTypes.ImageManifest,
+                ["digest"] = of.ToString(),
+                ["size"] = 1,
+            };
+        }
+
+        return Encoding.UTF8.GetBytes(manifest.ToJsonString());
+    }
+
+    public static JsonObject Describe(byte[] content, string mediaType) => new()
+    {
+        ["mediaType"] = mediaType,
+        ["digest"] = Digest.Of(content).ToString(),
+        ["size"] = content.Length,
+    };
+
+    /// <summary>The codes of an error envelope; fails when the body is none.</summary>
+    public static async Task<string[]> ErrorCodesAsync(this HttpResponseMessage response)
+    {
+        var body = await response.Content.ReadAsStringAsync();
+        var errors = JsonNode.Parse(body)!["errors"]!.AsArray();
+        errors.Count.ShouldBeGreaterThan(0, body);
+        errors.ShouldAllBe(error => !string.IsNullOrEmpty((string?)error!["message"]));
+        JsonNode.Parse(body)!["requestId"]!.GetValue<string>()
+            .ShouldBe(response.Headers.GetValues("X-Request-Id").Single());
+        return [.. errors.Select(error => (string)error!["code"]!)];
+    }
+
+    public static string? Header(this HttpResponseMessage response, string name) =>
+        response.Headers.TryGetValues(name, out var values) || response.Content.Headers.TryGetValues(name, out values)
+            ? string.Join(",", values)
+            : null;
+
+    private static HttpRequestMessage Request(
+        HttpMethod method, string location, byte[] bytes, string? range, bool chunked)
+    {
+        var request = new HttpRequestMessage(method, location) { Content = Body(bytes) };
+        request.Headers.TransferEncodingChunked = chunked ? true : null;
+        if (range is not null)
+        {
+            request.Content.Headers.TryAddWithoutValidation("Content-Range", range);
+        }
+
+        return request;
+    }
+
+    private static ByteArrayContent Body(byte[] bytes) => new(bytes);
+}
