@@ -50,9 +50,11 @@ internal sealed partial class RegistryRequest(
                 await RefuseAsync(context, allowedMethods);
             }
         }
-        catch (Exception e) when (context.RequestAborted.IsCancellationRequested || e is ConnectionResetException)
+        catch (Exception e) when (
+            context.RequestAborted.IsCancellationRequested || e is ConnectionResetException or OperationCanceledException)
         {
-            // The client has left; there is nobody to answer.
+            // The client has left, or is to come again: clients repeat a request that was reset, but not one that was
+            // answered with an error status.
             LogClientLeft(log, context.Request.Method, context.Request.Path);
             context.Abort();
         }
@@ -125,7 +127,7 @@ internal sealed partial class RegistryRequest(
         return context.WriteErrorAsync(OciError.Unavailable(message));
     }
 
-    [LoggerMessage(LogLevel.Debug, "{Method} {Path}: the client closed the connection.")]
+    [LoggerMessage(LogLevel.Debug, "{Method} {Path}: the connection was closed before the answer.")]
     private static partial void LogClientLeft(ILogger logger, string method, PathString path);
 
     [LoggerMessage(LogLevel.Error, "{Method} {Path} was cut off while it was being answered.")]

@@ -161,7 +161,7 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
 
         // Chunked: an empty body shows only when its end is read. Nothing is consumed.
         var read = await body.ReadAsync(cancellationToken);
-        body.AdvanceTo(read.Buffer.Start, read.Buffer.Start);
+        body.AdvanceTo(read.Buffer.Start);
         return !read.Buffer.IsEmpty || !read.IsCompleted;
     }
 

@@ -45,7 +45,10 @@ internal sealed class UploadCommit(
                 // Published is what the writing side says. What counts is what a reader finds.
                 if (await blobs.StatAsync(digest, CancellationToken.None) == session.Offset)
                 {
-                    break;
+                    await repositoryBlobs.LinkAsync(session.Repository, digest, session.Offset, CancellationToken.None);
+                    await uploads.DiscardAsync(session.Id, CancellationToken.None);
+                    await documents.DeleteAsync(session.Id, CancellationToken.None);
+                    return true;
                 }
 
                 if (HasWaitedEnough(started))
@@ -60,11 +63,6 @@ internal sealed class UploadCommit(
 
             await Task.Delay(delay, time, CancellationToken.None);
         }
-
-        await repositoryBlobs.LinkAsync(session.Repository, digest, session.Offset, CancellationToken.None);
-        await uploads.DiscardAsync(session.Id, CancellationToken.None);
-        await documents.DeleteAsync(session.Id, CancellationToken.None);
-        return true;
     }
 
     private bool HasWaitedEnough(long started) => time.GetElapsedTime(started) >= options.Value.Uploads.CommitWait;

@@ -137,7 +137,8 @@ internal sealed partial class UploadSessions(
                 {
                     await turn.AskForAsync(Options.FenceWait, cancellationToken);
                 }
-                else if (!await turn.TakeAsync(Options.OrderWait, cancellationToken) && loaded.Session.Writer is not null)
+                else if (!await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
+                    && loaded.Session.Writer is not null)
                 {
                     return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
                 }
@@ -272,7 +273,7 @@ internal sealed partial class UploadSessions(
                     continue;
                 }
 
-                if (await turn.TakeAsync(Options.OrderWait, cancellationToken))
+                if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken))
                 {
                     continue; // whoever was waited for has changed the session
                 }
@@ -360,7 +361,7 @@ internal sealed partial class UploadSessions(
 
         // Wakes the reader, so that a client that stalls does not keep what it sent before out of the record.
         var rhythm = TimeSpan.FromTicks(Math.Min(CheckpointInterval.Ticks, Options.IdleExpiry.Ticks / 4));
-        using var wake = time.CreateTimer(static b => ((PipeReader)b!).CancelPendingRead(), body, rhythm, rhythm);
+        await using var wake = time.CreateTimer(static b => ((PipeReader)b!).CancelPendingRead(), body, rhythm, rhythm);
         var checkpointed = time.GetTimestamp();
         var maxLength = Math.Min(Options.MaxBlobSize ?? long.MaxValue, start + (claim.Length ?? (long.MaxValue - start)));
         var finished = false;
@@ -389,7 +390,11 @@ internal sealed partial class UploadSessions(
                 finished = read.IsCompleted;
 
                 var unrecorded = staged.Length - writing.Session.Writer!.Offset;
-                if (!finished && (unrecorded >= CheckpointBytes || time.GetElapsedTime(checkpointed) >= rhythm))
+                var elapsed = time.GetElapsedTime(checkpointed);
+                var isDue = unrecorded >= CheckpointBytes
+                    || (unrecorded > 0 && elapsed >= rhythm)
+                    || elapsed >= Options.IdleExpiry / 4; // a sign of life, for the sweep
+                if (isDue && !finished)
                 {
                     checkpointed = time.GetTimestamp();
                     var checkpoint = writing.Session.Checkpoint(staged.Length, hash.Save(), time.GetUtcNow());
@@ -462,6 +467,12 @@ internal sealed partial class UploadSessions(
         metrics.UploadFailed("size");
         return new UploadResult(UploadOutcome.TooLarge, loaded.Session.Offset);
     }
+
+    /// <summary>
+    /// A request that is writing may take its time. Where none is on record, the lock's holder is about to let go, or
+    /// was replaced and does not know it yet.
+    /// </summary>
+    private TimeSpan WaitFor(UploadSession session) => session.Writer is null ? Options.FenceWait : Options.OrderWait;
 
     /// <summary>The session as it is to go on with, or null: unknown, of another repository, or given up.</summary>
     private async ValueTask<Versioned?> LoadAsync(
