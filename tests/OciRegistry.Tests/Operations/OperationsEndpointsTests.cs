@@ -1,0 +1,113 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using OciRegistry.Operations;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Tests.Operations;
+
+public sealed class OperationsEndpointsTests : IAsyncLifetime
+{
+    private readonly WebApplication _app;
+    private readonly BrokenStorage _storage = new();
+    private HttpClient _client = null!;
+
+    public OperationsEndpointsTests()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseTestServer();
+        builder.Logging.ClearProviders();
+        builder.Services.AddSingleton<RegistryMetrics>().AddSingleton<IStorageProbe>(_storage);
+        _app = builder.Build();
+        _app.MapOciRegistryOperations();
+    }
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        await _app.StartAsync();
+        _client = _app.GetTestClient();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _client.Dispose();
+        await _app.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Live_is_200_without_asking_the_storage()
+    {
+        _storage.Problem = "The disk is full.";
+
+        var response = await _client.GetAsync(new Uri("/livez", UriKind.Relative), Cancelled);
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        response.Headers.CacheControl!.NoStore.ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task Ready_is_200_and_names_its_components()
+    {
+        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative), Cancelled);
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        response.Headers.CacheControl!.NoStore.ShouldBeTrue();
+        response.Headers.RetryAfter.ShouldBeNull();
+        response.Content.Headers.ContentType!.ToString().ShouldBe("application/json");
+        (await response.Content.ReadAsStringAsync(Cancelled))
+            .ShouldBe("""{"status":"ready","components":{"storage":{"status":"ready"}}}""");
+    }
+
+    [Fact]
+    public async Task Ready_is_503_with_the_reason_while_the_storage_is_broken()
+    {
+        _storage.Problem = "\"/data\" is mounted read-only. Mount it for writing.";
+
+        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative), Cancelled);
+
+        response.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        response.Headers.RetryAfter!.Delta!.Value.TotalSeconds.ShouldBeInRange(1, 30);
+        response.Headers.CacheControl!.NoStore.ShouldBeTrue();
+        var body = JsonNode.Parse(await response.Content.ReadAsStringAsync(Cancelled))!;
+        ((string?)body["status"]).ShouldBe("unavailable");
+        ((string?)body["components"]!["storage"]!["status"]).ShouldBe("unavailable");
+        ((string?)body["components"]!["storage"]!["message"]).ShouldBe(_storage.Problem);
+    }
+
+    [Fact]
+    public async Task Metrics_are_valid_Prometheus_text()
+    {
+        _app.Services.GetRequiredService<RegistryMetrics>().UploadStarted();
+
+        var response = await _client.GetAsync(new Uri("/metrics", UriKind.Relative), Cancelled);
+
+        response.Content.Headers.ContentType!.ToString().ShouldBe("text/plain; version=0.0.4; charset=utf-8");
+        var families = PrometheusParser.Parse(await response.Content.ReadAsStringAsync(Cancelled));
+        families.Single(family => family.Name == "oci_registry_uploads_started_total")[[]].ShouldBe(1);
+    }
+
+    [Theory]
+    [InlineData("/livez")]
+    [InlineData("/readyz")]
+    [InlineData("/metrics")]
+    public async Task Head_is_answered_as_get_is(string path)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Head, path);
+
+        var response = await _client.SendAsync(request, Cancelled);
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+    }
+
+    private sealed class BrokenStorage : IStorageProbe
+    {
+        public string? Problem { get; set; }
+
+        public ValueTask<string?> ProblemAsync(CancellationToken cancellationToken) => ValueTask.FromResult(Problem);
+    }
+}
