@@ -1,0 +1,3 @@
+global using System.Text.Json.Nodes;
+global using OciRegistry.Conformance.Content;
+global using OciRegistry.Conformance.Http;
