@@ -1,6 +1,6 @@
 namespace OciRegistry.Conformance;
 
-/// <summary>How binding a rule is, in the words of RFC 2119. A MAY that is not met is shown and does not count.</summary>
+/// <summary>How binding a rule is, in the words of RFC 2119. A MAY that is not met does not count.</summary>
 internal enum Level
 {
     Must,

@@ -49,7 +49,8 @@ internal sealed record Options
         for (var i = 0; i < arguments.Length; i++)
         {
             var name = arguments[i];
-            string Value() => ++i < arguments.Length ? arguments[i] : throw new FormatException($"{name} wants a value.");
+            string Value() =>
+                ++i < arguments.Length ? arguments[i] : throw new FormatException($"{name} wants a value.");
             switch (name)
             {
                 case "--url":

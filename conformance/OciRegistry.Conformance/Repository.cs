@@ -30,6 +30,11 @@ internal sealed class Repository(Registry registry, string name, Repository? sec
     /// <param name="path">What follows <c>/v2/name/</c>.</param>
     public Request Request(string method, string path) => registry.Request(method, $"/v2/{name}/{path}");
 
+    /// <summary>end-3 with every type in Accept, as clients do: some registries hide what is not asked for.</summary>
+    public Request GetManifest(string reference) => Get($"manifests/{reference}").With("Accept", MediaTypes.Any);
+
+    public Request HeadManifest(string reference) => Head($"manifests/{reference}").With("Accept", MediaTypes.Any);
+
     /// <summary>end-7a. Manifests are sent chunked, as the official suite and Jib do.</summary>
     public Request PutManifest(Manifest manifest, string reference) =>
         Put($"manifests/{reference}").WithBody(manifest.Bytes, manifest.MediaType).Streamed();
@@ -65,15 +70,20 @@ internal sealed class Repository(Registry registry, string name, Repository? sec
         return Documents.Image(config.Descriptor(MediaTypes.ImageConfig), layer.Descriptor(MediaTypes.Layer));
     }
 
+    /// <summary>A manifest that is ready to be pushed.</summary>
+    public async Task<Manifest> NewManifestAsync(string algorithm = Digest.Sha256) =>
+        Manifest.Of(await NewImageAsync(), algorithm);
+
     public async Task<Manifest> PushImageAsync(params string[] tags)
     {
-        var manifest = Manifest.Of(await NewImageAsync());
+        var manifest = await NewManifestAsync();
         await PushAsync(manifest, tags);
         return manifest;
     }
 
     /// <summary>Pushes a signature-like artifact about a subject, by digest.</summary>
-    public async Task<Manifest> PushReferrerAsync(Manifest subject, string? artifactType = "application/vnd.example.note")
+    public async Task<Manifest> PushReferrerAsync(
+        Manifest subject, string? artifactType = "application/vnd.example.note")
     {
         var document = (await NewImageAsync()).WithSubject(subject);
         var referrer = Manifest.Of(artifactType is null ? document : document.With("artifactType", artifactType));
@@ -84,8 +94,8 @@ internal sealed class Repository(Registry registry, string name, Repository? sec
     /// <summary>Nothing answers to this reference any more, or yet.</summary>
     public async Task LacksManifestAsync(string reference)
     {
-        await Head($"manifests/{reference}").Answers(404);
-        await Get($"manifests/{reference}").Answers(404);
+        await HeadManifest(reference).Answers(404);
+        await GetManifest(reference).Answers(404);
     }
 
     public async Task LacksBlobAsync(Digest digest)
@@ -103,7 +113,7 @@ internal sealed class Repository(Registry registry, string name, Repository? sec
     /// <summary>The tag answers with this manifest, digest and bytes.</summary>
     public async Task TagIsAsync(string tag, Manifest manifest)
     {
-        var answer = await Get($"manifests/{tag}").Answers(200);
-        answer.Has("Docker-Content-Digest", manifest.Digest.ToString()).HasBody(manifest.Bytes);
+        var answer = await GetManifest(tag).Answers(200);
+        answer.HasDigest(manifest.Digest).HasBody(manifest.Bytes);
     }
 }

@@ -36,7 +36,8 @@ internal sealed class Runner(Registry registry, Options options)
         catch (Exception unexpected) when (unexpected is not OutOfMemoryException)
         {
             // An answer that cannot be read at all is the registry's fault as well, and must not end the run.
-            failure = new CheckFailedException($"no {unexpected.GetType().Name}: {unexpected.Message}", null, unexpected);
+            var expected = $"no {unexpected.GetType().Name}: {unexpected.Message}";
+            failure = new CheckFailedException(expected, null, unexpected);
         }
 
         return new Outcome(area, check, Stopwatch.GetElapsedTime(started), failure);

@@ -12,9 +12,8 @@ internal sealed class UploadSession
         _registry = registry;
         Location = started.Location;
         // OCI-Chunk-Min-Length binds the client for every chunk but the last.
-        ChunkSize = int.TryParse(started.Optional("OCI-Chunk-Min-Length"), CultureInfo.InvariantCulture, out var minimum)
-            ? Math.Max(1024, minimum)
-            : 1024;
+        _ = int.TryParse(started.Optional("OCI-Chunk-Min-Length"), CultureInfo.InvariantCulture, out var minimum);
+        ChunkSize = Math.Max(1024, minimum);
     }
 
     public Uri Location { get; private set; }
@@ -29,11 +28,13 @@ internal sealed class UploadSession
         _registry.Request("PATCH", Location).WithBody(bytes, "application/octet-stream");
 
     /// <summary>end-5 as the spec has it: a chunk that says where it begins.</summary>
-    public Request AppendAt(long first, byte[] chunk) => Append(chunk).WithContentRange(first, first + chunk.Length - 1);
+    public Request AppendAt(long first, byte[] chunk) =>
+        Append(chunk).WithContentRange(first, first + chunk.Length - 1);
 
     /// <summary>end-6: closes the session; an empty body when everything was sent before.</summary>
     public Request Complete(Digest digest, byte[]? last = null) =>
-        _registry.Request("PUT", LocationWith($"digest={digest}")).WithBody(last ?? [], last is null ? null : "application/octet-stream");
+        _registry.Request("PUT", LocationWith($"digest={digest}"))
+            .WithBody(last ?? [], last is null ? null : "application/octet-stream");
 
     public Request Status() => _registry.Request("GET", Location);
 

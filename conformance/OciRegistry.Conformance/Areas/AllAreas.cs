@@ -10,9 +10,9 @@ namespace OciRegistry.Conformance.Areas;
 ///   import of fallback-tag indexes                                     needs data from before referrers were turned on
 ///   garbage collection, expiry of abandoned uploads                    need the server's clock or its settings
 ///   crash safety, restart persistence, several replicas                need the process to be killed and started
-///   429 and Retry-After, Warning                                       cannot be provoked; held against answers that have them
+///   429 and Retry-After, Warning                                       cannot be provoked; checked where they come
 ///   deletes disabled (400 or 405)                                      a setting: the run needs them enabled
-///   unchecked (sparse) manifests                                       a setting: either answer of it is taken as right
+///   unchecked (sparse) manifests                                       a setting: either answer is taken as right
 ///   blake3                                                             the framework cannot compute it
 ///   very large blobs                                                   a run is to take less than a minute
 /// </remarks>
@@ -43,13 +43,14 @@ internal static class AllAreas
 
     private static readonly Area[] House = [HouseArea.Area, HouseManifestsArea.Area];
 
-    /// <exception cref="FormatException">An area of <c>--only</c> does not exist: a run of nothing must not pass.</exception>
+    /// <exception cref="FormatException">An area of --only does not exist: a run of nothing must not pass.</exception>
     public static IReadOnlyList<Area> Selected(Options options)
     {
         Area[] all = [.. Spec, .. options.House ? House : [], EveryAnswerArea.Area];
         if (options.Only.FirstOrDefault(name => !all.Any(area => Is(area, name))) is { } unknown)
         {
-            throw new FormatException($"No area {unknown}; there are {string.Join(", ", all.Select(area => area.Name))}.");
+            var names = string.Join(", ", all.Select(area => area.Name));
+            throw new FormatException($"No area {unknown}; there are {names}.");
         }
 
         return options.Only is [] ? all : [.. all.Where(area => options.Only.Any(name => Is(area, name)))];

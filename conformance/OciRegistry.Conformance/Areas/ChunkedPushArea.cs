@@ -17,7 +17,7 @@ internal static class ChunkedPushArea
         .Must("end-5: a chunk out of order is answered 416 and the session lives on", Gap)
         .Must("end-5: a chunk that was taken already is answered 416 and the session lives on", Repeated)
         .Must("end-5: a chunk that overlaps the bytes there is answered 416 and the session lives on", Overlap)
-        .Must("end-6: a last chunk out of order is answered 416, before its digest is looked at, and the session lives on",
+        .Must("end-6: a last chunk out of order is answered 416 whatever its digest, and the session lives on",
             LastOutOfOrder)
         .Should("end-5: a Content-Range that is none is answered 400 or 416 and the session lives on", MalformedRange)
         .Should("end-5: a Content-Range of another length than the body is answered 400 or 416", RangeLength)
@@ -156,8 +156,8 @@ internal static class ChunkedPushArea
         var chunk = blob.Slice(session.ChunkSize, session.ChunkSize);
         foreach (var range in new[]
         {
-            $"bytes {session.ChunkSize}-{(2 * session.ChunkSize) - 1}/*", "abc", "-5", "0-", "5-4", "1-2-3", "0x400-0x7ff",
-            "0-18446744073709551615", "99999999999999999999-99999999999999999999",
+            $"bytes {session.ChunkSize}-{(2 * session.ChunkSize) - 1}/*", "abc", "-5", "0-", "5-4", "1-2-3",
+            "0x400-0x7ff", "0-18446744073709551615", "99999999999999999999-99999999999999999999",
         })
         {
             (await session.Append(chunk).With("Content-Range", range).OverTcp().SendAsync()).IsOneOf(400, 416);

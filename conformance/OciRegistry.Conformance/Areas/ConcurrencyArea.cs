@@ -20,7 +20,7 @@ internal static class ConcurrencyArea
         .Should("end-6: a closing PUT sent again is answered 201", ReplayedPut)
         .Should("end-6: a closing PUT with its body sent again is answered 201", ReplayedPutWithBody)
         .Should("end-6: two closing PUTs at once are both answered 201", ConcurrentPuts)
-        .May("end-5: a PATCH without range, sent again to the same Location, does not append twice (Jib)", ReplayedPatch)
+        .May("end-5: a PATCH without range sent again to the same Location is not appended twice (Jib)", ReplayedPatch)
         .Should("end-2: a blob is whole for every reader from the moment it is visible", VisibleWhenWhole)
         .Should("end-10: deleting and pushing a blob at once ends with all of it or nothing", DeleteAgainstPush);
 
@@ -55,7 +55,7 @@ internal static class ConcurrencyArea
 
     private static async Task SameManifest(Repository repository)
     {
-        var manifest = Manifest.Of(await repository.NewImageAsync());
+        var manifest = await repository.NewManifestAsync();
         await Task.WhenAll(Enumerable.Range(0, Rounds).Select(async _ =>
         {
             await repository.PutManifest(manifest, "v1").Answers(201);
@@ -65,13 +65,13 @@ internal static class ConcurrencyArea
 
     private static async Task ManyTags(Repository repository)
     {
-        var manifest = Manifest.Of(await repository.NewImageAsync());
+        var manifest = await repository.NewManifestAsync();
         var tags = Enumerable.Range(0, Rounds).Select(i => $"t{i:00}").ToList();
         await Task.WhenAll(tags.Select(tag => repository.PutManifest(manifest, tag).Answers(201)));
-        var listed = await Pages.AllAsync(repository.Get("tags/list"), "tags");
-        if (!listed.SequenceEqual(tags))
+        var (listed, last) = await Pages.AllAsync(repository.Get("tags/list"), "tags");
+        if (!Pages.AreTheSame(listed, tags))
         {
-            throw new CheckFailedException($"{Rounds} tags, not {string.Join(' ', listed)}");
+            throw last.Failure($"{Rounds} tags, each once");
         }
     }
 
@@ -89,8 +89,9 @@ internal static class ConcurrencyArea
         {
             do
             {
-                var answer = await repository.Get("manifests/v1").Answers(200);
-                var manifest = manifests.FirstOrDefault(m => m.Digest.ToString() == answer.Header("Docker-Content-Digest"))
+                var answer = await repository.GetManifest("v1").Answers(200);
+                var digest = answer.Header("Docker-Content-Digest");
+                var manifest = manifests.FirstOrDefault(manifest => manifest.Digest.ToString() == digest)
                     ?? throw answer.Failure("the digest of one of the two");
                 answer.HasBody(manifest.Bytes);
             }

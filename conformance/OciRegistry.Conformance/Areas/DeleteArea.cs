@@ -65,7 +65,8 @@ internal static class DeleteArea
 
     private static async Task OtherTagsStay(Repository repository)
     {
-        var (first, second) = (await repository.PushImageAsync("v1", "moved"), await repository.PushImageAsync("v2", "moved"));
+        var first = await repository.PushImageAsync("v1", "moved");
+        var second = await repository.PushImageAsync("v2", "moved");
         await repository.Delete($"manifests/{first.Digest}").Answers(202);
         await repository.LacksManifestAsync("v1");
         await repository.TagIsAsync("v2", second);

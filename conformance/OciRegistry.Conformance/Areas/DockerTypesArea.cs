@@ -32,7 +32,8 @@ internal static class DockerTypesArea
         }
     }
 
-    private static async Task Schema2(Repository repository) => await KeepsAsync(repository, await NewAsync(repository));
+    private static async Task Schema2(Repository repository) =>
+        await KeepsAsync(repository, await NewAsync(repository));
 
     private static async Task ManifestList(Repository repository)
     {
@@ -46,12 +47,12 @@ internal static class DockerTypesArea
 
     private static async Task ForeignLayer(Repository repository)
     {
-        var (config, foreign) = (Blob.Random(64), Blob.Random(64));
+        var (config, layer) = (Blob.Random(64), Blob.Random(64));
         await repository.PushAsync(config);
+        var foreign = layer.Descriptor(MediaTypes.DockerForeignLayer)
+            .With("urls", new JsonArray("https://layers.example/l"));
         await KeepsAsync(repository, Manifest.Of(Documents
-            .Image(
-                config.Descriptor(MediaTypes.DockerConfig),
-                foreign.Descriptor(MediaTypes.DockerForeignLayer).With("urls", new JsonArray("https://layers.example/l")))
+            .Image(config.Descriptor(MediaTypes.DockerConfig), foreign)
             .With("mediaType", MediaTypes.DockerManifest)));
     }
 
@@ -85,7 +86,8 @@ internal static class DockerTypesArea
             ["history"] = new JsonArray(),
             ["signatures"] = new JsonArray(),
         };
-        await repository.PutManifest(Manifest.Of(document.ToJsonString(), MediaTypes.DockerSchema1), "v1").AnswersClientError();
+        var manifest = Manifest.Of(document.ToJsonString(), MediaTypes.DockerSchema1);
+        await repository.PutManifest(manifest, "v1").AnswersClientError();
         await repository.LacksManifestAsync("v1");
     }
 

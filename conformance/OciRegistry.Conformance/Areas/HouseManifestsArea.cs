@@ -9,24 +9,32 @@ namespace OciRegistry.Conformance.Areas;
 internal static class HouseManifestsArea
 {
     public static Area Area { get; } = new Area("HouseManifests")
-        .Must("manifests: 10,000 nested arrays are 400 MANIFEST_INVALID", r => Refused(r, good => Nested(good, '[', ']')))
-        .Must("manifests: 10,000 nested objects are 400 MANIFEST_INVALID", r => Refused(r, good => Nested(good, "{\"a\":", '}')))
-        .Must("manifests: the same key twice is 400 MANIFEST_INVALID", r => Refused(r, good => Twice(good, "\"layers\":[]")))
+        .Must("manifests: 10,000 nested arrays are 400 MANIFEST_INVALID",
+            r => Refused(r, good => Nested(good, "[", "", ']')))
+        .Must("manifests: 10,000 nested objects are 400 MANIFEST_INVALID",
+            r => Refused(r, good => Nested(good, "{\"a\":", "1", '}')))
+        .Must("manifests: the same key twice is 400 MANIFEST_INVALID",
+            r => Refused(r, good => With(good, "\"layers\":[]")))
         .Must("manifests: the same key twice within a descriptor is 400 MANIFEST_INVALID", r => Refused(r, TwiceInside))
         .Must("manifests: invalid UTF-8 is 400 MANIFEST_INVALID", r => RefusedBytes(r, InvalidUtf8))
-        .Must("manifests: a byte order mark is 400 MANIFEST_INVALID", r => RefusedBytes(r, good => [0xef, 0xbb, 0xbf, .. good]))
+        .Must("manifests: a byte order mark is 400 MANIFEST_INVALID",
+            r => RefusedBytes(r, good => [0xef, 0xbb, 0xbf, .. good]))
         .Must("manifests: UTF-16 is 400 MANIFEST_INVALID", r => Refused(r, Encoding.Unicode.GetBytes))
         .Must("manifests: trailing garbage is 400 MANIFEST_INVALID", r => Refused(r, good => good + "x"))
         .Must("manifests: a second document is 400 MANIFEST_INVALID", r => Refused(r, good => good + good))
         .Must("manifests: a comment is 400 MANIFEST_INVALID", r => Refused(r, good => "/* */" + good))
         .Must("manifests: a trailing comma is 400 MANIFEST_INVALID", r => Refused(r, good => good[..^1] + ",}"))
         .Must("manifests: layers of an index, or manifests of an image, are 400 MANIFEST_INVALID",
-            r => Refused(r, good => Twice(good, "\"manifests\":[]")))
-        .Must("manifests: layers that are null are 400 MANIFEST_INVALID", r => Edited(r, image => image["layers"] = null))
-        .Must("manifests: an image without config is 400 MANIFEST_INVALID", r => Edited(r, image => image.Remove("config")))
+            r => Refused(r, good => With(good, "\"manifests\":[]")))
+        .Must("manifests: layers that are null are 400 MANIFEST_INVALID",
+            r => Edited(r, image => image["layers"] = null))
+        .Must("manifests: an image without config is 400 MANIFEST_INVALID",
+            r => Edited(r, image => image.Remove("config")))
         .Must("manifests: schemaVersion 1 is 400 MANIFEST_INVALID", r => Edited(r, image => image["schemaVersion"] = 1))
-        .Must("manifests: a size that is text is 400 MANIFEST_INVALID", r => Edited(r, image => image["config"]!["size"] = "64"))
-        .Must("manifests: a negative size is 400 MANIFEST_INVALID", r => Edited(r, image => image["config"]!["size"] = -1))
+        .Must("manifests: a size that is text is 400 MANIFEST_INVALID",
+            r => Edited(r, image => image["config"]!["size"] = "64"))
+        .Must("manifests: a negative size is 400 MANIFEST_INVALID",
+            r => Edited(r, image => image["config"]!["size"] = -1))
         .Must("manifests: a size beyond 64 bits is 400 MANIFEST_INVALID",
             r => Refused(r, good => good.Replace("\"size\":64", "\"size\":1e400", StringComparison.Ordinal)))
         .Must("manifests: a digest that is none is 400 MANIFEST_INVALID",
@@ -61,15 +69,13 @@ internal static class HouseManifestsArea
         }
     }
 
-    private static string Twice(string good, string pair) => $"{{{pair},{good[1..]}";
+    private static string With(string good, string pair) => $"{{{pair},{good[1..]}";
 
     private static string TwiceInside(string good) =>
         good.Replace("\"config\":{", $"\"config\":{{\"digest\":\"{Digest.Unknown()}\",", StringComparison.Ordinal);
 
-    private static string Nested(string good, char open, char close) => Nested(good, open.ToString(), close);
-
-    private static string Nested(string good, string open, char close) =>
-        $"{{\"deep\":{string.Concat(Enumerable.Repeat(open, 10_000))}{(open == "[" ? "" : "1")}{new string(close, 10_000)},{good[1..]}";
+    private static string Nested(string good, string open, string inner, char close) =>
+        With(good, $"\"deep\":{string.Concat(Enumerable.Repeat(open, 10_000))}{inner}{new string(close, 10_000)}");
 
     private static byte[] InvalidUtf8(byte[] good)
     {

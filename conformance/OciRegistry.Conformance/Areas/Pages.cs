@@ -30,12 +30,13 @@ internal static partial class Pages
             : throw answer.Failure("Link: <…>; rel=\"next\"");
     }
 
-    /// <summary>All pages; no page may be larger than <paramref name="most"/>.</summary>
-    public static async Task<List<string>> AllAsync(Request first, string property, int most = int.MaxValue)
+    /// <summary>All pages, and the last answer to blame; no page may be larger than <paramref name="most"/>.</summary>
+    public static async Task<(List<string> All, Answer Last)> AllAsync(
+        Request first, string property, int most = int.MaxValue)
     {
         var all = new List<string>();
-        Request? request = first;
-        for (var page = 0; request is not null; page++)
+        var request = first;
+        for (var page = 0; ; page++)
         {
             var answer = await request.Answers(200);
             var items = answer.Strings(property);
@@ -50,11 +51,18 @@ internal static partial class Pages
             }
 
             all.AddRange(items);
-            request = answer.Next(first.Registry);
-        }
+            if (answer.Next(first.Registry) is not { } next)
+            {
+                return (all, answer);
+            }
 
-        return all;
+            request = next;
+        }
     }
+
+    /// <summary>The same strings, each once, in whatever order: order is a rule of its own.</summary>
+    public static bool AreTheSame(IReadOnlyCollection<string> listed, IReadOnlyCollection<string> expected) =>
+        listed.Count == expected.Count && expected.ToHashSet().SetEquals(listed);
 
     [GeneratedRegex("^<([^>]+)>\\s*;\\s*rel=\"?next\"?\\s*$")]
     private static partial Regex LinkValue();

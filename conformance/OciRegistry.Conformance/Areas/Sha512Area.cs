@@ -19,7 +19,7 @@ internal static class Sha512Area
         .Should("end-4c: a sha256 digest after digest-algorithm=sha512 is taken or answered 400", AlgorithmChanged)
         .Must("end-6: bytes of another sha512 digest are answered 400 and nothing is stored", WrongDigest)
         .Must("end-6: the empty blob has a sha512 digest, too", EmptyBlob)
-        .Must("end-7a: a manifest is pushed by its sha512 digest, and Location, GET and HEAD keep to it", ManifestByDigest)
+        .Must("end-7a: a manifest is pushed by its sha512 digest; Location, GET and HEAD keep to it", ManifestByDigest)
         .Must("end-7b: a tag set by parameter on a sha512 digest answers with that digest", TaggedByParameter)
         .Must("end-7a: a manifest may refer to sha512 blobs", ReferringManifest)
         .Must("end-7a: an index may refer to a manifest by sha512", ReferringIndex)
@@ -38,7 +38,7 @@ internal static class Sha512Area
 
     private static async Task<Manifest> PushManifestAsync(Repository repository)
     {
-        var manifest = Manifest.Of(await repository.NewImageAsync(), Sha512);
+        var manifest = await repository.NewManifestAsync(Sha512);
         await repository.PushAsync(manifest);
         return manifest;
     }
@@ -50,12 +50,13 @@ internal static class Sha512Area
         var blob = Blob.Random(1000, Sha512);
         var session = await repository.StartUploadAsync();
         var pushed = await session.Complete(blob.Digest, blob.Bytes).Answers(201);
-        foreach (var get in new[] { repository.Get($"blobs/{blob.Digest}"), repository.Registry.Request("GET", pushed.Location) })
+        var location = repository.Registry.Request("GET", pushed.Location);
+        foreach (var get in new[] { repository.Get($"blobs/{blob.Digest}"), location })
         {
-            (await get.Answers(200)).HasBody(blob.Bytes).Has("Docker-Content-Digest", blob.Digest.ToString());
+            (await get.Answers(200)).HasBody(blob.Bytes).HasDigest(blob.Digest);
         }
 
-        (await repository.Head($"blobs/{blob.Digest}").Answers(200)).Has("Docker-Content-Digest", blob.Digest.ToString());
+        (await repository.Head($"blobs/{blob.Digest}").Answers(200)).HasDigest(blob.Digest);
     }
 
     private static async Task SinglePost(Repository repository)
@@ -136,31 +137,29 @@ internal static class Sha512Area
 
     private static async Task ManifestByDigest(Repository repository)
     {
-        var manifest = Manifest.Of(await repository.NewImageAsync(), Sha512);
+        var manifest = await repository.NewManifestAsync(Sha512);
         var pushed = await repository.PutManifest(manifest).Answers(201);
-        if (pushed.Optional("Docker-Content-Digest") is not null)
+        pushed.HasNoOtherDigest(manifest.Digest);
+
+        var digest = manifest.Digest.ToString();
+        var location = repository.Registry.Request("GET", pushed.Location).With("Accept", MediaTypes.Any);
+        foreach (var get in new[] { repository.GetManifest(digest), location })
         {
-            pushed.Has("Docker-Content-Digest", manifest.Digest.ToString());
+            (await get.Answers(200)).HasBody(manifest.Bytes).HasDigest(manifest.Digest);
         }
 
-        var path = $"manifests/{manifest.Digest}";
-        foreach (var get in new[] { repository.Get(path), repository.Registry.Request("GET", pushed.Location) })
-        {
-            (await get.Answers(200)).HasBody(manifest.Bytes).Has("Docker-Content-Digest", manifest.Digest.ToString());
-        }
-
-        (await repository.Head(path).Answers(200)).Has("Docker-Content-Digest", manifest.Digest.ToString());
+        (await repository.HeadManifest(digest).Answers(200)).HasDigest(manifest.Digest);
     }
 
     // A tag stores the digest it was set to: turned into sha256 somewhere, it is no longer what the client pushed.
     private static async Task TaggedByParameter(Repository repository)
     {
-        var manifest = Manifest.Of(await repository.NewImageAsync(), Sha512);
+        var manifest = await repository.NewManifestAsync(Sha512);
         await repository.PutManifest(manifest, $"{manifest.Digest}?tag=v1&tag=v2").Answers(201);
         foreach (var tag in new[] { "v1", "v2" })
         {
             await repository.TagIsAsync(tag, manifest);
-            (await repository.Head($"manifests/{tag}").Answers(200)).Has("Docker-Content-Digest", manifest.Digest.ToString());
+            (await repository.HeadManifest(tag).Answers(200)).HasDigest(manifest.Digest);
         }
     }
 

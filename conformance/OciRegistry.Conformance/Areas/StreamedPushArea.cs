@@ -116,7 +116,8 @@ internal static class StreamedPushArea
         }
 
         session.Follow(status);
-        await FinishAsync(repository, session, await session.AppendAt(received, blob.Bytes[received..]).Answers(202), blob);
+        var answer = await session.AppendAt(received, blob.Bytes[received..]).Answers(202);
+        await FinishAsync(repository, session, answer, blob);
     }
 
     // The Range of no bytes is undefined: 0-0 and 0--1 are both in use, and one byte is never what is there here.

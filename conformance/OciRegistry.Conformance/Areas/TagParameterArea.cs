@@ -17,9 +17,7 @@ internal static class TagParameterArea
         .Must("end-7b: bytes of another digest are refused with 400, and no tag is set", OtherDigest)
         .Must("end-7b: OCI-Subject is sent beside OCI-Tag", WithSubject);
 
-    // RFC 9110 5.3: several field lines and a list with commas mean the same.
-    private static HashSet<string> TagsOf(Answer answer) =>
-        [.. answer.All("OCI-Tag").SelectMany(value => value.Split(',', StringSplitOptions.TrimEntries))];
+    private static HashSet<string> TagsOf(Answer answer) => [.. answer.Members("OCI-Tag")];
 
     private static Request PutTagged(Repository repository, Manifest manifest, params string[] tags) =>
         repository.PutManifest(manifest, $"{manifest.Digest}?{string.Join('&', tags.Select(tag => $"tag={tag}"))}");
@@ -39,28 +37,30 @@ internal static class TagParameterArea
     }
 
     private static async Task Taken(Repository repository) =>
-        await TakesAsync(repository, Manifest.Of(await repository.NewImageAsync()), "a");
+        await TakesAsync(repository, await repository.NewManifestAsync(), "a");
 
     private static async Task Named(Repository repository) =>
-        await TakesAsync(repository, Manifest.Of(await repository.NewImageAsync()), "a", "v1.2-rc_3", "_c");
+        await TakesAsync(repository, await repository.NewManifestAsync(), "a", "v1.2-rc_3", "_c");
 
-    private static async Task TenTags(Repository repository) =>
-        await TakesAsync(
-            repository, Manifest.Of(await repository.NewImageAsync()), [.. Enumerable.Range(0, 10).Select(i => $"{new string('t', 127)}{i}")]);
+    private static async Task TenTags(Repository repository)
+    {
+        string[] tags = [.. Enumerable.Range(0, 10).Select(i => $"{new string('t', 127)}{i}")];
+        await TakesAsync(repository, await repository.NewManifestAsync(), tags);
+    }
 
     private static async Task Moves(Repository repository)
     {
         await repository.PushImageAsync("v1", "v2");
-        await TakesAsync(repository, Manifest.Of(await repository.NewImageAsync()), "v1", "v3");
+        await TakesAsync(repository, await repository.NewManifestAsync(), "v1", "v3");
     }
 
     private static async Task SameTwice(Repository repository) =>
-        await TakesAsync(repository, Manifest.Of(await repository.NewImageAsync()), "a", "a", "b");
+        await TakesAsync(repository, await repository.NewManifestAsync(), "a", "a", "b");
 
     private static async Task TooMany(Repository repository)
     {
         string[] tags = [.. Enumerable.Range(0, 200).Select(i => $"{new string('t', 100)}{i}")];
-        var manifest = Manifest.Of(await repository.NewImageAsync());
+        var manifest = await repository.NewManifestAsync();
         var answer = await PutTagged(repository, manifest, tags).AnswersOneOf(201, 400, 414, 431);
         if (answer.Status == 201)
         {
@@ -79,18 +79,18 @@ internal static class TagParameterArea
 
     private static async Task BadTag(Repository repository)
     {
-        await TakesAsync(repository, Manifest.Of(await repository.NewImageAsync()), "supported");
+        await TakesAsync(repository, await repository.NewManifestAsync(), "supported");
         foreach (var bad in new[] { ".bad", "-bad", "b%20d", "b%2Fd", "b%0D%0Ad", new string('t', 129), "" })
         {
-            await PutTagged(repository, Manifest.Of(await repository.NewImageAsync()), "good", bad).Answers(400);
+            await PutTagged(repository, await repository.NewManifestAsync(), "good", bad).Answers(400);
             await repository.LacksManifestAsync("good");
         }
     }
 
     private static async Task OtherDigest(Repository repository)
     {
-        var manifest = Manifest.Of(await repository.NewImageAsync());
-        await TakesAsync(repository, Manifest.Of(await repository.NewImageAsync()), "supported");
+        var manifest = await repository.NewManifestAsync();
+        await TakesAsync(repository, await repository.NewManifestAsync(), "supported");
         await repository.PutManifest(manifest, $"{Digest.Unknown()}?tag=a").Answers(400);
         await repository.LacksManifestAsync("a");
     }

@@ -110,7 +110,8 @@ internal static partial class UploadStatusAndCancelArea
     {
         var blob = Blob.Random(1024);
         var session = await repository.StartUploadAsync();
-        var stolen = new Uri(session.Location.AbsoluteUri.Replace(repository.Name, repository.Second.Name, StringComparison.Ordinal));
+        var location = session.Location.AbsoluteUri;
+        var stolen = new Uri(location.Replace(repository.Name, repository.Second.Name, StringComparison.Ordinal));
         if (stolen == session.Location)
         {
             throw new CheckFailedException($"a Location below the repository, not {session.Location} (precondition)");
@@ -118,7 +119,8 @@ internal static partial class UploadStatusAndCancelArea
 
         await repository.Second.PushImageAsync();
         await repository.Registry.Request("GET", stolen).AnswersClientError();
-        await repository.Registry.Request("PATCH", stolen).WithBody(blob.Bytes).WithContentRange(0, 1023).AnswersClientError();
+        await repository.Registry.Request("PATCH", stolen)
+            .WithBody(blob.Bytes).WithContentRange(0, 1023).AnswersClientError();
         await repository.Registry.Request("DELETE", stolen).AnswersClientError();
         await session.HoldsAsync(0);
         await session.Complete(blob.Digest, blob.Bytes).Answers(201, "the session is untouched");

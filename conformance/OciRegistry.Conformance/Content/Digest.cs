@@ -13,7 +13,7 @@ internal readonly record struct Digest(string Algorithm, string Encoded)
     {
         Sha256 => new(Sha256, Convert.ToHexStringLower(SHA256.HashData(content))),
         Sha512 => new(Sha512, Convert.ToHexStringLower(SHA512.HashData(content))),
-        _ => throw new ArgumentOutOfRangeException(nameof(algorithm), algorithm, "This runner hashes sha256 and sha512."),
+        _ => throw new ArgumentOutOfRangeException(nameof(algorithm), algorithm, "Neither sha256 nor sha512."),
     };
 
     /// <summary>A well-formed digest that nothing has.</summary>

@@ -15,4 +15,7 @@ internal static class MediaTypes
     public const string DockerLayer = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     public const string DockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
     public const string DockerSchema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+    /// <summary>Every manifest type that a client of today takes.</summary>
+    public const string Any = $"{ImageManifest}, {ImageIndex}, {DockerManifest}, {DockerManifestList}, */*";
 }

@@ -11,6 +11,10 @@ internal sealed record Answer(
     public IEnumerable<string> All(string header) =>
         Headers.Where(h => h.Name.Equals(header, StringComparison.OrdinalIgnoreCase)).Select(h => h.Value);
 
+    /// <summary>The members of a list: several field lines and one with commas mean the same (RFC 9110 5.3).</summary>
+    public IEnumerable<string> Members(string header) =>
+        All(header).SelectMany(value => value.Split(',', StringSplitOptions.TrimEntries));
+
     public string? Optional(string header) => All(header).FirstOrDefault();
 
     /// <summary>The Location, resolved as RFC 9110 says: it may be relative to the request.</summary>
@@ -29,6 +33,12 @@ internal sealed record Answer(
 
     public Answer Has(string header, string value) =>
         Header(header) == value ? this : throw Failure($"{header}: {value}");
+
+    public Answer HasDigest(Digest digest) => Has("Docker-Content-Digest", digest.ToString());
+
+    /// <summary>Where the header is optional: when it is there, it is the digest that the client named.</summary>
+    public Answer HasNoOtherDigest(Digest digest) =>
+        All("Docker-Content-Digest").Any() ? HasDigest(digest) : this;
 
     public Answer Lacks(string header) => All(header).Any() ? throw Failure($"no {header} header") : this;
 

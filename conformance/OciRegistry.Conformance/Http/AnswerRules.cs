@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 
 namespace OciRegistry.Conformance.Http;
 
-/// <summary>What holds for every answer, whatever was asked: kept while the other areas run, reported at the end.</summary>
+/// <summary>What holds for every answer, whatever was asked: kept while the areas run, reported at the end.</summary>
 internal sealed partial class AnswerRules
 {
     public const string Envelope = "a 4xx with a JSON body has the envelope of the spec, and codes of its form";
@@ -28,8 +28,8 @@ internal sealed partial class AnswerRules
     public void Observe(Answer answer)
     {
         Hold(answer, NoServerError, answer.Status < 500, "a status below 500");
-        Hold(answer, RetryAfter, answer.Status != 429 || answer.All("Retry-After").Any(), "Retry-After on a 429");
-        Hold(answer, Challenge, answer.Status != 401 || answer.All("WWW-Authenticate").Any(), "WWW-Authenticate on a 401");
+        Hold(answer, RetryAfter, answer.Status != 429 || answer.All("Retry-After").Any(), "Retry-After");
+        Hold(answer, Challenge, answer.Status != 401 || answer.All("WWW-Authenticate").Any(), "WWW-Authenticate");
         Hold(answer, NoBody, answer.Request.Method != "HEAD" || answer.Body.Length == 0, "no body");
         Hold(answer, Warning, answer.All("Warning").All(IsWarning) && answer.All("Warning").Sum(w => w.Length) <= 4096,
             "Warning: 299 - \"text\"");

@@ -21,8 +21,8 @@ internal sealed partial class Credentials(HttpClient http, Uri registry, string?
     public async Task<bool> LearnAsync(Answer unauthorized)
     {
         var challenge = unauthorized.Optional("WWW-Authenticate") ?? "";
-        var parameters = Parameter().Matches(challenge)
-            .ToDictionary(match => match.Groups[1].Value, match => match.Groups[2].Value, StringComparer.OrdinalIgnoreCase);
+        var parameters = Parameter().Matches(challenge).ToDictionary(
+            match => match.Groups[1].Value, match => match.Groups[2].Value, StringComparer.OrdinalIgnoreCase);
         if (!challenge.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
             || !parameters.TryGetValue("realm", out var realm))
         {

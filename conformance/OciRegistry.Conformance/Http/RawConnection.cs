@@ -5,7 +5,7 @@ using System.Text;
 
 namespace OciRegistry.Conformance.Http;
 
-/// <summary>One TCP connection, for what HttpClient will not send: odd targets, half a body, a sudden hang-up.</summary>
+/// <summary>One TCP connection, for what HttpClient will not send: odd targets, half a body, a hang-up.</summary>
 internal sealed class RawConnection : IAsyncDisposable
 {
     private readonly TcpClient _tcp;
@@ -37,7 +37,8 @@ internal sealed class RawConnection : IAsyncDisposable
     public async Task WriteHeadAsync(Request request)
     {
         var head = new StringBuilder();
-        head.Append(CultureInfo.InvariantCulture, $"{request.Method} {request.RawTarget ?? request.Uri.PathAndQuery} HTTP/1.1\r\n");
+        var target = request.RawTarget ?? request.Uri.PathAndQuery;
+        head.Append(CultureInfo.InvariantCulture, $"{request.Method} {target} HTTP/1.1\r\n");
         head.Append(CultureInfo.InvariantCulture, $"Host: {request.Uri.Authority}\r\nConnection: close\r\n");
         foreach (var (name, value) in request.Headers)
         {
@@ -72,7 +73,8 @@ internal sealed class RawConnection : IAsyncDisposable
 
         if (content.Length > 0)
         {
-            await WriteAsync(Encoding.ASCII.GetBytes(content.Length.ToString("x", CultureInfo.InvariantCulture) + "\r\n"));
+            var size = content.Length.ToString("x", CultureInfo.InvariantCulture);
+            await WriteAsync(Encoding.ASCII.GetBytes(size + "\r\n"));
             await WriteAsync(content);
             await WriteAsync("\r\n"u8.ToArray());
         }

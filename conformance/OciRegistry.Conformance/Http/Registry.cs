@@ -79,7 +79,7 @@ internal sealed class Registry : IDisposable
         using var message = new HttpRequestMessage(new HttpMethod(request.Method), request.Uri);
         if (request.Content is { } bytes)
         {
-            message.Content = request.IsStreamed ? new StreamContent(new MemoryStream(bytes)) : new ByteArrayContent(bytes);
+            message.Content = new ByteArrayContent(bytes);
             message.Headers.TransferEncodingChunked = request.IsStreamed;
         }
 

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace OciRegistry.Conformance.Http;
 
-/// <summary>A request that is still being put together. It may be sent several times: a replay is the same bytes.</summary>
+/// <summary>A request in the making. It may be sent several times: a replay is the same bytes.</summary>
 internal sealed class Request(Registry registry, string method, Uri uri, string? rawTarget = null)
 {
     private readonly List<(string Name, string Value)> _headers = [];
@@ -70,10 +70,13 @@ internal sealed class Request(Registry registry, string method, Uri uri, string?
 
     public async Task<Answer> AnswersClientError() => (await SendAsync()).IsClientError();
 
+    /// <summary>For a failure report.</summary>
     public override string ToString()
     {
-        var headers = string.Concat(_headers.Select(h => $" | {h.Name}: {h.Value}"));
+        var headers = string.Concat(_headers.Select(h => $" | {h.Name}: {Shortened(h.Value)}"));
         var body = Content is null ? "" : $" | {Content.Length} bytes{(IsStreamed ? ", chunked" : "")}";
         return $"{method} {RawTarget ?? uri.PathAndQuery}{headers}{body}";
     }
+
+    private static string Shortened(string value) => value.Length <= 80 ? value : value[..80] + "…";
 }

@@ -1,9 +1,10 @@
 using System.Globalization;
+using System.Xml;
 using System.Xml.Linq;
 
 namespace OciRegistry.Conformance.Reports;
 
-/// <summary>JUnit XML: one suite per area. Its failures are those of the exit code, so an unmet MAY is a skip.</summary>
+/// <summary>JUnit XML, one suite per area. Its failures are those of the exit code: an unmet MAY is a skip.</summary>
 internal static class JUnitReport
 {
     public static void Write(string file, IReadOnlyList<Outcome> outcomes)
@@ -42,5 +43,5 @@ internal static class JUnitReport
 
     // XML has no way to write most control characters, not even escaped.
     private static string Printable(string text) =>
-        string.Concat(text.Select(c => c is '\n' || (c >= ' ' && c is not (>= '\uD800' and <= '\uDFFF' or '\uFFFE' or '\uFFFF')) ? c : '.'));
+        string.Concat(text.Select(c => c == '\n' || XmlConvert.IsXmlChar(c) ? c : '.'));
 }
