@@ -1,8 +1,33 @@
-var builder = WebApplication.CreateBuilder(args);
-builder.Services.AddOciRegistry();
-builder.Services.Configure<OciRegistry.OciRegistryOptions>(builder.Configuration.GetSection("OciRegistry"));
-builder.Services.Configure<OciRegistry.Storage.FileSystem.FileSystemStoreOptions>(builder.Configuration.GetSection("OciRegistry:Storage:FileSystem"));
-var app = builder.Build();
-app.MapOciRegistry();
-app.MapOciRegistryOperations();
-app.Run();
+using OciRegistry.Server;
+using OciRegistry.Server.Settings;
+
+var commandLine = CommandLine.Parse(args);
+if (commandLine.Answer is { } answer)
+{
+    Console.WriteLine(answer);
+    return 0;
+}
+
+try
+{
+    var builder = ServerConfiguration.CreateBuilder(commandLine);
+    StartupCheck.Run(commandLine, builder.Configuration);
+
+    builder.Services.AddOciRegistry(registry => ServerConfiguration.Apply(builder.Configuration, registry));
+    var listening = new Listening(builder);
+    RegistryTransport.Configure(builder);
+
+    await using var app = builder.Build();
+    app.MapOciRegistry();
+    app.MapOciRegistryOperations();
+
+    await listening.StartAsync(app);
+    Console.WriteLine(StartupMessage.For(app.Urls, DataFolder.Of(app.Configuration)));
+    await app.WaitForShutdownAsync();
+    return 0;
+}
+catch (StartupException problem)
+{
+    Console.Error.WriteLine(problem.Message);
+    return 1;
+}

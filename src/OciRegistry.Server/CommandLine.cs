@@ -1,0 +1,120 @@
+using System.Reflection;
+using OciRegistry.Server.Settings;
+
+namespace OciRegistry.Server;
+
+/// <summary>
+/// What may stand on the command line: settings, as <c>--NAME=VALUE</c> or <c>--NAME VALUE</c>. The framework ignores all
+/// that it cannot make sense of; here it is said.
+/// </summary>
+internal sealed class CommandLine
+{
+    private const string Folder = $"--{Setting.Section}:Storage:FileSystem:Root=FOLDER";
+    private const string Address = "--urls=http://127.0.0.1:PORT";
+
+    // The host's own; a name that ends in ':' stands for all below it.
+    private static readonly string[] Known =
+    [
+        $"{Setting.Section}:", "urls", "http_ports", "https_ports", "Kestrel:", "Logging:", "AllowedHosts", "environment",
+        "contentRoot", "applicationName", "shutdownTimeoutSeconds", "forwardedHeaders_enabled",
+    ];
+
+    // What other registries and servers call these things.
+    private static readonly Dictionary<string, string> Otherwise = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["port"] = Address,
+        ["p"] = Address,
+        ["host"] = Address,
+        ["address"] = Address,
+        ["addr"] = Address,
+        ["listen"] = Address,
+        ["bind"] = Address,
+        ["url"] = Address,
+        ["data"] = Folder,
+        ["dir"] = Folder,
+        ["data-dir"] = Folder,
+        ["directory"] = Folder,
+        ["folder"] = Folder,
+        ["path"] = Folder,
+        ["root"] = Folder,
+        ["storage"] = Folder,
+        ["config"] = "appsettings.json in the current folder",
+        ["c"] = "appsettings.json in the current folder",
+        ["read-only"] = $"--{Setting.Section}:ReadOnly=true",
+        ["verbose"] = "--Logging:LogLevel:Default=Debug",
+        ["v"] = "--version",
+        ["h"] = "--help",
+    };
+
+    private readonly List<string> _problems = [];
+    private readonly List<string> _settings = [];
+
+    private CommandLine(string[] args)
+    {
+        for (var i = 0; i < args.Length; i++)
+        {
+            if (!args[i].StartsWith('-'))
+            {
+                // Its text stays unsaid: it may be the end of a value that was not quoted.
+                _problems.Add($"Argument {i + 1} on the command line is no option. Write settings as --NAME=VALUE.");
+                continue;
+            }
+
+            var parts = args[i].Split('=', 2);
+            var value = parts.ElementAtOrDefault(1)
+                ?? (i + 1 < args.Length && !args[i + 1].StartsWith('-') ? args[++i] : null);
+            Add(parts[0], value);
+        }
+    }
+
+    public static string Version => "OciRegistry " + typeof(CommandLine).Assembly
+        .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+
+    /// <summary>What to print instead of starting; null when nothing of the kind was asked for.</summary>
+    public string? Answer { get; private init; }
+
+    public IReadOnlyList<string> Problems => _problems;
+
+    /// <summary>The settings among the arguments, all written alike; what is a problem is not among them.</summary>
+    public string[] Settings => [.. _settings];
+
+    public static CommandLine Parse(string[] args) => new(args)
+    {
+        Answer = args.Any(arg => arg is "--help" or "-h" or "-?") ? HelpText.Text
+            : args.Contains("--version") ? Version
+            : null,
+    };
+
+    private void Add(string option, string? value)
+    {
+        var name = option.TrimStart('-');
+        if (!option.StartsWith("--", StringComparison.Ordinal) || !Known.Any(known => IsNamedBy(known, name)))
+        {
+            var instead = Otherwise.GetValueOrDefault(name) ?? Meant(name);
+            _problems.Add($"{option} is no option." + (instead is null ? "" : $" Use {instead}."));
+        }
+        else if (value is null)
+        {
+            _problems.Add($"{option} has no value. Write {option}=VALUE.");
+        }
+        else
+        {
+            _settings.Add($"--{name}={value}");
+        }
+    }
+
+    private static bool IsNamedBy(string known, string name) => known.EndsWith(':')
+        ? name.StartsWith(known, StringComparison.OrdinalIgnoreCase)
+        : name.Equals(known, StringComparison.OrdinalIgnoreCase);
+
+    // A setting without its section or with the environment's '__', a bare last name, or a typing error.
+    private static string? Meant(string name)
+    {
+        var path = name.Replace("__", ":", StringComparison.Ordinal);
+        var settings = Setting.Root.Leaves().Select(leaf => leaf.Path).ToList();
+        var meant = settings.FirstOrDefault(setting => setting.Equals(path, StringComparison.OrdinalIgnoreCase))
+            ?? settings.FirstOrDefault(setting => setting.EndsWith($":{path}", StringComparison.OrdinalIgnoreCase))
+            ?? Nearest.To(path, [.. settings, .. Known.Where(known => !known.EndsWith(':'))]);
+        return meant is null ? null : $"--{meant}=VALUE";
+    }
+}

@@ -1,0 +1,113 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+
+namespace OciRegistry.Server;
+
+/// <summary>Where the program listens, and what to say when it cannot.</summary>
+internal sealed class Listening
+{
+    // Not "localhost", which would take both 127.0.0.1 and [::1], nor any address that others can reach.
+    public const string DefaultUrl = "http://127.0.0.1:5000";
+
+    private const string Remedy = "listen elsewhere, as with --urls=http://127.0.0.1:5001";
+
+    private volatile bool _isStarted;
+
+    public Listening(WebApplicationBuilder builder)
+    {
+        var configuration = builder.Configuration;
+        string[] settings = [WebHostDefaults.ServerUrlsKey, WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey];
+        if (settings.All(setting => string.IsNullOrEmpty(configuration[setting]))
+            && !configuration.GetSection("Kestrel:Endpoints").Exists())
+        {
+            builder.WebHost.UseUrls(DefaultUrl);
+        }
+
+        // The host logs whatever keeps it from starting with a stack trace. StartAsync says it in a sentence.
+        builder.Logging.AddFilter(
+            "Microsoft.Extensions.Hosting.Internal.Host", level => _isStarted && level >= LogLevel.Warning);
+    }
+
+    public static IEnumerable<string> Problems(IConfiguration configuration)
+    {
+        foreach (var url in Listed(configuration, WebHostDefaults.ServerUrlsKey).Where(url => !IsUrl(url)))
+        {
+            yield return Problem(WebHostDefaults.ServerUrlsKey, url);
+        }
+
+        foreach (var endpoint in configuration.GetSection("Kestrel:Endpoints").GetChildren())
+        {
+            if (endpoint["Url"] is { } url && !IsUrl(url))
+            {
+                yield return Problem($"{endpoint.Path}:Url", url);
+            }
+        }
+
+        foreach (var key in (string[])[WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey])
+        {
+            foreach (var port in Listed(configuration, key).Where(port => !ushort.TryParse(port, out _)))
+            {
+                yield return $"{key} has '{port}', which is no port. Set it to numbers from 1 to 65535, separated by ';'.";
+            }
+        }
+
+        static string Problem(string key, string url) =>
+            $"{key} has '{url}', which is no address to listen on. Write it with an IP address, as {DefaultUrl}, or with a "
+            + "star for all addresses of this machine, as http://*:5000.";
+    }
+
+    /// <summary>Starts the application; what keeps it from listening becomes a <see cref="StartupException"/>.</summary>
+    public async Task StartAsync(WebApplication app)
+    {
+        try
+        {
+            await app.StartAsync();
+            _isStarted = true;
+        }
+        catch (Exception exception) when (Problem(exception) is { } problem)
+        {
+            throw new StartupException(problem);
+        }
+    }
+
+    private static string? Problem(Exception exception)
+    {
+        var reason = exception.Message.Split('\n')[0].TrimEnd('.', '\r');
+        return exception switch
+        {
+            IOException { InnerException: AddressInUseException } =>
+                $"{reason}. Stop the program that uses it, or {Remedy}.",
+            SocketException { SocketErrorCode: SocketError.AccessDenied } =>
+                $"This user may not listen on that port: those below 1024 are reserved. Choose a higher one: {Remedy}.",
+            SocketException => $"It cannot listen: {reason}. Check urls and Kestrel:Endpoints, or {Remedy}.",
+            _ when exception.Source?.StartsWith("Microsoft.AspNetCore.Server.Kestrel", StringComparison.Ordinal) == true =>
+                $"It cannot listen: {reason}. Check urls, Kestrel:Endpoints and Kestrel:Certificates.",
+            _ => null,
+        };
+    }
+
+    private static string[] Listed(IConfiguration configuration, string key) =>
+        (configuration[key] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    private static bool IsUrl(string url)
+    {
+        BindingAddress address;
+        try
+        {
+            address = BindingAddress.Parse(url);
+        }
+        catch (FormatException)
+        {
+            return false;
+        }
+
+        return address.Scheme is "http" or "https"
+            && address.PathBase.Length == 0
+            && (address.IsUnixPipe || (address.Port is >= 0 and <= ushort.MaxValue && IsHost(address.Host)));
+    }
+
+    // Kestrel takes any other name for "all addresses": a typing error in "localhost" would open the registry to the world.
+    private static bool IsHost(string host) =>
+        host is "*" or "+" || host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || IPAddress.TryParse(host, out _);
+}

@@ -1,0 +1,61 @@
+using Microsoft.Extensions.Configuration.Memory;
+using OciRegistry.Hosting;
+using OciRegistry.Storage.FileSystem;
+
+namespace OciRegistry.Server.Settings;
+
+/// <summary>
+/// Where settings come from; the later counts: the defaults here, <c>appsettings.json</c> in the current folder, the
+/// environment, the command line.
+/// </summary>
+internal static class ServerConfiguration
+{
+    // Through the configuration, so that all of it can be set otherwise in the usual way (JSON logs, say).
+    private static readonly Dictionary<string, string?> Defaults = new()
+    {
+        ["Logging:LogLevel:Default"] = "Information",
+        ["Logging:LogLevel:Microsoft"] = "Warning",
+        ["Logging:Console:FormatterName"] = "simple",
+        ["Logging:Console:FormatterOptions:SingleLine"] = "true",
+        ["Logging:Console:FormatterOptions:TimestampFormat"] = "yyyy-MM-ddTHH:mm:ss.fffZ ",
+        ["Logging:Console:FormatterOptions:UseUtcTimestamp"] = "true",
+    };
+
+    public static WebApplicationBuilder CreateBuilder(CommandLine commandLine)
+    {
+        // Watching appsettings.json for changes watches every folder below the current one: the data, by default.
+        string[] args = ["--hostBuilder:reloadConfigOnChange=false", .. commandLine.Settings];
+        try
+        {
+            var builder = WebApplication.CreateBuilder(args);
+            builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
+            return builder;
+        }
+        catch (Exception exception) when (Problem(exception) is { } problem)
+        {
+            throw new StartupException([.. commandLine.Problems, problem]);
+        }
+    }
+
+    private static string? Problem(Exception exception) => exception switch
+    {
+        InvalidDataException => // the outer message has the file, the innermost the line
+            $"{exception.Message.TrimEnd('.')}. {exception.GetBaseException().Message.TrimEnd('.')}. Correct the file.",
+        UnauthorizedAccessException =>
+            $"{exception.Message.TrimEnd('.')}. Let this program's user read it.",
+        DirectoryNotFoundException =>
+            $"contentRoot is {exception.Message}, and there is no such folder. Set it to one, or leave it out.",
+        _ => null,
+    };
+
+    /// <summary>Hands the settings to the library.</summary>
+    public static void Apply(IConfiguration configuration, OciRegistryBuilder registry)
+    {
+        registry.Configure(options => configuration.GetSection(Setting.Section).Bind(options));
+        registry.UseFileSystem(store =>
+        {
+            configuration.GetSection(Setting.FileSystem).Bind(store);
+            store.Root = Path.GetFullPath(store.Root);
+        });
+    }
+}

@@ -1,0 +1,47 @@
+using System.ComponentModel;
+using System.Reflection;
+using OciRegistry.Storage.FileSystem;
+
+namespace OciRegistry.Server.Settings;
+
+/// <summary>
+/// A setting, or a group of settings, of the section <c>OciRegistry</c>: what the options classes declare, so that a new
+/// option is known here without being named here.
+/// </summary>
+internal sealed record Setting(string Path, Type Type, object? Default, IReadOnlyList<Setting> Children)
+{
+    public const string Section = "OciRegistry";
+    public const string FileSystem = $"{Section}:Storage:FileSystem";
+    public const string DataFolder = $"{FileSystem}:{nameof(FileSystemStoreOptions.Root)}";
+
+    /// <summary>The whole section: the library's options, and beside them a group for each backend.</summary>
+    public static Setting Root { get; } = Group(
+        Section,
+        [
+            .. Of(Section, new OciRegistryOptions()),
+            Group($"{Section}:Storage", [Group(FileSystem, Of(FileSystem, new FileSystemStoreOptions()))]),
+        ]);
+
+
+    public string Name => Path[(Path.LastIndexOf(':') + 1)..];
+
+    public bool IsGroup => Children.Count > 0;
+
+    /// <summary>This setting and all below it that take a value.</summary>
+    public IEnumerable<Setting> Leaves() => IsGroup ? Children.SelectMany(child => child.Leaves()) : [this];
+
+    private static Setting Group(string path, IReadOnlyList<Setting> children) =>
+        new(path, typeof(object), null, children);
+
+    private static IReadOnlyList<Setting> Of(string path, object options) =>
+    [
+        .. options.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Select(property => Of($"{path}:{property.Name}", property.PropertyType, property.GetValue(options))),
+    ];
+
+    // What can be made from text takes a value; every other class is a group.
+    private static Setting Of(string path, Type type, object? value) =>
+        TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string))
+            ? new Setting(path, type, value, [])
+            : Group(path, Of(path, value!));
+}

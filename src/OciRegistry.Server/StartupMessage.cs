@@ -1,0 +1,31 @@
+namespace OciRegistry.Server;
+
+/// <summary>What a person who started the program wants to know next.</summary>
+internal static class StartupMessage
+{
+    public static string For(IEnumerable<string> urls, string folder)
+    {
+        var lines = new List<string> { CommandLine.Version };
+        lines.AddRange(urls.Select(url => $"Listening on {url}"));
+        lines.Add($"Storing in {folder}");
+        if (urls.Select(BindingAddress.Parse).FirstOrDefault(address => !address.IsUnixPipe) is { } address)
+        {
+            lines.AddRange(["", "To push an image to it:", .. PushLines(address).Select(line => $"  {line}"), ""]);
+        }
+
+        return string.Join(Environment.NewLine, lines);
+    }
+
+    private static string[] PushLines(BindingAddress address)
+    {
+        // "All addresses" is nothing that one can connect to, and docker takes no IPv6 address in an image's name.
+        var host = address.Host is "*" or "+" or "0.0.0.0" or "[::]" or "[::1]" ? "localhost" : address.Host;
+        var registry = $"{host}:{address.Port}";
+
+        // Docker speaks plain HTTP to this machine only, unless it is configured to.
+        var isTrusted = address.Scheme == "https" || host is "localhost" || host.StartsWith("127.", StringComparison.Ordinal);
+        return isTrusted
+            ? [$"docker tag alpine {registry}/alpine", $"docker push {registry}/alpine"]
+            : ["skopeo copy --dest-tls-verify=false \\", $"  docker://docker.io/library/alpine docker://{registry}/alpine"];
+    }
+}
