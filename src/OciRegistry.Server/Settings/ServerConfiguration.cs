@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Configuration.Memory;
 using OciRegistry.Hosting;
-using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Server.Settings;
 
