@@ -112,11 +112,14 @@ public sealed record OciError(string Code, int Status, string Message)
         StatusCodes.Status416RangeNotSatisfiable,
         $"The Range header names no byte of this content, which has {length} bytes.");
 
-    public static OciError PreconditionFailed(string message) =>
-        new("PRECONDITION_FAILED", StatusCodes.Status412PreconditionFailed, message);
+    /// <summary>The spec has no code for it; the status says what it is.</summary>
+    public static OciError PreconditionFailed() => new(
+        "DENIED",
+        StatusCodes.Status412PreconditionFailed,
+        "The content does not stand where the request's If-Match or If-None-Match wants it to. Look again, then decide.");
 
     public static OciError NotFound() => new(
-        "NOT_FOUND", StatusCodes.Status404NotFound, "This registry has nothing at this address; its API is under /v2/.");
+        "UNSUPPORTED", StatusCodes.Status404NotFound, "This registry has nothing at this address; its API is under /v2/.");
 
     /// <summary>The storage cannot be reached or failed: the client may try the same request again.</summary>
     public static OciError Unavailable(string message, int status = StatusCodes.Status503ServiceUnavailable) =>

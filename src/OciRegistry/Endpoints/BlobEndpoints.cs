@@ -20,6 +20,12 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
         response.Headers["Docker-Content-Digest"] = digest.ToString();
         response.Headers.ETag = EntityTags.Of(digest);
         response.Headers.AcceptRanges = "bytes";
+        if (EntityTags.Excludes(request, digest))
+        {
+            await context.WriteErrorAsync(OciError.PreconditionFailed());
+            return;
+        }
+
         if (EntityTags.HasCurrent(request, digest))
         {
             response.StatusCode = StatusCodes.Status304NotModified;

@@ -11,18 +11,25 @@ internal static class EntityTags
 
     /// <summary>Whether the client has this content already, and wants 304 instead of it.</summary>
     public static bool HasCurrent(HttpRequest request, Digest digest) =>
-        Parse(request.Headers.IfNoneMatch) is { } tags && (tags.Count == 0 || tags.Contains(digest.ToString()));
+        Parse(request.Headers.IfNoneMatch, weak: true) is { } tags && (tags.Count == 0 || tags.Contains(digest.ToString()));
+
+    /// <summary>Whether the client wants other content than this, or none: 412.</summary>
+    public static bool Excludes(HttpRequest request, Digest digest) =>
+        !new Precondition(Parse(request.Headers.IfMatch, weak: false), null).Allows(digest);
 
     /// <summary>Whether a Range may be answered: If-Range is absent or names this content.</summary>
     public static bool AllowsRange(HttpRequest request, Digest digest) =>
         StringValues.IsNullOrEmpty(request.Headers.IfRange) || request.Headers.IfRange == Of(digest);
 
     /// <summary>What must hold before a tag or manifest is changed.</summary>
-    public static Precondition Precondition(HttpRequest request) =>
-        new(Parse(request.Headers.IfMatch), Parse(request.Headers.IfNoneMatch));
+    public static Precondition PreconditionOf(HttpRequest request) =>
+        new(Parse(request.Headers.IfMatch, weak: false), Parse(request.Headers.IfNoneMatch, weak: true));
 
-    /// <summary>The digests of a list of entity tags; empty for "*"; null when there is no header.</summary>
-    private static List<string>? Parse(StringValues header)
+    /// <summary>
+    /// The digests of a list of entity tags; empty for "*"; null when there is no header. A weak tag equals none in a
+    /// strong comparison (RFC 9110 §8.8.3.2), which is If-Match's.
+    /// </summary>
+    private static List<string>? Parse(StringValues header, bool weak)
     {
         if (StringValues.IsNullOrEmpty(header))
         {
@@ -37,8 +44,8 @@ internal static class EntityTags
                 return [];
             }
 
-            var tag = text.StartsWith("W/", StringComparison.Ordinal) ? text[2..] : text;
-            tags.Add(tag.Trim('"'));
+            var isWeak = text.StartsWith("W/", StringComparison.Ordinal);
+            tags.Add(isWeak && !weak ? text : text[(isWeak ? 2 : 0)..].Trim('"'));
         }
 
         return tags;

@@ -23,6 +23,12 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
 
         response.Headers["Docker-Content-Digest"] = manifest.Digest.ToString();
         response.Headers.ETag = EntityTags.Of(manifest.Digest);
+        if (EntityTags.Excludes(context.Request, manifest.Digest))
+        {
+            await context.WriteErrorAsync(OciError.PreconditionFailed());
+            return;
+        }
+
         if (EntityTags.HasCurrent(context.Request, manifest.Digest))
         {
             response.StatusCode = StatusCodes.Status304NotModified;
@@ -79,12 +85,12 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
         }
 
         var result = await manifests.PutAsync(
-            repository, digest, manifest, content, reference, tags, EntityTags.Precondition(request), CancellationToken.None);
+            repository, digest, manifest, content, reference, tags, EntityTags.PreconditionOf(request), CancellationToken.None);
         if (!result.IsStored)
         {
             await context.WriteErrorsAsync(result.Problems is { Count: > 0 } problems
                 ? problems
-                : [OciError.PreconditionFailed("The reference does not stand where the request wants it to.")]);
+                : [OciError.PreconditionFailed()]);
             return;
         }
 
@@ -108,7 +114,7 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
 
     public async Task Delete(HttpContext context, RepositoryName repository, Reference reference)
     {
-        var precondition = EntityTags.Precondition(context.Request);
+        var precondition = EntityTags.PreconditionOf(context.Request);
         var outcome = reference.Tag is { } tag
             ? await manifests.DeleteAsync(repository, tag, precondition, CancellationToken.None)
             : await manifests.DeleteAsync(repository, reference.Digest!.Value, precondition, CancellationToken.None);
@@ -121,7 +127,7 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
 
             case ManifestDeleteOutcome.PreconditionFailed:
                 await context.WriteErrorAsync(
-                    OciError.PreconditionFailed("The reference does not stand where the request wants it to."));
+                    OciError.PreconditionFailed());
                 break;
 
             default:

@@ -22,8 +22,8 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
     {
         var query = context.Request.Query;
         var algorithm = DigestAlgorithm.Sha256;
-        if (query["digest-algorithm"].FirstOrDefault() is { Length: > 0 } name
-            && !DigestAlgorithms.TryParse(name, out algorithm))
+        if (query.TryGetValue("digest-algorithm", out var name)
+            && !DigestAlgorithms.TryParse(name.ToString(), out algorithm))
         {
             await context.WriteErrorAsync(
                 OciError.DigestInvalid("The digest algorithm is not supported; use sha256 or sha512."));

@@ -4,7 +4,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using OciRegistry.Operations;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Tests.Operations;
