@@ -91,13 +91,13 @@ public sealed record OciError(string Code, int Status, string Message)
     public static OciError Unsupported(string message, int status = StatusCodes.Status400BadRequest) =>
         new("UNSUPPORTED", status, message);
 
-    // --- beyond the spec's list --------------------------------------------------------------------------------
+    // --- what the spec has no code of its own for: the nearest of its list, which it closes for 4xx ----------------
 
-    /// <summary>A tag or digest that is neither; docker's code, and 400 as the suite wants it on PUT.</summary>
+    /// <summary>A reference that is neither a tag nor a digest. docker's TAG_INVALID is not in the spec's list.</summary>
     public static OciError ReferenceInvalid(string reference) => reference.Contains(':', StringComparison.Ordinal)
         ? DigestInvalidInPath(reference)
         : new OciError(
-            "TAG_INVALID",
+            "MANIFEST_INVALID",
             StatusCodes.Status400BadRequest,
             "A tag has 1 to 128 letters, digits, '_', '.' or '-', and starts with none of the last two.")
         {
@@ -105,10 +105,10 @@ public sealed record OciError(string Code, int Status, string Message)
         };
 
     public static OciError PaginationInvalid(string message) =>
-        new("PAGINATION_NUMBER_INVALID", StatusCodes.Status400BadRequest, message);
+        new("UNSUPPORTED", StatusCodes.Status400BadRequest, message);
 
     public static OciError RangeInvalid(long length) => new(
-        "RANGE_INVALID",
+        "SIZE_INVALID",
         StatusCodes.Status416RangeNotSatisfiable,
         $"The Range header names no byte of this content, which has {length} bytes.");
 
