@@ -10,7 +10,7 @@ internal static class Nearest
             .Select(candidate => (Name: candidate, Edits: Edits(text.ToUpperInvariant(), candidate.ToUpperInvariant())))
             .OrderBy(candidate => candidate.Edits)
             .FirstOrDefault();
-        return nearest.Name is not null && nearest.Edits <= Math.Max(1, text.Length / 3) ? nearest.Name : null;
+        return nearest.Name is not null && nearest.Edits <= Math.Max(2, text.Length / 3) ? nearest.Name : null;
     }
 
     // Levenshtein's distance, by rows.

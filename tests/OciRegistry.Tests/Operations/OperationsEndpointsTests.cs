@@ -24,8 +24,6 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         _app.MapOciRegistryOperations();
     }
 
-    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
-
     public async ValueTask InitializeAsync()
     {
         await _app.StartAsync();
@@ -43,7 +41,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     {
         _storage.Problem = "The disk is full.";
 
-        var response = await _client.GetAsync(new Uri("/livez", UriKind.Relative), Cancelled);
+        var response = await _client.GetAsync(new Uri("/livez", UriKind.Relative));
 
         response.StatusCode.ShouldBe(HttpStatusCode.OK);
         response.Headers.CacheControl!.NoStore.ShouldBeTrue();
@@ -52,13 +50,13 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     [Fact]
     public async Task Ready_is_200_and_names_its_components()
     {
-        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative), Cancelled);
+        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative));
 
         response.StatusCode.ShouldBe(HttpStatusCode.OK);
         response.Headers.CacheControl!.NoStore.ShouldBeTrue();
         response.Headers.RetryAfter.ShouldBeNull();
         response.Content.Headers.ContentType!.ToString().ShouldBe("application/json");
-        (await response.Content.ReadAsStringAsync(Cancelled))
+        (await response.Content.ReadAsStringAsync())
             .ShouldBe("""{"status":"ready","components":{"storage":{"status":"ready"}}}""");
     }
 
@@ -67,12 +65,12 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     {
         _storage.Problem = "\"/data\" is mounted read-only. Mount it for writing.";
 
-        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative), Cancelled);
+        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative));
 
         response.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
         response.Headers.RetryAfter!.Delta!.Value.TotalSeconds.ShouldBeInRange(1, 30);
         response.Headers.CacheControl!.NoStore.ShouldBeTrue();
-        var body = JsonNode.Parse(await response.Content.ReadAsStringAsync(Cancelled))!;
+        var body = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
         ((string?)body["status"]).ShouldBe("unavailable");
         ((string?)body["components"]!["storage"]!["status"]).ShouldBe("unavailable");
         ((string?)body["components"]!["storage"]!["message"]).ShouldBe(_storage.Problem);
@@ -83,10 +81,10 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     {
         _app.Services.GetRequiredService<RegistryMetrics>().UploadStarted();
 
-        var response = await _client.GetAsync(new Uri("/metrics", UriKind.Relative), Cancelled);
+        var response = await _client.GetAsync(new Uri("/metrics", UriKind.Relative));
 
         response.Content.Headers.ContentType!.ToString().ShouldBe("text/plain; version=0.0.4; charset=utf-8");
-        var families = PrometheusParser.Parse(await response.Content.ReadAsStringAsync(Cancelled));
+        var families = PrometheusParser.Parse(await response.Content.ReadAsStringAsync());
         families.Single(family => family.Name == "oci_registry_uploads_started_total")[[]].ShouldBe(1);
     }
 
@@ -98,7 +96,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     {
         using var request = new HttpRequestMessage(HttpMethod.Head, path);
 
-        var response = await _client.SendAsync(request, Cancelled);
+        var response = await _client.SendAsync(request);
 
         response.StatusCode.ShouldBe(HttpStatusCode.OK);
     }

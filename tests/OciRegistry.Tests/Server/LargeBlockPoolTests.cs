@@ -1,0 +1,153 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using OciRegistry.Server;
+
+namespace OciRegistry.Tests.Server;
+
+public sealed class LargeBlockPoolTests : IDisposable
+{
+    private readonly StoppedTime _time = new();
+    private readonly LargeBlockPool _pool;
+
+    public LargeBlockPoolTests() => _pool = new LargeBlockPool(_time);
+
+    public void Dispose() => _pool.Dispose();
+
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(0)]
+    [InlineData(4096)]
+    [InlineData(LargeBlockPool.BlockSize)]
+    public void Every_block_has_64_KiB(int size)
+    {
+        using var block = _pool.Rent(size);
+
+        block.Memory.Length.ShouldBe(64 * 1024);
+    }
+
+    [Fact]
+    public void More_than_a_block_is_refused() =>
+        Should.Throw<ArgumentOutOfRangeException>(() => _pool.Rent(LargeBlockPool.BlockSize + 1));
+
+    [Fact]
+    public void A_block_that_came_back_is_rented_again()
+    {
+        Rent(3).ForEach(block => block.Dispose());
+        _pool.IdleBlocks.ShouldBe(3);
+
+        Rent(2);
+
+        _pool.IdleBlocks.ShouldBe(1);
+    }
+
+    [Fact]
+    public void A_block_that_is_given_back_twice_has_one_user()
+    {
+        var block = _pool.Rent();
+        block.Dispose();
+        using var next = _pool.Rent();
+        block.Dispose();
+        using var other = _pool.Rent();
+
+        next.Memory.Span[0] = 1;
+        other.Memory.Span[0] = 2;
+        next.Memory.Span[0].ShouldBe((byte)1);
+        Should.Throw<ObjectDisposedException>(() => block.Memory);
+    }
+
+    [Fact]
+    public void Blocks_that_nobody_needed_are_let_go()
+    {
+        Rent(100).ForEach(block => block.Dispose());
+        _time.Tick(); // they were in use since the last time
+        _pool.IdleBlocks.ShouldBe(100);
+
+        Rent(30).ForEach(block => block.Dispose());
+        _time.Tick();
+        _pool.IdleBlocks.ShouldBe(30);
+
+        _time.Tick();
+        _pool.IdleBlocks.ShouldBe(0);
+    }
+
+    [Fact]
+    public void The_memory_of_a_burst_is_given_back()
+    {
+        var references = Burst(200);
+        _time.Tick();
+        _time.Tick();
+
+        references.Count(reference => reference.IsAlive).ShouldBeLessThan(3); // a debug build keeps its last locals
+
+        List<WeakReference> Burst(int count)
+        {
+            var blocks = Rent(count);
+            var arrays = blocks.ConvertAll(block =>
+            {
+                MemoryMarshal.TryGetArray<byte>(block.Memory, out var array);
+                return new WeakReference(array.Array);
+            });
+            blocks.ForEach(block => block.Dispose());
+            return arrays;
+        }
+    }
+
+    [Fact]
+    public void A_disposed_pool_rents_nothing_and_takes_blocks_back_without_keeping_them()
+    {
+        var block = _pool.Rent();
+        _pool.Dispose();
+
+        block.Memory.Span.Fill(1);
+        block.Dispose();
+
+        _pool.IdleBlocks.ShouldBe(0);
+        Should.Throw<ObjectDisposedException>(() => _pool.Rent());
+        _time.IsRunning.ShouldBeFalse();
+    }
+
+    [Fact]
+    public void No_two_users_have_the_same_block()
+    {
+        Parallel.For(0, 100_000, i =>
+        {
+            using var block = _pool.Rent();
+            BitConverter.TryWriteBytes(block.Memory.Span, i);
+            if (i % 1000 == 0)
+            {
+                _time.Tick();
+            }
+
+            BitConverter.ToInt32(block.Memory.Span).ShouldBe(i);
+        });
+    }
+
+    private List<IMemoryOwner<byte>> Rent(int count) => [.. Enumerable.Range(0, count).Select(_ => _pool.Rent())];
+
+    /// <summary>Its one timer rings when told to.</summary>
+    private sealed class StoppedTime : TimeProvider, ITimer
+    {
+        private Action _ring = () => { };
+
+        public bool IsRunning { get; private set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            _ring = () => callback(state);
+            IsRunning = true;
+            return this;
+        }
+
+        public void Tick() => _ring();
+
+        public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+
+        public void Dispose() => IsRunning = false;
+
+        public ValueTask DisposeAsync()
+        {
+            Dispose();
+            return ValueTask.CompletedTask;
+        }
+    }
+}
