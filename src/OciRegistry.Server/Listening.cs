@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using OciRegistry.Storage;
 
 namespace OciRegistry.Server;
 
@@ -76,6 +77,7 @@ internal sealed class Listening
         var reason = exception.Message.Split('\n')[0].TrimEnd('.', '\r');
         return exception switch
         {
+            StorageException => exception.Message,
             IOException { InnerException: AddressInUseException } =>
                 $"{reason}. Stop the program that uses it, or {Remedy}.",
             SocketException { SocketErrorCode: SocketError.AccessDenied } =>

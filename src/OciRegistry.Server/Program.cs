@@ -20,6 +20,7 @@ try
     await using var app = builder.Build();
     app.MapOciRegistry();
     app.MapOciRegistryOperations();
+    app.MapOciRegistryFallback();
 
     await listening.StartAsync(app);
     Console.WriteLine(StartupMessage.For(app.Urls, DataFolder.Of(app.Configuration)));

@@ -43,6 +43,17 @@ public static class OciRegistryEndpointRouteBuilderExtensions
         return group;
     }
 
+    /// <summary>
+    /// Answers what no other endpoint of the application takes in the envelope of the registry's errors: for a server that is
+    /// a registry and nothing else.
+    /// </summary>
+    public static IEndpointConventionBuilder MapOciRegistryFallback(this IEndpointRouteBuilder endpoints)
+    {
+        var request = endpoints.ServiceProvider.GetRequiredService<RegistryRequest>();
+        return endpoints.MapFallback("/{**path}", context => request.InvokeAsync(
+            context, "/{**path}", Pull, [], unknown => unknown.WriteErrorAsync(OciError.NotFound())));
+    }
+
     private static Task GetVersion(HttpContext context)
     {
         // Old docker clients look for this header before they believe that it is a registry.
