@@ -58,7 +58,7 @@ internal sealed class Listening
             + "star for all addresses of this machine, as http://*:5000.";
     }
 
-    /// <summary>Starts the application; what keeps it from listening becomes a <see cref="StartupException"/>.</summary>
+    /// <summary>Starts the application; what keeps it from starting becomes a <see cref="StartupException"/>.</summary>
     public async Task StartAsync(WebApplication app)
     {
         try
@@ -80,6 +80,7 @@ internal sealed class Listening
             StorageException => exception.Message,
             IOException { InnerException: AddressInUseException } =>
                 $"{reason}. Stop the program that uses it, or {Remedy}.",
+            StorageException => exception.Message,
             SocketException { SocketErrorCode: SocketError.AccessDenied } =>
                 $"This user may not listen on that port: those below 1024 are reserved. Choose a higher one: {Remedy}.",
             SocketException => $"It cannot listen: {reason}. Check urls and Kestrel:Endpoints, or {Remedy}.",

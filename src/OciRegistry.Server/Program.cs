@@ -11,7 +11,7 @@ if (commandLine.Answer is { } answer)
 try
 {
     var builder = ServerConfiguration.CreateBuilder(commandLine);
-    StartupCheck.Run(commandLine, builder.Configuration);
+    await StartupCheck.RunAsync(commandLine, builder.Configuration);
 
     builder.Services.AddOciRegistry(registry => ServerConfiguration.Apply(builder.Configuration, registry));
     var listening = new Listening(builder);
@@ -23,7 +23,7 @@ try
     app.MapOciRegistryFallback();
 
     await listening.StartAsync(app);
-    Console.WriteLine(StartupMessage.For(app.Urls, DataFolder.Of(app.Configuration)));
+    Console.WriteLine(StartupMessage.For(app.Urls, ServerConfiguration.DataFolder(app.Configuration)));
     await app.WaitForShutdownAsync();
     return 0;
 }

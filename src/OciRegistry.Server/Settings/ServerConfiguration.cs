@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Configuration.Memory;
 using OciRegistry.Hosting;
+using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Server.Settings;
 
@@ -36,6 +37,20 @@ internal static class ServerConfiguration
         }
     }
 
+    /// <summary>Hands the settings to the library.</summary>
+    public static void Apply(IConfiguration configuration, OciRegistryBuilder registry)
+    {
+        registry.Configure(options => configuration.GetSection(Setting.Section).Bind(options));
+        registry.UseFileSystem(DataFolder(configuration));
+    }
+
+    /// <summary>Where the data is kept, as an absolute path: a relative one counts from the current folder.</summary>
+    public static string DataFolder(IConfiguration configuration)
+    {
+        var folder = configuration[$"{Setting.FileSystem}:{nameof(FileSystemStoreOptions.Root)}"];
+        return Path.GetFullPath(string.IsNullOrWhiteSpace(folder) ? new FileSystemStoreOptions().Root : folder);
+    }
+
     private static string? Problem(Exception exception) => exception switch
     {
         InvalidDataException => // the outer message has the file, the innermost the line
@@ -46,15 +61,4 @@ internal static class ServerConfiguration
             $"contentRoot is {exception.Message}, and there is no such folder. Set it to one, or leave it out.",
         _ => null,
     };
-
-    /// <summary>Hands the settings to the library.</summary>
-    public static void Apply(IConfiguration configuration, OciRegistryBuilder registry)
-    {
-        registry.Configure(options => configuration.GetSection(Setting.Section).Bind(options));
-        registry.UseFileSystem(store =>
-        {
-            configuration.GetSection(Setting.FileSystem).Bind(store);
-            store.Root = Path.GetFullPath(store.Root);
-        });
-    }
 }

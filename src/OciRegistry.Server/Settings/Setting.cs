@@ -12,7 +12,6 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
 {
     public const string Section = "OciRegistry";
     public const string FileSystem = $"{Section}:Storage:FileSystem";
-    public const string DataFolder = $"{FileSystem}:{nameof(FileSystemStoreOptions.Root)}";
 
     /// <summary>The whole section: the library's options, and beside them a group for each backend.</summary>
     public static Setting Root { get; } = Group(

@@ -33,7 +33,7 @@ internal static class SettingValue
     {
         if (type == typeof(string))
         {
-            return text.Length > 0;
+            return !string.IsNullOrWhiteSpace(text);
         }
 
         if (type == typeof(TimeSpan))
