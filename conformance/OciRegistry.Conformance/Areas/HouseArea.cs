@@ -314,13 +314,14 @@ internal static class HouseArea
     {
         if (repository.Registry.Url.Scheme == Uri.UriSchemeHttps)
         {
-            return;
+            throw new CheckFailedException("precondition: a registry on plain HTTP");
         }
 
-        await using (var connection = await RawConnection.OpenAsync(repository.Registry.Url))
+        await using (var connection = await RawConnection.OpenAsync(repository.Registry.Url, TimeSpan.FromSeconds(5)))
         {
-            byte[] hello = [0x16, 0x03, 0x01, 0x00, 0x2f, 0x01, 0x00, 0x00, 0x2b, 0x03, 0x03, .. new byte[41]];
-            await connection.WriteAsync(hello);
+            // A record and handshake header, TLS 1.2, and what counts as random.
+            byte[] header = [0x16, 0x03, 0x01, 0x00, 0x2f, 0x01, 0x00, 0x00, 0x2b, 0x03, 0x03];
+            await connection.WriteAsync((byte[])[.. header, .. Enumerable.Range(0, 41).Select(i => (byte)i)]);
             var answer = await connection.ReadToEndAsync();
             if (answer.Length > 0 && !answer.AsSpan().StartsWith("HTTP/1.1 400"u8))
             {

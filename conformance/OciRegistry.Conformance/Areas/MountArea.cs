@@ -6,7 +6,7 @@ internal static class MountArea
     public static Area Area { get; } = new Area("Mount")
         .Must("end-11: a mount is answered 201 and a Location that can be pulled, or 202 and a session", MountOrSession)
         .Should("end-11: a blob that the source has is mounted with 201", Mounted)
-        .Must("end-11: Docker-Content-Digest of the 201, when sent, is the digest mounted", DigestWhenSent)
+        .Must("end-11: Docker-Content-Digest, when sent, is the digest mounted", DigestWhenSent)
         .Should("end-11: repository and digest may be percent-encoded; other parameters are ignored", EncodedQuery)
         .Should("end-11: a blob that the source lacks is answered 202 and a session", SourceLacksBlob)
         .Should("end-11: a source that does not exist is answered 202 and a session", NoSource)
@@ -32,17 +32,24 @@ internal static class MountArea
     private static async Task MountOrSession(Repository repository)
     {
         var blob = await InSecondAsync(repository);
+        var answer = await MountOrPushAsync(repository, blob);
+        if (answer.Status == 201)
+        {
+            (await repository.Registry.Request("GET", answer.Location).Answers(200)).HasBody(blob.Bytes);
+        }
+    }
+
+    /// <summary>As a client does: a registry that will not mount answers 202, and the blob is pushed.</summary>
+    private static async Task<Answer> MountOrPushAsync(Repository repository, Blob blob)
+    {
         var answer = await Mount(repository, blob.Digest, repository.Second).AnswersOneOf(201, 202);
         if (answer.Status == 202)
         {
             await SessionTakesAsync(repository, answer, blob);
         }
-        else
-        {
-            (await repository.Registry.Request("GET", answer.Location).Answers(200)).HasBody(blob.Bytes);
-        }
 
         await repository.HasBlobAsync(blob);
+        return answer;
     }
 
     private static async Task Mounted(Repository repository)
@@ -55,8 +62,7 @@ internal static class MountArea
     private static async Task DigestWhenSent(Repository repository)
     {
         var blob = await InSecondAsync(repository);
-        var answer = await Mount(repository, blob.Digest, repository.Second).Answers(201);
-        answer.HasNoOtherDigest(blob.Digest);
+        (await MountOrPushAsync(repository, blob)).HasNoOtherDigest(blob.Digest);
     }
 
     private static async Task EncodedQuery(Repository repository)
@@ -136,7 +142,7 @@ internal static class MountArea
     private static async Task DeleteMounted(Repository repository)
     {
         var blob = await InSecondAsync(repository);
-        await Mount(repository, blob.Digest, repository.Second).Answers(201);
+        await MountOrPushAsync(repository, blob);
         await repository.Delete($"blobs/{blob.Digest}").Answers(202);
         await repository.LacksBlobAsync(blob.Digest);
         await repository.Second.HasBlobAsync(blob);
@@ -147,7 +153,7 @@ internal static class MountArea
     private static async Task DeleteSource(Repository repository)
     {
         var blob = await InSecondAsync(repository);
-        await Mount(repository, blob.Digest, repository.Second).Answers(201);
+        await MountOrPushAsync(repository, blob);
         await repository.Second.Delete($"blobs/{blob.Digest}").Answers(202);
         await repository.Second.LacksBlobAsync(blob.Digest);
         await repository.HasBlobAsync(blob);

@@ -28,6 +28,7 @@ internal static class ReferrersArea
         .Should("end-12b: artifactType filters, and OCI-Filters-Applied says so", Filtered)
         .Should("end-12b: an artifactType that nothing has brings an empty index", FilteredToNothing)
         .Should("end-12b: the media type of a config is an artifactType to filter by", FilteredByConfig)
+        .May("end-12b: a plus in artifactType may come unescaped, although a query reads it as a space", RawPlus)
         .Should("end-12b: without a filter there is no OCI-Filters-Applied", Unfiltered);
 
     private static async Task<Answer> ListAsync(Repository repository, Digest subject, string query = "")
@@ -283,6 +284,13 @@ internal static class ReferrersArea
         await repository.PushReferrerAsync(subject, Note);
         var type = Uri.EscapeDataString(MediaTypes.ImageConfig);
         AppliedTo(await ListAsync(repository, subject.Digest, $"?artifactType={type}"), plain);
+    }
+
+    private static async Task RawPlus(Repository repository)
+    {
+        var subject = await repository.PushImageAsync();
+        var note = await repository.PushReferrerAsync(subject, Note);
+        AppliedTo(await ListAsync(repository, subject.Digest, $"?artifactType={Note}"), note);
     }
 
     private static async Task Unfiltered(Repository repository)

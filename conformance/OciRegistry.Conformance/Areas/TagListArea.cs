@@ -19,6 +19,7 @@ internal static class TagListArea
         .Must("end-8b: last is a value, and need not be a tag that exists", LastUnknown)
         .Must("end-8b: last at the end brings an empty list", LastAtEnd)
         .Should("end-8b: an n that is no count is answered 400", BadLimit)
+        .Should("end-8b: a last that can be no tag is a value like any other, or 400", OddLast)
         .Should("end-8b: a huge n is a large page or 400", HugeLimit);
 
     private static async Task<string[]> TaggedAsync(Repository repository, params string[] tags)
@@ -194,6 +195,16 @@ internal static class TagListArea
         foreach (var n in new[] { "-1", "abc", "1.5" })
         {
             await repository.Get($"tags/list?n={n}").Answers(400);
+        }
+    }
+
+    private static async Task OddLast(Repository repository)
+    {
+        await TaggedAsync(repository, "a", "b");
+        foreach (var last in new[] { "%00", "%0D%0AX-Injected:%20yes", "%22%3E%3C", "..%2F..%2Fa", new string('t', 1000) })
+        {
+            var answer = await repository.Get($"tags/list?n=1&last={last}").AnswersOneOf(200, 400);
+            answer.Lacks("X-Injected").Next(repository.Registry);
         }
     }
 

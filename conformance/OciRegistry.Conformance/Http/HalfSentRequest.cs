@@ -23,9 +23,17 @@ internal sealed class HalfSentRequest : IAsyncDisposable
         return new HalfSentRequest(connection, request, bytes);
     }
 
+    /// <summary>Sends the rest; a server that has answered already need not read it.</summary>
     public async Task<Answer> FinishAsync()
     {
-        await _connection.WriteAsync(_request.Content.AsMemory(_sent));
+        try
+        {
+            await _connection.WriteAsync(_request.Content.AsMemory(_sent));
+        }
+        catch (IOException)
+        {
+        }
+
         return await ReadAnswerAsync();
     }
 

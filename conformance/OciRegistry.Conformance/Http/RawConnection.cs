@@ -10,26 +10,27 @@ internal sealed class RawConnection : IAsyncDisposable
 {
     private readonly TcpClient _tcp;
     private readonly Stream _stream;
-    private readonly CancellationTokenSource _patience = new(Registry.Patience);
+    private readonly CancellationTokenSource _patience;
 
-    private RawConnection(TcpClient tcp, Stream stream)
+    private RawConnection(TcpClient tcp, Stream stream, TimeSpan patience)
     {
         _tcp = tcp;
         _stream = stream;
+        _patience = new CancellationTokenSource(patience);
     }
 
-    public static async Task<RawConnection> OpenAsync(Uri url)
+    public static async Task<RawConnection> OpenAsync(Uri url, TimeSpan? patience = null)
     {
         var tcp = new TcpClient { NoDelay = true };
         await tcp.ConnectAsync(url.Host, url.Port);
         if (url.Scheme != Uri.UriSchemeHttps)
         {
-            return new RawConnection(tcp, tcp.GetStream());
+            return new RawConnection(tcp, tcp.GetStream(), patience ?? Registry.Patience);
         }
 
         var tls = new SslStream(tcp.GetStream());
         await tls.AuthenticateAsClientAsync(url.Host);
-        return new RawConnection(tcp, tls);
+        return new RawConnection(tcp, tls, patience ?? Registry.Patience);
     }
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => _stream.WriteAsync(bytes, _patience.Token);
