@@ -77,7 +77,6 @@ internal sealed class Listening
         var reason = exception.Message.Split('\n')[0].TrimEnd('.', '\r');
         return exception switch
         {
-            StorageException => exception.Message,
             IOException { InnerException: AddressInUseException } =>
                 $"{reason}. Stop the program that uses it, or {Remedy}.",
             StorageException => exception.Message,
