@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 
@@ -10,11 +11,14 @@ namespace OciRegistry.Endpoints;
 /// </summary>
 internal static class JsonResponse
 {
+    // People read it in their terminals; browsers are told below not to take it for anything but JSON.
+    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static async Task WriteJsonAsync(
         this HttpContext context, int status, string contentType, Action<Utf8JsonWriter> write)
     {
         var body = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(body))
+        using (var json = new Utf8JsonWriter(body, Readable))
         {
             write(json);
         }
@@ -22,6 +26,7 @@ internal static class JsonResponse
         var response = context.Response;
         response.StatusCode = status;
         response.ContentType = contentType;
+        response.Headers.XContentTypeOptions = "nosniff";
         response.ContentLength = body.WrittenCount;
         if (!HttpMethods.IsHead(context.Request.Method))
         {
