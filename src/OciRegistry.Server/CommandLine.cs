@@ -4,8 +4,8 @@ using OciRegistry.Server.Settings;
 namespace OciRegistry.Server;
 
 /// <summary>
-/// What may stand on the command line: settings, as <c>--NAME=VALUE</c> or <c>--NAME VALUE</c>. The framework ignores all
-/// that it cannot make sense of; here it is said.
+/// What may stand on the command line: settings, as <c>--NAME=VALUE</c> or <c>--NAME VALUE</c>. The framework ignores
+/// all that it cannot make sense of; here it is said.
 /// </summary>
 internal sealed class CommandLine
 {
@@ -15,8 +15,8 @@ internal sealed class CommandLine
     // The host's own; a name that ends in ':' stands for all below it.
     private static readonly string[] Known =
     [
-        $"{Setting.Section}:", "urls", "http_ports", "https_ports", "Kestrel:", "Logging:", "AllowedHosts", "environment",
-        "contentRoot", "applicationName", "shutdownTimeoutSeconds", "forwardedHeaders_enabled",
+        $"{Setting.Section}:", "urls", "http_ports", "https_ports", "Kestrel:", "Logging:", "AllowedHosts",
+        "environment", "contentRoot", "applicationName", "shutdownTimeoutSeconds", "forwardedHeaders_enabled",
     ];
 
     // What other registries and servers call these things.

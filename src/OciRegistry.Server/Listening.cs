@@ -18,8 +18,8 @@ internal sealed class Listening
     public Listening(WebApplicationBuilder builder)
     {
         var configuration = builder.Configuration;
-        string[] settings = [WebHostDefaults.ServerUrlsKey, WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey];
-        if (settings.All(setting => string.IsNullOrEmpty(configuration[setting]))
+        string[] keys = [WebHostDefaults.ServerUrlsKey, WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey];
+        if (keys.All(key => string.IsNullOrEmpty(configuration[key]))
             && !configuration.GetSection("Kestrel:Endpoints").Exists())
         {
             builder.WebHost.UseUrls(DefaultUrl);
@@ -49,13 +49,13 @@ internal sealed class Listening
         {
             foreach (var port in Listed(configuration, key).Where(port => !ushort.TryParse(port, out _)))
             {
-                yield return $"{key} has '{port}', which is no port. Set it to numbers from 1 to 65535, separated by ';'.";
+                yield return $"{key} has '{port}', which is no port. Set it to numbers up to 65535, separated by ';'.";
             }
         }
 
         static string Problem(string key, string url) =>
-            $"{key} has '{url}', which is no address to listen on. Write it with an IP address, as {DefaultUrl}, or with a "
-            + "star for all addresses of this machine, as http://*:5000.";
+            $"{key} has '{url}', which is no address to listen on. Write it with an IP address, as {DefaultUrl}, or "
+            + "with a star for all addresses of this machine, as http://*:5000.";
     }
 
     /// <summary>Starts the application; what keeps it from starting becomes a <see cref="StartupException"/>.</summary>
@@ -83,7 +83,7 @@ internal sealed class Listening
             SocketException { SocketErrorCode: SocketError.AccessDenied } =>
                 $"This user may not listen on that port: those below 1024 are reserved. Choose a higher one: {Remedy}.",
             SocketException => $"It cannot listen: {reason}. Check urls and Kestrel:Endpoints, or {Remedy}.",
-            _ when exception.Source?.StartsWith("Microsoft.AspNetCore.Server.Kestrel", StringComparison.Ordinal) == true =>
+            { Source: { } source } when source.StartsWith("Microsoft.AspNetCore.Server.Kestrel", StringComparison.Ordinal) =>
                 $"It cannot listen: {reason}. Check urls, Kestrel:Endpoints and Kestrel:Certificates.",
             _ => null,
         };
@@ -109,7 +109,9 @@ internal sealed class Listening
             && (address.IsUnixPipe || (address.Port is >= 0 and <= ushort.MaxValue && IsHost(address.Host)));
     }
 
-    // Kestrel takes any other name for "all addresses": a typing error in "localhost" would open the registry to the world.
+    // Kestrel takes any other name for "all addresses": a typing error in "localhost" would open the registry to all.
     private static bool IsHost(string host) =>
-        host is "*" or "+" || host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || IPAddress.TryParse(host, out _);
+        host is "*" or "+"
+        || host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
+        || IPAddress.TryParse(host, out _);
 }

@@ -23,9 +23,15 @@ internal static class StartupMessage
         var registry = $"{host}:{address.Port}";
 
         // Docker speaks plain HTTP to this machine only, unless it is configured to.
-        var isTrusted = address.Scheme == "https" || host is "localhost" || host.StartsWith("127.", StringComparison.Ordinal);
+        var isTrusted = address.Scheme == "https"
+            || host is "localhost"
+            || host.StartsWith("127.", StringComparison.Ordinal);
         return isTrusted
             ? [$"docker tag alpine {registry}/alpine", $"docker push {registry}/alpine"]
-            : ["skopeo copy --dest-tls-verify=false \\", $"  docker://docker.io/library/alpine docker://{registry}/alpine"];
+            :
+            [
+                "skopeo copy --dest-tls-verify=false \\",
+                $"  docker://docker.io/library/alpine docker://{registry}/alpine",
+            ];
     }
 }

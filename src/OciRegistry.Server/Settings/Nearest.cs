@@ -3,7 +3,7 @@ namespace OciRegistry.Server.Settings;
 /// <summary>The name that was probably meant.</summary>
 internal static class Nearest
 {
-    /// <summary>The candidate with the fewest edits from <paramref name="text"/>; null when all are rather different.</summary>
+    /// <summary>The candidate with the fewest edits from the text; null when all are rather different.</summary>
     public static string? To(string text, IEnumerable<string> candidates)
     {
         var nearest = candidates

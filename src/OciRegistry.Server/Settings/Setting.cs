@@ -5,8 +5,8 @@ using OciRegistry.Storage.FileSystem;
 namespace OciRegistry.Server.Settings;
 
 /// <summary>
-/// A setting, or a group of settings, of the section <c>OciRegistry</c>: what the options classes declare, so that a new
-/// option is known here without being named here.
+/// A setting, or a group of settings, of the section <c>OciRegistry</c>: what the options classes declare, so that a
+/// new option is known here without being named here.
 /// </summary>
 internal sealed record Setting(string Path, Type Type, object? Default, IReadOnlyList<Setting> Children)
 {

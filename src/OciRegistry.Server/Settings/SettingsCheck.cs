@@ -41,13 +41,15 @@ internal sealed class SettingsCheck
 
         foreach (var child in section.GetChildren())
         {
-            if (setting.Children.FirstOrDefault(c => c.Name.Equals(child.Key, StringComparison.OrdinalIgnoreCase)) is { } known)
+            var known = setting.Children.FirstOrDefault(
+                candidate => candidate.Name.Equals(child.Key, StringComparison.OrdinalIgnoreCase));
+            if (known is null)
             {
-                Check(child, known);
+                _problems.Add($"{Named(child)} is no setting. {Suggestion(child, setting)}");
             }
             else
             {
-                _problems.Add($"{Named(child)} is no setting. {Suggestion(child, setting)}");
+                Check(child, known);
             }
         }
     }
@@ -56,7 +58,8 @@ internal sealed class SettingsCheck
     {
         if (section.GetChildren().Any())
         {
-            _problems.Add($"{Named(section)} takes one value, not several. Set it to {SettingValue.Kind(setting.Type)}.");
+            var kind = SettingValue.Kind(setting.Type);
+            _problems.Add($"{Named(section)} takes one value, not several. Set it to {kind}.");
         }
         else if (SettingValue.Problem(setting.Type, section.Value ?? "") is { } remedy)
         {

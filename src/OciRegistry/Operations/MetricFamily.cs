@@ -122,7 +122,9 @@ internal sealed class MetricFamily
 
     private static string Escape(string text, bool quoted)
     {
-        var escaped = text.Replace("\\", @"\\", StringComparison.Ordinal).Replace("\n", @"\n", StringComparison.Ordinal);
+        var escaped = text
+            .Replace("\\", @"\\", StringComparison.Ordinal)
+            .Replace("\n", @"\n", StringComparison.Ordinal);
         return quoted ? escaped.Replace("\"", "\\\"", StringComparison.Ordinal) : escaped;
     }
 

@@ -14,8 +14,8 @@ public static class OciRegistryOperations
     private static readonly string[] Methods = [HttpMethods.Get, HttpMethods.Head];
 
     /// <summary>
-    /// Maps <c>/livez</c>, <c>/readyz</c> and <c>/metrics</c>. They are open to anybody who reaches the port; restrict the
-    /// returned group (<c>RequireHost</c>, <c>RequireAuthorization</c>) where that is too many.
+    /// Maps <c>/livez</c>, <c>/readyz</c> and <c>/metrics</c>. They are open to anybody who reaches the port; restrict
+    /// the returned group (<c>RequireHost</c>, <c>RequireAuthorization</c>) where that is too many.
     /// </summary>
     public static RouteGroupBuilder MapOciRegistryOperations(this IEndpointRouteBuilder endpoints)
     {

@@ -14,7 +14,7 @@ internal static class OperationsEndpoints
     public static Task GetLive(HttpContext context) =>
         WriteAsync(context, StatusCodes.Status200OK, new JsonObject { ["status"] = "live" });
 
-    /// <summary>200, or 503 while the storage cannot be reached or written to; the body says which part and why.</summary>
+    /// <summary>200, or 503 while the storage cannot be reached or written to; the body says what is wrong.</summary>
     public static async Task GetReady(HttpContext context, Readiness readiness)
     {
         var problem = await readiness.StorageProblemAsync();

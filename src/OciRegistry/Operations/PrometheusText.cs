@@ -49,9 +49,9 @@ internal sealed class PrometheusText : IDisposable
             family.Render(text);
         }
 
-        RenderProcess(text, "process_cpu_seconds_total", "counter", "Processor time that the process has used, in seconds.",
+        RenderProcess(text, "process_cpu_seconds_total", "counter", "Processor time that was used, in seconds.",
             Environment.CpuUsage.TotalTime.TotalSeconds);
-        RenderProcess(text, "process_resident_memory_bytes", "gauge", "Physical memory that the process holds, in bytes.",
+        RenderProcess(text, "process_resident_memory_bytes", "gauge", "Physical memory that is held, in bytes.",
             Environment.WorkingSet);
         RenderProcess(text, "process_start_time_seconds", "gauge", "When the process started, in seconds since 1970.",
             StartTime);

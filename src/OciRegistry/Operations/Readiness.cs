@@ -5,8 +5,8 @@ namespace OciRegistry.Operations;
 /// <summary>Whether the registry can serve: whether its storage can be reached and written to.</summary>
 /// <remarks>
 /// Anybody may ask, and a check may write: so the storage is asked at most once a second, and never twice at a time. A
-/// storage that hangs is reported instead of waited for. Without a probe, over stores that an application brought along,
-/// it is ready.
+/// storage that hangs is reported instead of waited for. Without a probe, over stores that an application brought
+/// along, it is ready.
 /// </remarks>
 internal sealed class Readiness(IStorageProbe? probe, TimeProvider time)
 {
@@ -50,7 +50,7 @@ internal sealed class Readiness(IStorageProbe? probe, TimeProvider time)
         }
         catch (Exception exception) when (exception is TimeoutException or OperationCanceledException)
         {
-            return $"The storage has not answered for {Patience.TotalSeconds:0} s. Check that it is mounted and reachable.";
+            return $"The storage has not answered for {Patience.TotalSeconds:0} s. Check that it can be reached.";
         }
     }
 }

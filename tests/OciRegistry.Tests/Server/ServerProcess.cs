@@ -4,7 +4,7 @@ using OciRegistry.Server;
 
 namespace OciRegistry.Tests.Server;
 
-/// <summary>The program as its users run it: a process of its own, in a folder of its own, with a clean environment.</summary>
+/// <summary>The program as its users run it: a process, in a folder of its own, with a clean environment.</summary>
 internal sealed partial class ServerProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -37,7 +37,8 @@ internal sealed partial class ServerProcess : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        string[] prefixes = ["ASPNETCORE_", "DOTNET_ENVIRONMENT", "DOTNET_URLS", "OciRegistry_", "Logging_", "Kestrel_", "URLS", "HTTP_PORTS"];
+        string[] prefixes =
+            ["ASPNETCORE_", "DOTNET_ENVIRONMENT", "DOTNET_URLS", "OciRegistry_", "Logging_", "Kestrel_", "URLS", "HTTP_PORTS"];
         foreach (var name in start.Environment.Keys.Where(
             name => prefixes.Any(prefix => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))).ToList())
         {
