@@ -5,7 +5,7 @@ internal static class EveryAnswerArea
 {
     public static Area Area { get; } = new Area("EveryAnswer")
         .Must("errors: " + AnswerRules.Envelope, Hold(AnswerRules.Envelope))
-        .Must("errors: " + AnswerRules.KnownCode, Hold(AnswerRules.KnownCode))
+        .Must("errors: " + AnswerRules.KnownCode, repository => repository.Registry.Rules.HoldCodesAsync())
         .Should("errors: " + AnswerRules.NoServerError, Hold(AnswerRules.NoServerError))
         .Should("errors: " + AnswerRules.RetryAfter, Hold(AnswerRules.RetryAfter))
         .Must("errors: " + AnswerRules.Challenge, Hold(AnswerRules.Challenge))

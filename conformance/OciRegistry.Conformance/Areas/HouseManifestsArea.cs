@@ -47,7 +47,7 @@ internal static class HouseManifestsArea
         {
             var image = (JsonObject)JsonNode.Parse(good)!;
             edit(image);
-            return image.ToJsonString();
+            return image.AsText();
         });
 
     private static Task Refused(Repository repository, Func<string, string> spoil) =>
@@ -59,7 +59,7 @@ internal static class HouseManifestsArea
     /// <summary>The good document is taken, so that it is the fault alone that the spoilt one is refused for.</summary>
     private static async Task Refused(Repository repository, Func<string, byte[]> spoil)
     {
-        var good = (await repository.NewImageAsync()).Annotated("example.note", "good").ToJsonString();
+        var good = (await repository.NewImageAsync()).Annotated("example.note", "good").AsText();
         await repository.PushAsync(Manifest.Of(good, MediaTypes.ImageManifest), "good");
         var spoilt = Manifest.Of(spoil(good), MediaTypes.ImageManifest);
         foreach (var reference in new[] { "spoilt", spoilt.Digest.ToString() })

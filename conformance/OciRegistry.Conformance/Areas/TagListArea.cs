@@ -201,7 +201,8 @@ internal static class TagListArea
     private static async Task OddLast(Repository repository)
     {
         await TaggedAsync(repository, "a", "b");
-        foreach (var last in new[] { "%00", "%0D%0AX-Injected:%20yes", "%22%3E%3C", "..%2F..%2Fa", new string('t', 1000) })
+        var tooLong = new string('t', 1000);
+        foreach (var last in new[] { "%00", "%0D%0AX-Injected:%20yes", "%22%3E%3C", "..%2F..%2Fa", tooLong })
         {
             var answer = await repository.Get($"tags/list?n=1&last={last}").AnswersOneOf(200, 400);
             answer.Lacks("X-Injected").Next(repository.Registry);

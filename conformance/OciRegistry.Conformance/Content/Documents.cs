@@ -1,8 +1,19 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
 namespace OciRegistry.Conformance.Content;
 
 /// <summary>The JSON of manifests, open for a check to add to before it becomes a <see cref="Manifest"/>.</summary>
 internal static class Documents
 {
+    // Clients write a media type with its plus, not with \u002B as the framework does unless told.
+    private static readonly JsonSerializerOptions Plain = new()
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    public static string AsText(this JsonObject document) => document.ToJsonString(Plain);
+
     public static JsonObject Descriptor(string mediaType, Digest digest, long size) => new()
     {
         ["mediaType"] = mediaType,

@@ -7,7 +7,7 @@ internal sealed record Manifest(string MediaType, byte[] Bytes, Digest Digest)
 {
     /// <summary>The document as compact JSON; its media type is the one it names itself.</summary>
     public static Manifest Of(JsonObject document, string algorithm = Digest.Sha256) =>
-        Of(document.ToJsonString(), document["mediaType"]!.GetValue<string>(), algorithm);
+        Of(document.AsText(), document["mediaType"]!.GetValue<string>(), algorithm);
 
     public static Manifest Of(string text, string mediaType, string algorithm = Digest.Sha256) =>
         Of(Encoding.UTF8.GetBytes(text), mediaType, algorithm);
