@@ -1,1 +1,60 @@
-Console.WriteLine();
+using OciRegistry.Benchmarks.Scenarios;
+using OciRegistry.Benchmarks.Support;
+
+IScenario[] all = [new MemoryLarge(), new MemoryMany(), new Start(), new TagsPage(), new Cpu(), new SmallArtifacts()];
+
+string server = ServerProcess.BuiltExecutable();
+string parent = Path.GetTempPath();
+var names = new List<string>();
+foreach (var argument in args)
+{
+    switch (argument.Split('=', 2))
+    {
+        case ["--server", var path]:
+            server = Path.GetFullPath(path);
+            break;
+
+        case ["--folder", var path]:
+            parent = Path.GetFullPath(path);
+            break;
+
+        case [var name] when all.Any(scenario => scenario.Name == name):
+            names.Add(name);
+            break;
+
+        default:
+            return Usage($"'{argument}' is neither a scenario nor an option.");
+    }
+}
+
+if (!File.Exists(server))
+{
+    return Usage($"There is no server at '{server}'.");
+}
+
+var report = new Report();
+foreach (var scenario in all.Where(scenario => names.Count == 0 || names.Contains(scenario.Name)))
+{
+    Console.Error.WriteLine($"{scenario.Name} ...");
+    using var folder = new TemporaryFolder(parent, scenario.DiskGiB);
+    await scenario.RunAsync(new Bench(server, folder, report, scenario.Name));
+}
+
+Console.WriteLine(report);
+return report.HasMissedAnAim ? 1 : 0;
+
+int Usage(string problem)
+{
+    Console.Error.WriteLine($"""
+        {problem}
+
+        OciRegistry.Benchmarks [scenario ...] [--server=EXECUTABLE] [--folder=FOLDER]
+
+          --server   the server to measure; default: the one that was built beside this program
+          --folder   where the storage of the measured servers goes, and is deleted; default: the system's temporary folder
+
+        Scenarios (all, unless some are named):
+          {string.Join("\n          ", all.Select(scenario => $"{scenario.Name,-16} {scenario.Description}"))}
+        """);
+    return 2;
+}

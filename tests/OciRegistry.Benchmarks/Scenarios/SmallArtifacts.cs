@@ -1,0 +1,78 @@
+using System.Diagnostics;
+using OciRegistry.Benchmarks.Support;
+using OciRegistry.Storage.FileSystem;
+
+namespace OciRegistry.Benchmarks.Scenarios;
+
+/// <summary>Artifacts of a few bytes cost what the disk takes to keep them: its own speed is printed beside.</summary>
+internal sealed class SmallArtifacts : IScenario
+{
+    private const int Artifacts = 400;
+
+    public string Name => "small-artifacts";
+
+    public string Description => "blob, config and manifest of 1 KiB each, pushed in one repository and in different ones";
+
+    public double DiskGiB => 1;
+
+    public async Task RunAsync(Bench bench)
+    {
+        foreach (var parallelism in (int[])[1, 8])
+        {
+            bench.Add($"the disk's own durable renames x {parallelism}", await DurableRenamesAsync(bench, parallelism), "/s");
+            await MeasureAsync(bench, parallelism, "one repository", _ => "bench/one");
+            await MeasureAsync(bench, parallelism, "different repositories", i => $"bench/different-{parallelism}/repository-{i}");
+        }
+    }
+
+    private static async Task MeasureAsync(Bench bench, int parallelism, string what, Func<int, string> repository)
+    {
+        await using var server = await bench.StartServerAsync($"{what}-{parallelism}");
+        await PushManyAsync(server.Client, parallelism, 0, 50, repository); // what is compiled once
+        var cpu = server.CpuSeconds;
+        var started = Stopwatch.GetTimestamp();
+        await PushManyAsync(server.Client, parallelism, 50, Artifacts, repository);
+        var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        bench.Add($"artifacts x {parallelism}, {what}: rate", Artifacts / seconds, "/s");
+        bench.Add($"artifacts x {parallelism}, {what}: CPU", (server.CpuSeconds - cpu) * 1_000 / Artifacts, "ms");
+    }
+
+    private static Task PushManyAsync(
+        RegistryClient client, int parallelism, int first, int count, Func<int, string> repository) => Parallel.ForAsync(
+        first,
+        first + count,
+        new ParallelOptions { MaxDegreeOfParallelism = parallelism },
+        async (i, _) => await PushAsync(client, repository(i), i));
+
+    private static async Task PushAsync(RegistryClient client, string repository, int index)
+    {
+        var layer = new Noise(Seed: index * 2L, Length: 1024);
+        var config = new Noise(Seed: (index * 2L) + 1, Length: 1024);
+        var layerDigest = await client.PushByPutAsync(repository, layer);
+        var configDigest = await client.PushByPutAsync(repository, config);
+        var manifest = ArtifactManifest.Of(configDigest, config.Length, layerDigest, layer.Length);
+        await client.PutManifestAsync(repository, $"tag-{index}", manifest);
+    }
+
+    /// <summary>Write, sync, rename, sync the folder: what one durable document takes at least.</summary>
+    private static async Task<double> DurableRenamesAsync(Bench bench, int parallelism)
+    {
+        const int count = 1_000;
+        var folder = Directory.CreateDirectory(Path.Combine(bench.Folder, $"renames-{parallelism}")).FullName;
+        var started = Stopwatch.GetTimestamp();
+        await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = parallelism }, (i, _) =>
+        {
+            var path = Path.Combine(folder, $"{i}");
+            using (var file = Posix.OpenReadWrite($"{path}.new", create: true)!)
+            {
+                RandomAccess.Write(file, new byte[1024], 0);
+                Posix.Sync(file);
+            }
+
+            File.Move($"{path}.new", path);
+            DurableFile.SyncFolder(folder);
+            return ValueTask.CompletedTask;
+        });
+        return count / Stopwatch.GetElapsedTime(started).TotalSeconds;
+    }
+}

@@ -1,0 +1,24 @@
+namespace OciRegistry.Benchmarks.Support;
+
+/// <summary>What a scenario works with: a folder, servers on parts of it, and the report.</summary>
+internal sealed class Bench(string server, TemporaryFolder folder, Report report, string scenario)
+{
+    public string Folder { get; } = folder.Path;
+
+    /// <summary>Starts a server; the same name means the same storage.</summary>
+    public Task<ServerProcess> StartServerAsync(string storage = "data") =>
+        ServerProcess.StartAsync(server, StorageFolder(storage));
+
+    public string StorageFolder(string storage = "data") => Path.Combine(Folder, storage);
+
+    /// <summary>A figure that is to stay below an aim.</summary>
+    public void Add(string figure, double value, string unit, double aim) =>
+        report.Add(new Figure(scenario, figure, Number(aim, unit, "< "), Number(value, unit), IsMissed: value >= aim));
+
+    /// <summary>A figure without an aim.</summary>
+    public void Add(string figure, double value, string unit) =>
+        report.Add(new Figure(scenario, figure, "", Number(value, unit), IsMissed: false));
+
+    private static string Number(double value, string unit, string prefix = "") =>
+        FormattableString.Invariant($"{prefix}{value.ToString(value < 10 ? "0.##" : value < 100 ? "0.#" : "0", null)} {unit}");
+}

@@ -1,0 +1,113 @@
+using System.Buffers;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Security.Cryptography;
+
+namespace OciRegistry.Benchmarks.Support;
+
+/// <summary>Pushes and pulls as docker does; throws when the registry answers anything but what it should.</summary>
+internal sealed class RegistryClient(Uri address) : IDisposable
+{
+    private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false, UseCookies = false })
+    {
+        BaseAddress = address,
+        Timeout = TimeSpan.FromMinutes(10),
+    };
+
+    public async Task<byte[]> GetAsync(string path)
+    {
+        using var response = await _http.GetAsync(new Uri(path, UriKind.Relative));
+        Expect(response, HttpStatusCode.OK);
+        return await response.Content.ReadAsByteArrayAsync();
+    }
+
+    /// <summary>POST, one PATCH with the content, PUT; the digest is computed on the way.</summary>
+    public async Task<Digest> PushByPatchAsync(string repository, Noise noise, bool isChunked = true)
+    {
+        var location = await StartUploadAsync(repository);
+        using var content = new NoiseContent(noise, isChunked);
+        using var patch = new HttpRequestMessage(HttpMethod.Patch, location) { Content = content };
+        using var patched = await _http.SendAsync(patch);
+        Expect(patched, HttpStatusCode.Accepted);
+
+        var digest = content.Digest();
+        await CompleteAsync(patched.Headers.Location!, digest, body: null);
+        return digest;
+    }
+
+    /// <summary>POST, PUT with the content.</summary>
+    public async Task<Digest> PushByPutAsync(string repository, Noise noise)
+    {
+        var digest = noise.Digest();
+        using var content = new NoiseContent(noise, isChunked: false);
+        await CompleteAsync(await StartUploadAsync(repository), digest, content);
+        return digest;
+    }
+
+    public async Task PutManifestAsync(string repository, string reference, ReadOnlyMemory<byte> manifest)
+    {
+        using var content = new ReadOnlyMemoryContent(manifest);
+        content.Headers.ContentType = new MediaTypeHeaderValue(ArtifactManifest.MediaType);
+        using var response = await _http.PutAsync(new Uri($"/v2/{repository}/manifests/{reference}", UriKind.Relative), content);
+        Expect(response, HttpStatusCode.Created);
+    }
+
+    /// <summary>Reads a blob to its end, and hashes it where the client's share of the machine's time does not matter.</summary>
+    public async Task PullAsync(string repository, Digest digest, long length, bool verify)
+    {
+        var uri = new Uri($"/v2/{repository}/blobs/{digest}", UriKind.Relative);
+        using var response = await _http.GetAsync(uri, HttpCompletionOption.ResponseHeadersRead);
+        Expect(response, HttpStatusCode.OK);
+        using var body = await response.Content.ReadAsStreamAsync();
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
+        long total = 0;
+        try
+        {
+            while (await body.ReadAsync(buffer) is > 0 and var read)
+            {
+                total += read;
+                if (verify)
+                {
+                    hash.AppendData(buffer, 0, read);
+                }
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        if (total != length || (verify && Digest.FromHash(DigestAlgorithm.Sha256, hash.GetHashAndReset()) != digest))
+        {
+            throw new InvalidOperationException($"{digest} was pulled with {total} bytes, and damaged.");
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private async Task<Uri> StartUploadAsync(string repository)
+    {
+        using var response = await _http.PostAsync(new Uri($"/v2/{repository}/blobs/uploads/", UriKind.Relative), null);
+        Expect(response, HttpStatusCode.Accepted);
+        return response.Headers.Location!;
+    }
+
+    private async Task CompleteAsync(Uri location, Digest digest, HttpContent? body)
+    {
+        var text = location.ToString();
+        var separator = text.Contains('?', StringComparison.Ordinal) ? '&' : '?';
+        using var response = await _http.PutAsync(new Uri($"{text}{separator}digest={digest}", UriKind.RelativeOrAbsolute), body);
+        Expect(response, HttpStatusCode.Created);
+    }
+
+    private static void Expect(HttpResponseMessage response, HttpStatusCode status)
+    {
+        if (response.StatusCode != status)
+        {
+            var request = response.RequestMessage!;
+            throw new InvalidOperationException(
+                $"{request.Method} {request.RequestUri} was answered {(int)response.StatusCode}, not {(int)status}.");
+        }
+    }
+}
