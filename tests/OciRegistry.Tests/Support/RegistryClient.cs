@@ -98,12 +98,7 @@ internal static class RegistryClient
         };
         if (subject is { } of)
         {
-            manifest["subject"] = new JsonObject
-            {
-                ["mediaType"] = MediaTypes.ImageManifest,
-                ["digest"] = of.ToString(),
-                ["size"] = 1,
-            };
+            manifest["subject"] = SubjectDescriptor(of);
         }
 
         return Encoding.UTF8.GetBytes(manifest.ToJsonString());
@@ -115,6 +110,79 @@ internal static class RegistryClient
         ["digest"] = Digest.Of(content).ToString(),
         ["size"] = content.Length,
     };
+
+    public static byte[] ImageIndex(IEnumerable<JsonObject> children, Digest? subject = null, string? artifactType = null)
+    {
+        var index = new JsonObject
+        {
+            ["schemaVersion"] = 2,
+            ["mediaType"] = MediaTypes.ImageIndex,
+            ["manifests"] = new JsonArray([.. children]),
+            ["annotations"] = new JsonObject { ["unique"] = Guid.NewGuid().ToString() },
+        };
+        if (artifactType is not null)
+        {
+            index["artifactType"] = artifactType;
+        }
+
+        if (subject is { } of)
+        {
+            index["subject"] = SubjectDescriptor(of);
+        }
+
+        return Encoding.UTF8.GetBytes(index.ToJsonString());
+    }
+
+    /// <summary>The smallest manifest that needs nothing else in its repository, unlike any other.</summary>
+    public static byte[] EmptyIndex() => ImageIndex([]);
+
+    /// <summary>An address, and what the lists of the registry link to from it: every page, to the end.</summary>
+    public static async Task<List<JsonNode>> GetPagesAsync(this HttpClient http, string? path)
+    {
+        var pages = new List<JsonNode>();
+        while (path is not null)
+        {
+            using var response = await http.RequestAsync("GET", path);
+            pages.Add(await response.JsonAsync());
+            pages.Count.ShouldBeLessThan(100, "the pages do not end");
+            path = response.NextPage();
+        }
+
+        return pages;
+    }
+
+    /// <summary>Where the Link header points to, or null; fails when it is not of the form that clients parse.</summary>
+    public static string? NextPage(this HttpResponseMessage response)
+    {
+        if (response.Header("Link") is not { } link)
+        {
+            return null;
+        }
+
+        link.ShouldStartWith("</v2/");
+        link.ShouldEndWith(">; rel=\"next\"");
+        return link[1..link.IndexOf('>', StringComparison.Ordinal)];
+    }
+
+    /// <summary>Any request without a body, or with one, and with any headers.</summary>
+    public static Task<HttpResponseMessage> RequestAsync(
+        this HttpClient http, string method, string path, params (string Name, string Value)[] headers) =>
+        http.RequestAsync(method, path, body: null, headers);
+
+    public static Task<HttpResponseMessage> RequestAsync(
+        this HttpClient http, string method, string path, byte[]? body, params (string Name, string Value)[] headers)
+    {
+        var request = new HttpRequestMessage(new HttpMethod(method), path) { Content = body is null ? null : Body(body) };
+        foreach (var (name, value) in headers)
+        {
+            if (!request.Headers.TryAddWithoutValidation(name, value))
+            {
+                request.Content!.Headers.TryAddWithoutValidation(name, value).ShouldBeTrue(name);
+            }
+        }
+
+        return http.SendAsync(request);
+    }
 
     /// <summary>The codes of an error envelope; fails when the body is none.</summary>
     public static async Task<string[]> ErrorCodesAsync(this HttpResponseMessage response)
@@ -132,6 +200,13 @@ internal static class RegistryClient
         response.Headers.TryGetValues(name, out var values) || response.Content.Headers.TryGetValues(name, out values)
             ? string.Join(",", values)
             : null;
+
+    private static JsonObject SubjectDescriptor(Digest of) => new()
+    {
+        ["mediaType"] = MediaTypes.ImageManifest,
+        ["digest"] = of.ToString(),
+        ["size"] = 1,
+    };
 
     private static HttpRequestMessage Request(
         HttpMethod method, string location, byte[] bytes, string? range, bool chunked)
