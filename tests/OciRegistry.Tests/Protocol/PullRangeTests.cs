@@ -36,7 +36,7 @@ public sealed class PullRangeTests(RegistryFixture fixture) : IClassFixture<Regi
         response.Header("Content-Range").ShouldBe($"bytes {first}-{last}/{Length}");
         response.Content.Headers.ContentLength.ShouldBe(last - first + 1);
         response.Header("Docker-Content-Digest").ShouldBe(_digest.ToString());
-        (await response.Content.ReadAsByteArrayAsync()).ShouldBe(_blob[first..(last + 1)]);
+        (await response.Content.ReadAsByteArrayAsync()).ShouldBeBytes(_blob[first..(last + 1)]);
     }
 
     [Theory]
@@ -87,7 +87,7 @@ public sealed class PullRangeTests(RegistryFixture fixture) : IClassFixture<Regi
             .. Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n"),
         ];
         response.Content.Headers.ContentLength.ShouldBe(expected.Length);
-        (await response.Content.ReadAsByteArrayAsync()).ShouldBe(expected);
+        (await response.Content.ReadAsByteArrayAsync()).ShouldBeBytes(expected);
 
         byte[] Head(int first, int last) => Encoding.ASCII.GetBytes(
             $"\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n"
@@ -101,7 +101,7 @@ public sealed class PullRangeTests(RegistryFixture fixture) : IClassFixture<Regi
 
         response.StatusCode.ShouldBe(HttpStatusCode.PartialContent);
         response.Header("Content-Range").ShouldBe($"bytes 10-19/{Length}");
-        (await response.Content.ReadAsByteArrayAsync()).ShouldBe(_blob[10..20]);
+        (await response.Content.ReadAsByteArrayAsync()).ShouldBeBytes(_blob[10..20]);
     }
 
     [Fact]

@@ -35,8 +35,12 @@ internal static class OciAssertions
         await response.ShouldHaveStatusAsync(HttpStatusCode.OK);
         response.Header("Docker-Content-Digest").ShouldBe(digest.ToString());
         response.Content.Headers.ContentLength.ShouldBe(content.Length);
-        (await response.Content.ReadAsByteArrayAsync()).ShouldBe(content);
+        (await response.Content.ReadAsByteArrayAsync()).ShouldBeBytes(content);
     }
+
+    /// <summary>Shouldly compares lists item by item, which takes seconds for megabytes.</summary>
+    public static void ShouldBeBytes(this byte[] actual, byte[] expected) =>
+        actual.AsSpan().SequenceEqual(expected).ShouldBeTrue($"other bytes than expected; {actual.Length} and {expected.Length}");
 
     /// <summary>Where an upload stands: one relative Location, and the Range of what is there.</summary>
     public static async Task<string> ShouldBeProgressAsync(
