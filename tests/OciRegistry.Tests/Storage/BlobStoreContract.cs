@@ -1,0 +1,142 @@
+using OciRegistry.Storage;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.Tests.Storage;
+
+/// <summary>What every blob store must do; its content comes from the upload store beside it.</summary>
+public abstract class BlobStoreContract
+{
+    private IBlobStore? _blobs;
+
+    private IBlobStore Blobs => _blobs ??= OpenBlobs();
+
+    /// <summary>Another store over the storage of this test, as another process would have.</summary>
+    protected abstract IBlobStore OpenBlobs();
+
+    /// <inheritdoc cref="OpenBlobs"/>
+    protected abstract IUploadStore OpenUploads();
+
+    [Theory]
+    [InlineData(DigestAlgorithm.Sha256, 0)]
+    [InlineData(DigestAlgorithm.Sha256, 100_000)]
+    [InlineData(DigestAlgorithm.Sha512, 100_000)]
+    public async Task Content_is_found_by_its_digest(DigestAlgorithm algorithm, int size)
+    {
+        var content = RegistryClient.RandomBytes(size);
+        var digest = await AddAsync(content, algorithm);
+        (await Blobs.StatAsync(digest, default)).ShouldBe(size);
+        await using var blob = (await Blobs.OpenReadAsync(digest, default))!;
+        blob.Length.ShouldBe(size);
+        (await ReadAsync(blob, 0, size + 10)).ShouldBe(content);
+    }
+
+    [Fact]
+    public async Task Content_that_is_not_there_is_missing_everywhere()
+    {
+        foreach (var algorithm in Enum.GetValues<DigestAlgorithm>())
+        {
+            var digest = Digest.Of("nothing"u8, algorithm);
+            (await Blobs.StatAsync(digest, default)).ShouldBeNull();
+            (await Blobs.OpenReadAsync(digest, default)).ShouldBeNull();
+            (await Blobs.DeleteAsync(digest, default)).ShouldBeFalse();
+        }
+
+        (await ListAsync()).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Any_part_can_be_read_and_nothing_is_beyond_the_end()
+    {
+        var content = RegistryClient.RandomBytes(10_000);
+        await using var blob = (await Blobs.OpenReadAsync(await AddAsync(content), default))!;
+        (await ReadAsync(blob, 0, 1)).ShouldBe(content[..1]);
+        (await ReadAsync(blob, 4_321, 1_000)).ShouldBe(content[4_321..5_321]);
+        (await ReadAsync(blob, 9_999, 1)).ShouldBe(content[9_999..]);
+        (await blob.ReadAsync(new byte[10], 10_000, default)).ShouldBe(0);
+        (await blob.ReadAsync(new byte[10], 20_000, default)).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Who_has_opened_content_can_read_it_to_its_end_whatever_happens_to_it()
+    {
+        var content = RegistryClient.RandomBytes(200_000);
+        var digest = await AddAsync(content);
+        await using var blob = (await Blobs.OpenReadAsync(digest, default))!;
+        await AddAsync(content);
+        (await ReadAsync(blob, 0, 1_000)).ShouldBe(content[..1_000]);
+        (await OpenBlobs().DeleteAsync(digest, default)).ShouldBeTrue();
+        (await ReadAsync(blob, 0, content.Length)).ShouldBe(content);
+    }
+
+    [Fact]
+    public async Task Deleted_content_is_gone_once_and_can_come_back()
+    {
+        var content = RegistryClient.RandomBytes(100);
+        var digest = await AddAsync(content);
+        (await Blobs.DeleteAsync(digest, default)).ShouldBeTrue();
+        (await Blobs.DeleteAsync(digest, default)).ShouldBeFalse();
+        (await Blobs.StatAsync(digest, default)).ShouldBeNull();
+        (await AddAsync(content)).ShouldBe(digest);
+        (await Blobs.StatAsync(digest, default)).ShouldBe(100);
+    }
+
+    [Fact]
+    public async Task The_list_has_every_digest_once()
+    {
+        var added = new List<Digest> { await AddAsync([]) };
+        for (var i = 0; i < 20; i++)
+        {
+            added.Add(await AddAsync(RegistryClient.RandomBytes(10), (DigestAlgorithm)(i % 2)));
+        }
+
+        (await ListAsync()).ShouldBe(added, ignoreOrder: true);
+    }
+
+    [Fact]
+    public async Task A_cancelled_call_changes_nothing()
+    {
+        var cancelled = new CancellationToken(canceled: true);
+        var digest = await AddAsync(RegistryClient.RandomBytes(10));
+        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.StatAsync(digest, cancelled));
+        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.OpenReadAsync(digest, cancelled));
+        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.DeleteAsync(digest, cancelled));
+        (await Blobs.StatAsync(digest, default)).ShouldBe(10);
+    }
+
+    private async Task<Digest> AddAsync(byte[] content, DigestAlgorithm algorithm = DigestAlgorithm.Sha256)
+    {
+        var uploads = OpenUploads();
+        var key = new StagedKey(UploadSessionId.New(), 0);
+        await using (var staged = (await uploads.OpenAsync(key, 0, default))!)
+        {
+            await staged.AppendAsync(content, default);
+        }
+
+        var digest = Digest.Of(content, algorithm);
+        (await uploads.PublishAsync(key, digest, content.Length, default)).ShouldBe(PublishResult.Published);
+        return digest;
+    }
+
+    private static async Task<byte[]> ReadAsync(IBlobContent blob, long offset, int length)
+    {
+        var content = new byte[length];
+        var total = 0;
+        while (total < length && await blob.ReadAsync(content.AsMemory(total), offset + total, default) is > 0 and var read)
+        {
+            total += read;
+        }
+
+        return content[..total];
+    }
+
+    private async Task<List<Digest>> ListAsync()
+    {
+        var digests = new List<Digest>();
+        await foreach (var digest in OpenBlobs().ListAsync(default))
+        {
+            digests.Add(digest);
+        }
+
+        return digests;
+    }
+}
