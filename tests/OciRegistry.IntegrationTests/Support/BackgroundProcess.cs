@@ -1,0 +1,98 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace OciRegistry.IntegrationTests.Support;
+
+/// <summary>A server that runs beside a test and is stopped with it.</summary>
+internal sealed partial class BackgroundProcess : IAsyncDisposable
+{
+    private const int Terminate = 15;
+    private static readonly TimeSpan ReadyLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+
+    private readonly StringBuilder _log = new();
+    private readonly Process _process;
+
+    public BackgroundProcess(ProcessStartInfo start)
+    {
+        _process = new Process { StartInfo = start };
+        _process.OutputDataReceived += Keep;
+        _process.ErrorDataReceived += Keep;
+        _process.Start();
+        _process.StandardInput.Close();
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    public int Id => _process.Id;
+
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>What it has written so far, to either stream.</summary>
+    public string Log
+    {
+        get
+        {
+            lock (_log)
+            {
+                return _log.ToString();
+            }
+        }
+    }
+
+    /// <summary>Waits until it serves; a process that ends instead fails at once, with its log.</summary>
+    public async Task WaitUntilReadyAsync(Func<Task<bool>> isReady)
+    {
+        var waited = Stopwatch.StartNew();
+        while (!await isReady())
+        {
+            if (_process.HasExited || waited.Elapsed > ReadyLimit)
+            {
+                var what = _process.HasExited ? $"ended with {_process.ExitCode}" : $"was not ready in {ReadyLimit}";
+                throw new InvalidOperationException($"{_process.StartInfo.FileName} {what}:\n{Log}");
+            }
+
+            await Task.Delay(Poll);
+        }
+    }
+
+    /// <summary>Ends it at once, as a lost machine would.</summary>
+    public async Task KillAsync()
+    {
+        _process.Kill(entireProcessTree: true);
+        await _process.WaitForExitAsync();
+    }
+
+    /// <summary>Asks it to end, so that it stops its own children and unmounts; kills it when it does not.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        using (_process)
+        {
+            if (!_process.HasExited && Signal(_process.Id, Terminate) == 0)
+            {
+                using var limit = new CancellationTokenSource(StopLimit);
+                try
+                {
+                    await _process.WaitForExitAsync(limit.Token);
+                }
+                catch (OperationCanceledException)
+                {
+                    await KillAsync();
+                }
+            }
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Signal(int process, int signal);
+
+    private void Keep(object sender, DataReceivedEventArgs line)
+    {
+        lock (_log)
+        {
+            _log.AppendLine(line.Data);
+        }
+    }
+}
