@@ -14,13 +14,13 @@ public sealed class SkopeoTests(PublishedServer server)
         await using var folder = new TempFolder();
         var image = $"docker://{registry.Host}/team/server:v1";
 
-        await skopeo.RunAsync("copy", "--dest-tls-verify=false", $"oci:{layout}:{PublishedServer.Tag}", image);
+        await skopeo.RunAsync("copy", "--dest-tls-verify=false", $"oci:{layout}:v1", image);
         await skopeo.RunAsync("copy", "--src-tls-verify=false", image, $"oci:{folder["out"]}:v1");
 
-        var digest = DigestInLayout(layout);
+        var digest = OciLayout.Digest(layout);
         (await registry.Http.DigestAsync("team/server", "v1")).ShouldBe(digest);
-        DigestInLayout(folder["out"]).ShouldBe(digest);
-        BlobsOf(folder["out"]).ShouldBe(BlobsOf(layout));
+        OciLayout.Digest(folder["out"]).ShouldBe(digest);
+        OciLayout.Blobs(folder["out"]).ShouldBe(OciLayout.Blobs(layout));
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class SkopeoTests(PublishedServer server)
         var listed = JsonNode.Parse(
             await skopeo.RunAsync("list-tags", "--tls-verify=false", $"docker://{registry.Host}/team/server"))!;
 
-        ((string)inspected["Digest"]!).ShouldBe(DigestInLayout(layout));
+        ((string)inspected["Digest"]!).ShouldBe(OciLayout.Digest(layout));
         inspected["Layers"]!.AsArray().Count.ShouldBe(2);
         listed["Tags"]!.AsArray().Select(tag => (string)tag!).ShouldBe(["v1", "v2"]);
     }
@@ -60,7 +60,7 @@ public sealed class SkopeoTests(PublishedServer server)
             "sync", "--src=dir", "--dest=docker", "--dest-tls-verify=false", folder.Path, $"{registry.Host}/synced");
 
         (await registry.Http.TagsAsync("synced/server")).ShouldBe(["v1"]);
-        (await registry.Http.DigestAsync("synced/server", "v1")).ShouldBe(DigestInLayout(layout));
+        (await registry.Http.DigestAsync("synced/server", "v1")).ShouldBe(OciLayout.Digest(layout));
     }
 
     [Fact]
@@ -80,11 +80,4 @@ public sealed class SkopeoTests(PublishedServer server)
         pull.ExitCode.ShouldNotBe(0);
         pull.Error.ShouldContain("manifest unknown");
     }
-
-    private static string DigestInLayout(string layout) =>
-        (string)JsonNode.Parse(File.ReadAllText(Path.Combine(layout, "index.json")))!["manifests"]![0]!["digest"]!;
-
-    private static string[] BlobsOf(string layout) =>
-        [.. Directory.EnumerateFiles(Path.Combine(layout, "blobs", "sha256"))
-            .Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal)];
 }

@@ -7,8 +7,6 @@ namespace OciRegistry.IntegrationTests.Support;
 /// <summary>The content of the tests' images: this registry itself, published once a run.</summary>
 public sealed class PublishedServer : IAsyncDisposable
 {
-    public const string Tag = "v1";
-
     private readonly TempFolder _folder = new();
     private readonly Lazy<Task<string>> _published;
     private readonly Lazy<Task<string>> _layout;
@@ -27,7 +25,8 @@ public sealed class PublishedServer : IAsyncDisposable
     {
         var folder = _folder["published"];
         await Tool.Require("dotnet").RunAsync(
-            "publish", Checkout.ServerProject, "--no-build", "--configuration", Checkout.Configuration, "--output", folder);
+            "publish", Checkout.ServerProject, "--no-build", "--configuration", Checkout.Configuration,
+            "-nodeReuse:false", "--output", folder);
         return folder;
     }
 
@@ -35,7 +34,7 @@ public sealed class PublishedServer : IAsyncDisposable
     {
         var published = await FolderAsync();
         var layout = _folder["layout"];
-        string[] image = ["--image", $"{layout}:{Tag}"];
+        string[] image = ["--image", $"{layout}:v1"];
         var umoci = Tool.Require("umoci");
         await umoci.RunAsync("init", "--layout", layout);
         await umoci.RunAsync(["new", .. image]);

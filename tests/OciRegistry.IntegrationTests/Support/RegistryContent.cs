@@ -10,6 +10,20 @@ internal static class RegistryContent
     private static readonly string[] ManifestTypes =
         [MediaTypes.ImageManifest, MediaTypes.ImageIndex, MediaTypes.DockerManifest, MediaTypes.DockerManifestList];
 
+    /// <summary>Whether a server is there, whatever it thinks of the request.</summary>
+    public static async Task<bool> AnswersAsync(this HttpClient http, Uri url)
+    {
+        try
+        {
+            using var response = await http.GetAsync(url);
+            return true;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>A manifest whose bytes have the digest that the registry says.</summary>
     public static async Task<StoredManifest> ManifestAsync(this HttpClient http, string repository, string reference)
     {

@@ -38,7 +38,7 @@ internal sealed class ServerProcess : IAsyncDisposable
         var server = new ServerProcess(process, folder, port);
         try
         {
-            await process.WaitUntilReadyAsync(server.IsServingAsync);
+            await process.WaitUntilReadyAsync(() => server.Http.AnswersAsync(new Uri("/v2/", UriKind.Relative)));
             return server;
         }
         catch
@@ -54,18 +54,5 @@ internal sealed class ServerProcess : IAsyncDisposable
         await _process.KillAsync();
         await _process.DisposeAsync();
         await _folder.DisposeAsync();
-    }
-
-    private async Task<bool> IsServingAsync()
-    {
-        try
-        {
-            using var response = await Http.GetAsync(new Uri("/v2/", UriKind.Relative));
-            return true;
-        }
-        catch (HttpRequestException)
-        {
-            return false;
-        }
     }
 }
