@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Runs the tests: ./tests/run.sh [all|fast|integration|stress|bench]. What each ring needs: tests/README.md.
+# The last line is "N passed, N failed, N skipped"; the exit code is 0 only when nothing failed.
+set -euo pipefail
+exec </dev/null
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+tools=(dockerd podman buildah skopeo umoci containerd docker-registry redis-server curl)
+packages=(docker.io podman buildah skopeo umoci containerd docker-registry redis-server curl)
+passed=0 failed=0 skipped=0
+
+# No build server stays behind.
+export MSBUILDDISABLENODEREUSE=1 UseSharedCompilation=false DOTNET_CLI_USE_MSBUILD_SERVER=0 DOTNET_NOLOGO=1
+PATH=$PATH:/usr/sbin:/sbin
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+require_sdk() {
+  [[ $'\n'$(dotnet --list-sdks 2>/dev/null || true) == *$'\n10.'* ]] && return
+  echo "The .NET 10 SDK is missing: see https://dotnet.microsoft.com/download/dotnet/10.0" >&2
+  exit 1
+}
+
+# The clients that the integration ring drives. Nothing is asked of the network when all are there.
+install_tools() {
+  local tool missing=() sudo=()
+  for tool in "${tools[@]}"; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+  done
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  if ! command -v apt-get >/dev/null; then
+    echo "Not installed, so their tests are skipped: ${missing[*]}"
+    return 0
+  fi
+  echo "== installing ${missing[*]}"
+  [[ $(id -u) -eq 0 ]] || sudo=(sudo)
+  "${sudo[@]}" apt-get -qq update
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}" >"$log" 2>&1 ||
+    { cat "$log"; exit 1; }
+}
+
+build() {
+  echo "== build"
+  dotnet build Registry.sln -v quiet
+}
+
+# ring NAME COMMAND...: runs the command and adds up the counts that it prints
+ring() {
+  local name=$1 status=0 counts
+  shift
+  echo "== $name"
+  "$@" 2>&1 | tee "$log" || status=$?
+  read -ra counts < <(awk '
+    /^Test run summary:/ { summary = 1 }
+    summary && /^ *succeeded:/ { passed += $2 }
+    summary && /^ *failed:/ { failed += $2 }
+    summary && /^ *skipped:/ { skipped += $2 }
+    /^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3; skipped += $5 }
+    END { print passed + 0, failed + 0, skipped + 0 }' "$log")
+  [[ $status -eq 0 || ${counts[1]} -gt 0 ]] || counts[1]=1 # ended without a word: that is a failure too
+  echo "$name: ${counts[0]} passed, ${counts[1]} failed, ${counts[2]} skipped"
+  passed=$((passed + counts[0])) failed=$((failed + counts[1])) skipped=$((skipped + counts[2]))
+}
+
+fast() { ring fast .artifacts/bin/OciRegistry.Tests/debug/OciRegistry.Tests --no-ansi --no-progress; }
+
+integration() {
+  ring integration .artifacts/bin/OciRegistry.IntegrationTests/debug/OciRegistry.IntegrationTests --no-ansi --no-progress
+}
+
+conformance() { ring conformance ./conformance/run.sh; }
+
+case ${1:-all} in
+  all) require_sdk; install_tools; build; fast; integration; conformance ;;
+  fast) require_sdk; build; fast ;;
+  integration) require_sdk; install_tools; build; integration ;;
+  stress) require_sdk; install_tools; export OCI_REGISTRY_TESTS=stress; build; fast; integration ;;
+  bench) require_sdk; exec dotnet run -c Release --project tests/OciRegistry.Benchmarks -- "${@:2}" ;;
+  *) sed -n 2p "$0" >&2; exit 2 ;;
+esac
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[[ $failed -eq 0 ]]
