@@ -359,7 +359,10 @@ internal sealed partial class UploadSessions(
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(
             cancellationToken, turn.Lost, turn.ReleaseRequested);
 
-        // Wakes the reader, so that a client that stalls does not keep what it sent before out of the record.
+        // By waking the reader, not by its token: Kestrel cannot drain a body whose read was cancelled.
+        using var stopping = stop.Token.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
+
+        // Wakes it regularly too, so that a client that stalls does not keep what it sent before out of the record.
         var rhythm = TimeSpan.FromTicks(Math.Min(CheckpointInterval.Ticks, Options.IdleExpiry.Ticks / 4));
         await using var wake = time.CreateTimer(static b => ((PipeReader)b!).CancelPendingRead(), body, rhythm, rhythm);
         var checkpointed = time.GetTimestamp();
@@ -373,20 +376,24 @@ internal sealed partial class UploadSessions(
         {
             while (!finished && !overrun)
             {
-                var read = await body.ReadAsync(stop.Token);
-                overrun = read.Buffer.Length > maxLength - staged.Length;
-                if (!overrun)
+                stop.Token.ThrowIfCancellationRequested();
+                var read = await body.ReadAsync(CancellationToken.None);
+                try
                 {
-                    foreach (var segment in read.Buffer)
+                    overrun = read.Buffer.Length > maxLength - staged.Length;
+                    foreach (var segment in overrun ? ReadOnlySequence<byte>.Empty : read.Buffer)
                     {
                         // The store first: the hash never covers a byte that is not staged.
                         await staged.AppendAsync(segment, CancellationToken.None);
                         hash.Append(segment.Span);
                     }
                 }
+                finally
+                {
+                    metrics.BytesReceived(read.Buffer.Length);
+                    body.AdvanceTo(read.Buffer.End);
+                }
 
-                metrics.BytesReceived(read.Buffer.Length);
-                body.AdvanceTo(read.Buffer.End);
                 finished = read.IsCompleted;
 
                 var unrecorded = staged.Length - writing.Session.Writer!.Offset;

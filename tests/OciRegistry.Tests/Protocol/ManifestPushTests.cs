@@ -130,7 +130,7 @@ public sealed class ManifestPushTests(RegistryFixture fixture) : IClassFixture<R
     {
         using var put = await PutAsync($"{Digest}?{query}");
 
-        await put.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "TAG_INVALID");
+        await put.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "MANIFEST_INVALID");
         await ShouldNotExistAsync();
     }
 
@@ -236,7 +236,7 @@ public sealed class ManifestPushTests(RegistryFixture fixture) : IClassFixture<R
     public async Task A_manifest_cannot_be_pushed_under_a_bad_reference()
     {
         using var tag = await PutAsync(".bad");
-        await tag.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "TAG_INVALID");
+        await tag.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "MANIFEST_INVALID");
         using var digest = await PutAsync("sha256:baddigeststring");
         await digest.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "DIGEST_INVALID");
     }

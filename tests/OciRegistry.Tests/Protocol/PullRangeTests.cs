@@ -51,7 +51,7 @@ public sealed class PullRangeTests(RegistryFixture fixture) : IClassFixture<Regi
     {
         using var response = await GetAsync(("Range", header));
 
-        await response.ShouldBeErrorAsync(HttpStatusCode.RequestedRangeNotSatisfiable, "RANGE_INVALID");
+        await response.ShouldBeErrorAsync(HttpStatusCode.RequestedRangeNotSatisfiable, "SIZE_INVALID");
         response.Header("Content-Range").ShouldBe($"bytes */{Length}");
     }
 
@@ -160,7 +160,7 @@ public sealed class PullRangeTests(RegistryFixture fixture) : IClassFixture<Regi
         using var response = await _http.RequestAsync(
             "GET", $"/v2/{_repository}/blobs/{empty}", ("Range", "bytes=0-"));
 
-        await response.ShouldBeErrorAsync(HttpStatusCode.RequestedRangeNotSatisfiable, "RANGE_INVALID");
+        await response.ShouldBeErrorAsync(HttpStatusCode.RequestedRangeNotSatisfiable, "SIZE_INVALID");
         response.Header("Content-Range").ShouldBe("bytes */0");
     }
 

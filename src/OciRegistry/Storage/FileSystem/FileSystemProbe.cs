@@ -50,7 +50,7 @@ internal sealed class FileSystemProbe(FileSystemRoot root) : IStorageProbe
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
-            return Sentence($"cannot {step}: {e.Message}");
+            return Sentence($"cannot {step}: {e.Message.TrimEnd('.')}");
         }
         finally
         {
