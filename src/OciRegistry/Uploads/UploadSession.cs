@@ -111,9 +111,13 @@ internal sealed record UploadSession
 
     /// <summary>
     /// The session without its writer. What that one has written counts when it is at least as much as was acknowledged
-    /// before: a repetition that broke off must not destroy what its original brought home.
+    /// before: a repetition that broke off must not destroy what its original brought home. A writer beside counts only
+    /// once it has written: it was recorded before its generation was made, which may have failed half-way.
     /// </summary>
-    public UploadSession EndWriting() => Writer is { } writer && writer.Offset >= Offset
+    public UploadSession EndWriting() =>
+        Writer is { } writer
+        && writer.Offset >= Offset
+        && (writer.Generation == Generation || writer.Offset > writer.Start)
         ? this with
         {
             Generation = writer.Generation,
