@@ -380,23 +380,22 @@ internal sealed partial class UploadSessions(
                 var read = await body.ReadAsync(CancellationToken.None);
                 try
                 {
-                    overrun = read.Buffer.Length > maxLength - staged.Length;
-                    foreach (var segment in overrun ? ReadOnlySequence<byte>.Empty : read.Buffer)
+                    overrun = read.Buffer.Length > maxLength - hash.Length;
+                    if (!overrun)
                     {
-                        // The store first: the hash never covers a byte that is not staged.
-                        await staged.AppendAsync(segment, CancellationToken.None);
-                        hash.Append(segment.Span);
+                        await StageAsync(read.Buffer, staged, hash);
                     }
                 }
                 finally
                 {
+                    // Whatever failed: a body that is left in the middle of a read takes its connection with it, and the
+                    // answer too.
                     metrics.BytesReceived(read.Buffer.Length);
                     body.AdvanceTo(read.Buffer.End);
                 }
 
                 finished = read.IsCompleted;
-
-                var unrecorded = staged.Length - writing.Session.Writer!.Offset;
+                var unrecorded = hash.Length - writing.Session.Writer!.Offset;
                 var elapsed = time.GetElapsedTime(checkpointed);
                 var isDue = unrecorded >= CheckpointBytes
                     || (unrecorded > 0 && elapsed >= rhythm)
@@ -404,7 +403,7 @@ internal sealed partial class UploadSessions(
                 if (isDue && !finished)
                 {
                     checkpointed = time.GetTimestamp();
-                    var checkpoint = writing.Session.Checkpoint(staged.Length, hash.Save(), time.GetUtcNow());
+                    var checkpoint = writing.Session.Checkpoint(hash.Length, hash.Save(), time.GetUtcNow());
                     if (await documents.ReplaceAsync(writing, checkpoint, CancellationToken.None) is not { } renewed)
                     {
                         return Fenced(writing.Session);
@@ -427,24 +426,37 @@ internal sealed partial class UploadSessions(
             return await DiscardTooLargeAsync(writing);
         }
 
-        var announcedMore = finished && claim.Length is { } announced && staged.Length - start != announced;
-        var counts = !overrun && !announcedMore && !turn.ReleaseRequested.IsCancellationRequested;
-        var written = writing.Session.Checkpoint(staged.Length, hash.Save(), time.GetUtcNow());
+        var announcedMore = finished && claim.Length is { } announced && hash.Length - start != announced;
+        var replaced = !finished && turn.ReleaseRequested.IsCancellationRequested;
+        var counts = !overrun && !announcedMore && !replaced;
+
+        // The hash is what both hold: an append that failed half-way may have left the store some bytes more.
+        var written = writing.Session.Checkpoint(hash.Length, hash.Save(), time.GetUtcNow());
         var ended = counts ? written.EndWriting() : written.DropWriter();
         if (await documents.ReplaceAsync(writing, ended, CancellationToken.None) is null)
         {
             return Fenced(writing.Session);
         }
 
-        if (fault is not null && turn.ReleaseRequested.IsCancellationRequested)
+        if (replaced)
         {
             return Fenced(writing.Session);
         }
 
         fault?.Throw();
         return overrun || announcedMore ? new UploadResult(UploadOutcome.LengthMismatch, ended.Offset)
-            : ended.Offset > staged.Length ? new UploadResult(UploadOutcome.OutOfOrder, ended.Offset)
+            : ended.Offset > hash.Length ? new UploadResult(UploadOutcome.OutOfOrder, ended.Offset)
             : new UploadResult(UploadOutcome.Appended, ended.Offset);
+    }
+
+    private static async ValueTask StageAsync(ReadOnlySequence<byte> bytes, IStagedBlob staged, ResumableHash hash)
+    {
+        foreach (var segment in bytes)
+        {
+            // The store first: the hash never covers a byte that is not staged.
+            await staged.AppendAsync(segment, CancellationToken.None);
+            hash.Append(segment.Span);
+        }
     }
 
     private async ValueTask<UploadResult> CommitAsync(UploadSession session)
