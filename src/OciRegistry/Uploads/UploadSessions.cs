@@ -128,7 +128,7 @@ internal sealed partial class UploadSessions(
             }
 
             // (3)
-            if (!turn.IsTaken)
+            if (!turn.IsTaken && !(turn.GoOnWithout && loaded.Session.Writer is null))
             {
                 var replaysOnly = loaded.Session.Writer is { } running
                     && running.Start < loaded.Session.Offset
@@ -289,6 +289,15 @@ internal sealed partial class UploadSessions(
                 continue;
             }
 
+            if (turn.GoOnWithout
+                && loaded.Session.Writer is { } other
+                && other.Start != claim.Offset
+                && other.RequestId != requestId)
+            {
+                // Not the request that we repeat: that one has ended, and its client has gone on.
+                return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
+            }
+
             // A writer on record while we have its lock is one whose process died; without the lock, one that we replace.
             var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
 
@@ -314,7 +323,9 @@ internal sealed partial class UploadSessions(
                 session = session with { Algorithm = named };
             }
 
-            var inPlace = mayBeInPlace && start == session.Offset && !turn.GoOnWithout;
+            // Beside a writer that we replace without its lock: it may be about to open the very generation.
+            var replaces = turn.GoOnWithout && loaded.Session.Writer is not null;
+            var inPlace = mayBeInPlace && start == session.Offset && !replaces;
             var begun = session.BeginWriting(start, inPlace, requestId, Replica, time.GetUtcNow());
             if (await documents.ReplaceAsync(loaded, begun, CancellationToken.None) is not { } writing)
             {
@@ -332,9 +343,13 @@ internal sealed partial class UploadSessions(
 
             if (!inPlace)
             {
+                if (!await DiscardAsync(writing))
+                {
+                    continue; // they went with a session that somebody has completed or cancelled meanwhile
+                }
+
                 LogStagedBytesLost(log, id, repository, session.Offset);
                 metrics.IntegrityEvent("staged");
-                await DiscardAsync(writing);
                 return new UploadResult(UploadOutcome.Unknown);
             }
 
@@ -356,8 +371,10 @@ internal sealed partial class UploadSessions(
         using var hash = writing.Session.Writer.Hash is { } state
             ? ResumableHash.Resume(state)
             : ResumableHash.Create(writing.Session.Algorithm);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(
-            cancellationToken, turn.Lost, turn.ReleaseRequested);
+
+        // The loss of the lock ends nothing: a lock service may restart, and whoever takes the session over meanwhile
+        // fences this request at its next record.
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, turn.ReleaseRequested);
 
         // By waking the reader, not by its token: Kestrel cannot drain a body whose read was cancelled.
         using var stopping = stop.Token.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
@@ -399,6 +416,7 @@ internal sealed partial class UploadSessions(
                 var elapsed = time.GetElapsedTime(checkpointed);
                 var isDue = unrecorded >= CheckpointBytes
                     || (unrecorded > 0 && elapsed >= rhythm)
+                    || (turn.Lost.IsCancellationRequested && elapsed >= rhythm) // somebody may have taken over
                     || elapsed >= Options.IdleExpiry / 4; // a sign of life, for the sweep
                 if (isDue && !finished)
                 {
