@@ -13,8 +13,9 @@ public interface IUploadStore
     string Epoch { get; }
 
     /// <summary>
-    /// Opens a generation for appending at <paramref name="offset"/>, alone; staged bytes beyond are cut off. Null when
-    /// another writer still has it open, or when it holds fewer bytes than that: take a new generation then.
+    /// Opens a generation for appending at <paramref name="offset"/>, alone. Staged bytes beyond are cut off by the first
+    /// append, not before: only who has it open can find out whether it is still his turn. Null when another writer still
+    /// has it open, or when it holds fewer bytes than that: take a new generation then.
     /// </summary>
     ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken);
 

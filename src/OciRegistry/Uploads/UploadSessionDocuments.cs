@@ -16,6 +16,11 @@ internal sealed class UploadSessionDocuments(IDocumentStore documents)
             : null;
     }
 
+    /// <summary>Whether the session has ended for good. One that another release has written has not.</summary>
+    public async ValueTask<bool> IsGoneAsync(UploadSessionId id, CancellationToken cancellationToken) =>
+        await documents.ReadAsync(RegistryLayout.Upload(id), cancellationToken) is not { } document
+        || Deserialize(document.Content.Span)?.State == UploadState.Discarding;
+
     public async ValueTask<Versioned> CreateAsync(UploadSession session, CancellationToken cancellationToken) =>
         await WriteAsync(session, WriteCondition.Absent, cancellationToken)
         ?? throw new InvalidOperationException($"There already is an upload session {session.Id}.");

@@ -338,7 +338,13 @@ internal sealed partial class UploadSessions(
                     session.Staged, start, new StagedKey(id, begun.Writer!.Generation), CancellationToken.None);
             if (staged is not null)
             {
-                return await WriteAsync(turn, writing, claim, staged, body, cancellationToken);
+                await using var open = staged;
+
+                // The record once more, now that nobody else can open the bytes: we may have been paused between the two,
+                // and what whoever replaced us has staged here since is not ours to cut off.
+                return (await documents.ReadAsync(id, CancellationToken.None))?.Version == writing.Version
+                    ? await WriteAsync(turn, writing, claim, staged, body, cancellationToken)
+                    : await FencedAsync(writing.Session);
             }
 
             if (!inPlace)
@@ -366,7 +372,6 @@ internal sealed partial class UploadSessions(
         PipeReader body,
         CancellationToken cancellationToken)
     {
-        await using var open = staged;
         var start = writing.Session.Writer!.Start;
         using var hash = writing.Session.Writer.Hash is { } state
             ? ResumableHash.Resume(state)
@@ -424,7 +429,7 @@ internal sealed partial class UploadSessions(
                     var checkpoint = writing.Session.Checkpoint(hash.Length, hash.Save(), time.GetUtcNow());
                     if (await documents.ReplaceAsync(writing, checkpoint, CancellationToken.None) is not { } renewed)
                     {
-                        return Fenced(writing.Session);
+                        return await FencedAsync(writing.Session);
                     }
 
                     writing = renewed;
@@ -453,12 +458,12 @@ internal sealed partial class UploadSessions(
         var ended = counts ? written.EndWriting() : written.DropWriter();
         if (await documents.ReplaceAsync(writing, ended, CancellationToken.None) is null)
         {
-            return Fenced(writing.Session);
+            return await FencedAsync(writing.Session);
         }
 
         if (replaced)
         {
-            return Fenced(writing.Session);
+            return await FencedAsync(writing.Session);
         }
 
         fault?.Throw();
@@ -491,10 +496,16 @@ internal sealed partial class UploadSessions(
         return new UploadResult(UploadOutcome.Unknown);
     }
 
-    private UploadResult Fenced(UploadSession session)
+    private async ValueTask<UploadResult> FencedAsync(UploadSession session)
     {
         metrics.UploadFenced();
         LogFenced(log, session.Id, session.Writer!.RequestId);
+        if (await documents.IsGoneAsync(session.Id, CancellationToken.None))
+        {
+            // Whoever ended the session has deleted what was staged; we may have staged something after that.
+            await uploads.DiscardAsync(session.Id, CancellationToken.None);
+        }
+
         return new UploadResult(UploadOutcome.Fenced, session.Offset);
     }
 

@@ -26,11 +26,6 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
                 return ValueTask.FromResult<IStagedBlob?>(null);
             }
 
-            if (file is not null)
-            {
-                RandomAccess.SetLength(file, offset);
-            }
-
             return ValueTask.FromResult<IStagedBlob?>(file is null ? null : new StagedBlob(file, offset));
         }
         catch (Exception e) when (FileSystemFault.Is(e))
@@ -73,6 +68,11 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
                     cancellationToken.ThrowIfCancellationRequested();
                     var wanted = (int)Math.Min(buffer.Length, length - staged.Length);
                     var read = RandomAccess.Read(from!, buffer.AsSpan(0, wanted), staged.Length);
+                    if (read == 0)
+                    {
+                        throw new IOException("The staged bytes end before their recorded length.");
+                    }
+
                     await staged.AppendAsync(buffer.AsMemory(0, read), cancellationToken);
                 }
             }
@@ -110,21 +110,28 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
 
     public ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        try
+        const int attempts = 5;
+        for (var attempt = 1; ; attempt++)
         {
-            Directory.Delete(root.StagedSession(session), recursive: true);
+            cancellationToken.ThrowIfCancellationRequested();
+            try
+            {
+                Directory.Delete(root.StagedSession(session), recursive: true);
+                return ValueTask.CompletedTask;
+            }
+            catch (DirectoryNotFoundException)
+            {
+                return ValueTask.CompletedTask; // nothing was staged, or it was discarded before
+            }
+            catch (IOException) when (attempt < attempts)
+            {
+                // Somebody who does not know yet that the session has ended has opened a generation meanwhile.
+            }
+            catch (Exception e) when (FileSystemFault.Is(e))
+            {
+                throw FileSystemFault.Wrap(e);
+            }
         }
-        catch (DirectoryNotFoundException)
-        {
-            // Nothing was staged, or it was discarded before.
-        }
-        catch (Exception e) when (FileSystemFault.Is(e))
-        {
-            throw FileSystemFault.Wrap(e);
-        }
-
-        return ValueTask.CompletedTask;
     }
 
     public async IAsyncEnumerable<UploadSessionId> ListAsync(
@@ -241,12 +248,20 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
 
     private sealed class StagedBlob(SafeFileHandle file, long length) : IStagedBlob
     {
+        private bool _isCut;
+
         public long Length { get; private set; } = length;
 
         public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
         {
             try
             {
+                if (!_isCut)
+                {
+                    RandomAccess.SetLength(file, Length);
+                    _isCut = true;
+                }
+
                 RandomAccess.Write(file, bytes.Span, Length);
                 Length += bytes.Length;
                 return ValueTask.CompletedTask;
@@ -261,7 +276,8 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         {
             try
             {
-                return ValueTask.FromResult(RandomAccess.Read(file, buffer.Span, offset));
+                var wanted = (int)Math.Clamp(Length - offset, 0, buffer.Length);
+                return ValueTask.FromResult(RandomAccess.Read(file, buffer.Span[..wanted], offset));
             }
             catch (Exception e) when (FileSystemFault.Is(e))
             {
