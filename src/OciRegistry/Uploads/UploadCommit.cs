@@ -79,12 +79,14 @@ internal sealed class UploadCommit(
         // one to try makes its own, under a number that no writer is ever given.
         var copy = new StagedKey(session.Id, session.LastGeneration + Random.Shared.Next(1_000_000, int.MaxValue / 2));
         var forked = await uploads.ForkAsync(session.Staged, session.Offset, copy, CancellationToken.None);
-        if (forked is null)
+        if (forked is not null)
         {
-            return false;
+            await forked.DisposeAsync();
         }
 
-        await forked.DisposeAsync();
-        return await uploads.PublishAsync(copy, digest, session.Offset, CancellationToken.None) == PublishResult.Published;
+        // Nothing to fork: it was no writer, but a request like ours, and has published meanwhile.
+        var published = forked is null ? session.Staged : copy;
+        return await uploads.PublishAsync(published, digest, session.Offset, CancellationToken.None)
+            == PublishResult.Published;
     }
 }
