@@ -211,7 +211,9 @@ internal sealed partial class UploadSessions(
         }
         else if (loaded.Session.HasExpired(Options, time.GetUtcNow()))
         {
-            if (loaded.Session.State == UploadState.Sealed && await commit.TryCommitAsync(loaded.Session))
+            if (loaded.Session.State == UploadState.Sealed
+                && await LoadAsync(loaded.Session.Repository, id, CancellationToken.None) is { } @sealed
+                && await commit.TryCommitAsync(@sealed.Session))
             {
                 return;
             }
@@ -530,14 +532,17 @@ internal sealed partial class UploadSessions(
             && loaded.Session.Repository == repository
             && loaded.Session.State != UploadState.Discarding)
         {
-            if (loaded.Session.Epoch == uploads.Epoch || loaded.Session.State == UploadState.Sealed)
+            if (loaded.Session.Epoch == uploads.Epoch)
             {
                 return loaded;
             }
 
-            if (await RehashAsync(loaded, cancellationToken) is { } rehashed)
+            var checkedAgain = loaded.Session.State == UploadState.Sealed
+                ? await RecheckAsync(loaded, cancellationToken)
+                : await RehashAsync(loaded, cancellationToken);
+            if (checkedAgain is not null)
             {
-                return rehashed;
+                return checkedAgain;
             }
         }
 
@@ -562,6 +567,30 @@ internal sealed partial class UploadSessions(
             HashAtLastStart = hash,
         };
         return await documents.ReplaceAsync(loaded, rehashed, CancellationToken.None);
+    }
+
+    /// <summary>
+    /// The same for a sealed session. Bytes that were published were synced before; those that were not are compared with
+    /// the digest once more, and given up when they have another one.
+    /// </summary>
+    private async ValueTask<Versioned?> RecheckAsync(Versioned loaded, CancellationToken cancellationToken)
+    {
+        var session = loaded.Session;
+        var digest = session.Digest!.Value;
+        if (await uploads.LengthAsync(session.Staged, cancellationToken) >= session.Offset)
+        {
+            var state = await HashStagedAsync(session, digest.Algorithm, session.Offset, cancellationToken);
+            using var hash = state is null ? ResumableHash.Create(digest.Algorithm) : ResumableHash.Resume(state);
+            if (hash.Digest() != digest)
+            {
+                LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
+                metrics.IntegrityEvent("staged");
+                await DiscardAsync(loaded);
+                return null;
+            }
+        }
+
+        return await documents.ReplaceAsync(loaded, session with { Epoch = uploads.Epoch }, CancellationToken.None);
     }
 
     private async ValueTask<Digest> DigestOfAsync(
