@@ -10,13 +10,14 @@ namespace OciRegistry.Uploads;
 /// Gives up the sessions that nobody has cared for. It lists session documents only, never content, and each is discarded
 /// by compare-and-swap, so that a request that comes at the same moment either saves it or finds it gone.
 /// </summary>
-internal sealed class UploadExpiry(
+internal sealed partial class UploadExpiry(
     UploadSessions sessions,
     UploadSessionDocuments documents,
     IUploadStore uploads,
     IRegistryLocks locks,
     IOptions<OciRegistryOptions> options,
-    TimeProvider time)
+    TimeProvider time,
+    ILogger<UploadExpiry> log)
 {
     private const int PageSize = 1_000;
 
@@ -35,7 +36,7 @@ internal sealed class UploadExpiry(
             foreach (var session in page)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                await sessions.ExpireAsync(session);
+                await ExpireAsync(session);
             }
 
             last = page[^1];
@@ -54,6 +55,22 @@ internal sealed class UploadExpiry(
 
         return true;
     }
+
+    /// <summary>A session that cannot be given up must not keep all those after it.</summary>
+    private async ValueTask ExpireAsync(UploadSessionId session)
+    {
+        try
+        {
+            await sessions.ExpireAsync(session);
+        }
+        catch (StorageException e)
+        {
+            LogKept(log, e, session);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Error, "Upload session {Session} has expired but cannot be given up; the next sweep tries again.")]
+    private static partial void LogKept(ILogger logger, Exception exception, UploadSessionId session);
 }
 
 /// <summary>Runs the sweep every <see cref="UploadOptions.SweepInterval"/>.</summary>

@@ -202,6 +202,11 @@ internal sealed partial class UploadSessions(
     {
         if (await documents.ReadAsync(id, CancellationToken.None) is not { } loaded)
         {
+            if (await documents.IsGoneAsync(id, CancellationToken.None))
+            {
+                await FinishDiscardAsync(id); // listed, but none: a power cut has left an empty name
+            }
+
             return;
         }
 
