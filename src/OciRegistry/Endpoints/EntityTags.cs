@@ -11,7 +11,8 @@ internal static class EntityTags
 
     /// <summary>Whether the client has this content already, and wants 304 instead of it.</summary>
     public static bool HasCurrent(HttpRequest request, Digest digest) =>
-        Parse(request.Headers.IfNoneMatch, weak: true) is { } tags && (tags.Count == 0 || tags.Contains(digest.ToString()));
+        Parse(request.Headers.IfNoneMatch, weak: true) is { } tags
+        && (tags.Contains(Precondition.Any) || tags.Contains(digest.ToString()));
 
     /// <summary>Whether the client wants other content than this, or none: 412.</summary>
     public static bool Excludes(HttpRequest request, Digest digest) =>
@@ -26,12 +27,13 @@ internal static class EntityTags
         new(Parse(request.Headers.IfMatch, weak: false), Parse(request.Headers.IfNoneMatch, weak: true));
 
     /// <summary>
-    /// The digests of a list of entity tags; empty for "*"; null when there is no header. A weak tag equals none in a
-    /// strong comparison (RFC 9110 §8.8.3.2), which is If-Match's.
+    /// The digests of a list of entity tags, or "*"; null when there is no header. A header that lists nothing is not
+    /// none: an If-Match made from an empty variable must not let everything through. A weak tag equals none in a strong
+    /// comparison (RFC 9110 §8.8.3.2), which is If-Match's.
     /// </summary>
     private static List<string>? Parse(StringValues header, bool weak)
     {
-        if (StringValues.IsNullOrEmpty(header))
+        if (header.Count == 0)
         {
             return null;
         }
@@ -39,11 +41,6 @@ internal static class EntityTags
         var tags = new List<string>();
         foreach (var text in header.ToString().Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
-            if (text == "*")
-            {
-                return [];
-            }
-
             var isWeak = text.StartsWith("W/", StringComparison.Ordinal);
             tags.Add(isWeak && !weak ? text : text[(isWeak ? 2 : 0)..].Trim('"'));
         }
