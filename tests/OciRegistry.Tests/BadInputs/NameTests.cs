@@ -77,7 +77,7 @@ public sealed class NameTests(UnharmedRegistry unharmed) : BadInput(unharmed)
     [MemberData(nameof(BadTags))]
     public async Task A_bad_reference_is_refused_by_every_operation(string reference)
     {
-        string[] codes = ["TAG_INVALID", "DIGEST_INVALID", "NOT_FOUND"];
+        string[] codes = ["MANIFEST_INVALID", "DIGEST_INVALID", "UNSUPPORTED"];
         (await AskAsync($"GET /v2/{Repository}/manifests/{reference} HTTP/1.1")).ShouldBeRefused(codes);
         (await AskAsync($"PUT /v2/{Repository}/manifests/{reference} HTTP/1.1\r\nContent-Length: {Index.Length}", Index))
             .ShouldBeRefused(codes);
@@ -85,7 +85,7 @@ public sealed class NameTests(UnharmedRegistry unharmed) : BadInput(unharmed)
         (await AskAsync(
             $"PUT /v2/{Repository}/manifests/{Digest.Of(System.Text.Encoding.UTF8.GetBytes(Index))}?tag={reference} HTTP/1.1"
             + $"\r\nContent-Length: {Index.Length}",
-            Index)).ShouldBeRefused("TAG_INVALID", "DIGEST_INVALID");
+            Index)).ShouldBeRefused("MANIFEST_INVALID", "DIGEST_INVALID");
         (await AskAsync($"GET /v2/{Repository}/tags/list HTTP/1.1")).ShouldBeRefused("NAME_UNKNOWN");
     }
 

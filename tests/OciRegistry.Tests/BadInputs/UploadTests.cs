@@ -28,7 +28,7 @@ public sealed class UploadTests(UnharmedRegistry unharmed) : BadInput(unharmed)
         {
             (await AskAsync(
                 $"{method} /v2/{Repository}/blobs/uploads/{session}?digest={Digest} HTTP/1.1\r\nContent-Length: 1", "x"))
-                .ShouldBeRefused("BLOB_UPLOAD_UNKNOWN", "NAME_INVALID", "NOT_FOUND", "DIGEST_INVALID", "UNSUPPORTED");
+                .ShouldBeRefused("BLOB_UPLOAD_UNKNOWN", "NAME_INVALID", "UNSUPPORTED", "DIGEST_INVALID", "UNSUPPORTED");
         }
     }
 

@@ -68,7 +68,7 @@ public sealed class ConditionalRequestTests(RegistryFixture fixture) : IClassFix
 
         using var refused = await PutAsync("v1", other, ("If-None-Match", "*"));
 
-        await refused.ShouldBeErrorAsync(HttpStatusCode.PreconditionFailed, "PRECONDITION_FAILED");
+        await refused.ShouldBeErrorAsync(HttpStatusCode.PreconditionFailed, "DENIED");
         await TagShouldBeAsync(_manifest);
         using var stored = await _http.GetManifestAsync(_repository, Digest.Of(other).ToString());
         stored.StatusCode.ShouldBe(HttpStatusCode.NotFound);
@@ -138,9 +138,9 @@ public sealed class ConditionalRequestTests(RegistryFixture fixture) : IClassFix
     public async Task A_tag_that_does_not_exist_matches_nothing(string header)
     {
         using var put = await PutAsync("v1", _manifest, ("If-Match", header));
-        await put.ShouldBeErrorAsync(HttpStatusCode.PreconditionFailed, "PRECONDITION_FAILED");
+        await put.ShouldBeErrorAsync(HttpStatusCode.PreconditionFailed, "DENIED");
         using var deleted = await _http.RequestAsync("DELETE", $"/v2/{_repository}/manifests/v1", ("If-Match", header));
-        await deleted.ShouldBeErrorAsync(HttpStatusCode.PreconditionFailed, "PRECONDITION_FAILED");
+        await deleted.ShouldBeErrorAsync(HttpStatusCode.PreconditionFailed, "DENIED");
         using var tags = await _http.RequestAsync("GET", $"/v2/{_repository}/tags/list");
         tags.StatusCode.ShouldBe(HttpStatusCode.NotFound);
     }

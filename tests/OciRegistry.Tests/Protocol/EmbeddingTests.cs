@@ -89,7 +89,7 @@ public sealed class EmbeddingTests : IAsyncDisposable
         (await Http.GetStringAsync(new Uri("/v2/own", UriKind.Relative))).ShouldBe("own");
         (await Http.GetStringAsync(new Uri("/elsewhere", UriKind.Relative))).ShouldBe("fallback");
         using var nothing = await Http.RequestAsync("GET", "/v2/nothing/here");
-        await nothing.ShouldBeErrorAsync(HttpStatusCode.NotFound, "NOT_FOUND");
+        await nothing.ShouldBeErrorAsync(HttpStatusCode.NotFound, "UNSUPPORTED");
         (await Http.PushBlobAsync("a", _blob)).ShouldBe(Digest.Of(_blob));
     }
 
@@ -147,6 +147,6 @@ public sealed class EmbeddingTests : IAsyncDisposable
         using var tags = await Http.RequestAsync("GET", $"{prefix}/v2/a/tags/list?n=1");
         tags.Header("Link").ShouldBe($"<{prefix}/v2/a/tags/list?n=1&last=v1>; rel=\"next\"");
         using var nothing = await Http.RequestAsync("GET", $"{prefix}/v2/nothing");
-        await nothing.ShouldBeErrorAsync(HttpStatusCode.NotFound, "NOT_FOUND");
+        await nothing.ShouldBeErrorAsync(HttpStatusCode.NotFound, "UNSUPPORTED");
     }
 }

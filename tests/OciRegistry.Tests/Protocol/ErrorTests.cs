@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Storage;
 using OciRegistry.Tests.Support;
@@ -8,9 +7,17 @@ using OciRegistry.Tests.Support;
 namespace OciRegistry.Tests.Protocol;
 
 /// <summary>spec.md#error-codes: the envelope, and what every answer carries.</summary>
-public sealed partial class ErrorTests(RegistryFixture fixture) : IClassFixture<RegistryFixture>
+public sealed class ErrorTests(RegistryFixture fixture) : IClassFixture<RegistryFixture>
 {
     private const string ADigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    /// <summary>"The code field MUST be one of the following".</summary>
+    private static readonly string[] SpecCodes =
+    [
+        "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN",
+        "MANIFEST_INVALID", "MANIFEST_UNKNOWN", "NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNAUTHORIZED", "DENIED",
+        "UNSUPPORTED", "TOOMANYREQUESTS",
+    ];
 
     private readonly HttpClient _http = fixture.Registry.Http;
 
@@ -31,7 +38,7 @@ public sealed partial class ErrorTests(RegistryFixture fixture) : IClassFixture<
         foreach (var method in new[] { "GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS" })
         {
             using var response = await _http.RequestAsync(method, path);
-            await response.ShouldBeErrorAsync(HttpStatusCode.NotFound, "NOT_FOUND");
+            await response.ShouldBeErrorAsync(HttpStatusCode.NotFound, "UNSUPPORTED");
         }
     }
 
@@ -76,8 +83,8 @@ public sealed partial class ErrorTests(RegistryFixture fixture) : IClassFixture<
     [Theory]
     [InlineData("GET", "/v2/BAD/tags/list", HttpStatusCode.BadRequest, "NAME_INVALID")]
     [InlineData("GET", "/v2/a/tags/list?n=x", HttpStatusCode.NotFound, "NAME_UNKNOWN")]
-    [InlineData("GET", "/v2/_catalog?n=x", HttpStatusCode.BadRequest, "PAGINATION_NUMBER_INVALID")]
-    [InlineData("GET", "/v2/a/manifests/.x", HttpStatusCode.BadRequest, "TAG_INVALID")]
+    [InlineData("GET", "/v2/_catalog?n=x", HttpStatusCode.BadRequest, "UNSUPPORTED")]
+    [InlineData("GET", "/v2/a/manifests/.x", HttpStatusCode.BadRequest, "MANIFEST_INVALID")]
     [InlineData("GET", "/v2/a/manifests/sha256:x", HttpStatusCode.BadRequest, "DIGEST_INVALID")]
     [InlineData("GET", "/v2/a/blobs/sha256:x", HttpStatusCode.BadRequest, "DIGEST_INVALID")]
     [InlineData("GET", "/v2/a/blobs/x", HttpStatusCode.BadRequest, "DIGEST_INVALID")]
@@ -91,7 +98,7 @@ public sealed partial class ErrorTests(RegistryFixture fixture) : IClassFixture<
         using var response = await _http.RequestAsync(method, path);
 
         await response.ShouldBeErrorAsync(status, code);
-        CodeGrammar().IsMatch(code).ShouldBeTrue();
+        SpecCodes.ShouldContain(code);
     }
 
     [Fact]
@@ -149,18 +156,15 @@ public sealed partial class ErrorTests(RegistryFixture fixture) : IClassFixture<
     }
 
     [Fact]
-    public async Task Messages_are_for_people_and_details_for_programs()
+    public async Task What_the_client_sent_is_told_back_as_JSON_that_no_browser_takes_for_a_page()
     {
         using var response = await _http.RequestAsync("GET", "/v2/BAD<script>/tags/list");
 
         var error = JsonNode.Parse(await response.Content.ReadAsStringAsync())!["errors"]![0]!;
         ((string?)error["detail"]!["name"]).ShouldBe("BAD<script>");
         response.Header("Content-Type").ShouldBe("application/json");
-        (await response.Content.ReadAsStringAsync()).ShouldNotContain("<script>");
+        response.Header("X-Content-Type-Options").ShouldBe("nosniff");
     }
-
-    [GeneratedRegex("^[A-Z_]+$")]
-    private static partial Regex CodeGrammar();
 
     private sealed class FailingDocuments(Exception fault) : IDocumentStore
     {
