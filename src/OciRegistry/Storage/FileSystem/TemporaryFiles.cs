@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>
+/// Deletes what processes that died have left in the temporary folder, at the start and every hour. A file that is being
+/// written lives for milliseconds, so one that is an hour old is nobody's.
+/// </summary>
+internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider time, ILogger<TemporaryFiles> log)
+    : BackgroundService
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Interval, time);
+        do
+        {
+            try
+            {
+                Sweep();
+            }
+            catch (Exception e) when (FileSystemFault.Is(e))
+            {
+                LogFailed(log, e);
+            }
+        }
+        while (await timer.WaitForNextTickAsync(stoppingToken));
+    }
+
+    private void Sweep()
+    {
+        var before = time.GetUtcNow() - Interval;
+        var folder = new DirectoryInfo(root.Temporary);
+        foreach (var file in folder.Exists ? folder.EnumerateFiles() : [])
+        {
+            if (file.LastWriteTimeUtc < before)
+            {
+                file.Delete();
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Error, "Temporary files could not be deleted; the next attempt is in an hour.")]
+    private static partial void LogFailed(ILogger logger, Exception exception);
+}
