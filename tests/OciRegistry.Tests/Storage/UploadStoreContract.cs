@@ -38,9 +38,17 @@ public abstract class UploadStoreContract
     }
 
     [Fact]
-    public async Task Opening_at_an_offset_cuts_off_what_is_beyond()
+    public async Task The_first_append_cuts_off_what_is_beyond_and_opening_does_not()
     {
         await StageAsync(Generation(0), "hello world"u8.ToArray());
+        await using (var staged = (await Uploads.OpenAsync(Generation(0), 5, default))!)
+        {
+            // Whoever has it open may find out only now that it is no longer his turn.
+            staged.Length.ShouldBe(5);
+            (await ReadAsync(staged)).ShouldBe("hello"u8.ToArray());
+        }
+
+        (await Uploads.LengthAsync(Generation(0), default)).ShouldBe(11);
         await using (var staged = (await Uploads.OpenAsync(Generation(0), 5, default))!)
         {
             await staged.AppendAsync("!"u8.ToArray(), default);

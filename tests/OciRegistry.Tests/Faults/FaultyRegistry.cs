@@ -1,0 +1,110 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using OciRegistry.Coordination;
+using OciRegistry.Storage;
+using OciRegistry.Storage.FileSystem;
+using OciRegistry.Tests.Support;
+using OciRegistry.Uploads;
+
+namespace OciRegistry.Tests.Faults;
+
+/// <summary>A registry whose stores fail by plan and whose locks are counted.</summary>
+internal sealed class FaultyRegistry : IAsyncDisposable
+{
+    private readonly RegistryApp _app;
+
+    private FaultyRegistry(RegistryApp app, FaultPlan plan) => (_app, Plan) = (app, plan);
+
+    public FaultPlan Plan { get; }
+
+    public HttpClient Http => _app.Http;
+
+    public Uri Url => _app.Url;
+
+    public LogCapture Log => _app.Log;
+
+    public TestLocks Locks => (TestLocks)_app.Services.GetRequiredService<IRegistryLocks>();
+
+    public FileSystemRoot Root => _app.Services.GetRequiredService<FileSystemRoot>();
+
+    public UploadSessionDocuments Sessions => _app.Services.GetRequiredService<UploadSessionDocuments>();
+
+    public static async Task<FaultyRegistry> StartAsync(
+        Locks locks = Faults.Locks.Granted,
+        Action<UploadOptions>? uploads = null,
+        TimeProvider? time = null,
+        string? root = null)
+    {
+        var plan = new FaultPlan();
+        var app = await RegistryApp.StartAsync(
+            options =>
+            {
+                options.Uploads.OrderWait = TimeSpan.FromSeconds(1);
+                options.Uploads.FenceWait = TimeSpan.FromMilliseconds(100);
+                options.Uploads.CommitWait = TimeSpan.FromMilliseconds(300);
+                uploads?.Invoke(options.Uploads);
+            },
+            services =>
+            {
+                if (time is not null)
+                {
+                    services.Replace(ServiceDescriptor.Singleton(time));
+                }
+
+                Decorate<IDocumentStore>(services, inner => new FaultyDocumentStore(inner, plan));
+                Decorate<IUploadStore>(services, inner => new FaultyUploadStore(inner, plan));
+                Decorate<IBlobStore>(services, inner => new FaultyBlobStore(inner, plan));
+                Decorate<IRegistryLocks>(services, inner => new TestLocks(inner, locks));
+            },
+            root);
+        return new FaultyRegistry(app, plan);
+    }
+
+    public Task SweepAsync() =>
+        _app.Services.GetRequiredService<UploadExpiry>().SweepAsync(CancellationToken.None).AsTask();
+
+    public async Task<UploadSession?> SessionAsync(string location) =>
+        (await Sessions.ReadAsync(SessionOf(location), CancellationToken.None))?.Session;
+
+    public static UploadSessionId SessionOf(string location) =>
+        UploadSessionId.TryParse(location.Split('?')[0].Split('/')[^1], out var id)
+            ? id
+            : throw new FormatException($"'{location}' names no session.");
+
+    /// <summary>Every file below the root that belongs to an upload: staged bytes, session documents, temporary files.</summary>
+    public List<string> UploadFiles() =>
+    [
+        .. FilesIn(Root.Staged), .. FilesIn(Root.Folder(RegistryLayout.Uploads)), .. FilesIn(Root.Temporary),
+    ];
+
+    public List<string> BlobFiles() => FilesIn(Root.Blobs);
+
+    /// <summary>What readers see is named by what it is.</summary>
+    public void AssertBlobsAreWhole()
+    {
+        foreach (var file in BlobFiles())
+        {
+            Digest.Of(File.ReadAllBytes(file)).Hex.ShouldBe(Path.GetFileName(file));
+        }
+    }
+
+    public Task AssertNoLockIsHeldAsync() => Until.TrueAsync(() => Locks.Held == 0, "no lock is held");
+
+    public async ValueTask DisposeAsync()
+    {
+        Plan.ReleaseAll();
+        await _app.DisposeAsync();
+    }
+
+    private static List<string> FilesIn(string folder) => Directory.Exists(folder)
+        ? [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)]
+        : [];
+
+    private static void Decorate<T>(IServiceCollection services, Func<T, T> decorate)
+        where T : class
+    {
+        var type = services.Last(service => service.ServiceType == typeof(T)).ImplementationType!;
+        services.Replace(ServiceDescriptor.Singleton<T>(
+            provider => decorate((T)ActivatorUtilities.CreateInstance(provider, type))));
+    }
+}

@@ -1,0 +1,142 @@
+using System.Runtime.CompilerServices;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Tests.Faults;
+
+internal sealed class FaultyDocumentStore(IDocumentStore inner, FaultPlan plan) : IDocumentStore
+{
+    public ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.DocumentRead, key.ToString(), () => inner.ReadAsync(key, cancellationToken));
+
+    public ValueTask<string?> WriteAsync(
+        DocumentKey key,
+        ReadOnlyMemory<byte> content,
+        WriteCondition condition,
+        Durability durability,
+        CancellationToken cancellationToken) =>
+        plan.RunAsync(
+            StoreCall.DocumentWrite,
+            key.ToString(),
+            () => inner.WriteAsync(key, content, condition, durability, cancellationToken));
+
+    public ValueTask<bool> DeleteAsync(
+        DocumentKey key, WriteCondition condition, Durability durability, CancellationToken cancellationToken) =>
+        plan.RunAsync(
+            StoreCall.DocumentDelete,
+            key.ToString(),
+            () => inner.DeleteAsync(key, condition, durability, cancellationToken));
+
+    public ValueTask<IReadOnlyList<string>> ListAsync(
+        string folder, string? after, int limit, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.DocumentList, folder, () => inner.ListAsync(folder, after, limit, cancellationToken));
+
+    public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.DocumentList, folder, () => inner.AnyAsync(folder, cancellationToken));
+}
+
+internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IUploadStore
+{
+    public string Epoch => inner.Epoch;
+
+    public ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken) =>
+        plan.RunAsync<IStagedBlob?>(
+            StoreCall.StagedOpen, Name(key), async () => Wrap(key, await inner.OpenAsync(key, offset, cancellationToken)));
+
+    public ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.StagedLength, Name(key), () => inner.LengthAsync(key, cancellationToken));
+
+    public ValueTask<IStagedBlob?> ForkAsync(
+        StagedKey source, long length, StagedKey target, CancellationToken cancellationToken) =>
+        plan.RunAsync<IStagedBlob?>(
+            StoreCall.StagedFork,
+            Name(target),
+            async () => Wrap(target, await inner.ForkAsync(source, length, target, cancellationToken)));
+
+    public ValueTask<PublishResult> PublishAsync(
+        StagedKey key, Digest digest, long size, CancellationToken cancellationToken) =>
+        plan.RunAsync(
+            StoreCall.StagedPublish, Name(key), () => inner.PublishAsync(key, digest, size, cancellationToken));
+
+    public ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken) =>
+        plan.RunAsync(
+            StoreCall.StagedDiscard, session.ToString(), () => inner.DiscardAsync(session, cancellationToken));
+
+    public async IAsyncEnumerable<UploadSessionId> ListAsync(
+        DateTimeOffset before, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await plan.RunAsync(StoreCall.StagedList, "", () => ValueTask.CompletedTask);
+        await foreach (var session in inner.ListAsync(before, cancellationToken))
+        {
+            yield return session;
+        }
+    }
+
+    private static string Name(StagedKey key) => $"{key.Session}/{key.Generation}";
+
+    private FaultyStagedBlob? Wrap(StagedKey key, IStagedBlob? staged) =>
+        staged is null ? null : new FaultyStagedBlob(staged, Name(key), plan);
+}
+
+internal sealed class FaultyStagedBlob(IStagedBlob inner, string name, FaultPlan plan) : IStagedBlob
+{
+    public long Length => inner.Length;
+
+    public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.StagedAppend, name, async () =>
+        {
+            if (plan.TearsAppend)
+            {
+                plan.TearsAppend = false;
+                await inner.AppendAsync(bytes[..(bytes.Length / 2)], cancellationToken);
+                throw FaultPlan.Down();
+            }
+
+            await inner.AppendAsync(bytes, cancellationToken);
+        });
+
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.StagedRead, name, () => inner.ReadAsync(buffer, offset, cancellationToken));
+
+    // The kernel closes a dead process's files, so this works whatever was planned.
+    public ValueTask DisposeAsync() => inner.DisposeAsync();
+}
+
+internal sealed class FaultyBlobStore(IBlobStore inner, FaultPlan plan) : IBlobStore
+{
+    public ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.BlobStat, digest.ToString(), () => inner.StatAsync(digest, cancellationToken));
+
+    public ValueTask<IBlobContent?> OpenReadAsync(Digest digest, CancellationToken cancellationToken) =>
+        plan.RunAsync<IBlobContent?>(
+            StoreCall.BlobOpen,
+            digest.ToString(),
+            async () => await inner.OpenReadAsync(digest, cancellationToken) is { } content
+                ? new FaultyBlobContent(content, digest.ToString(), plan)
+                : null);
+
+    public ValueTask<bool> DeleteAsync(Digest digest, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.BlobDelete, digest.ToString(), () => inner.DeleteAsync(digest, cancellationToken));
+
+    public async IAsyncEnumerable<Digest> ListAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await plan.RunAsync(StoreCall.BlobList, "", () => ValueTask.CompletedTask);
+        await foreach (var digest in inner.ListAsync(cancellationToken))
+        {
+            yield return digest;
+        }
+    }
+}
+
+internal sealed class FaultyBlobContent(IBlobContent inner, string name, FaultPlan plan) : IBlobContent
+{
+    public long Length => inner.Length;
+
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.BlobRead, name, () => plan.FailsReadsAt is not { } end
+            ? inner.ReadAsync(buffer, offset, cancellationToken)
+            : offset < end
+                ? inner.ReadAsync(buffer[..(int)Math.Min(buffer.Length, end - offset)], offset, cancellationToken)
+                : throw FaultPlan.Down());
+
+    public ValueTask DisposeAsync() => inner.DisposeAsync();
+}

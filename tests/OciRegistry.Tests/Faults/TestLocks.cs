@@ -1,0 +1,92 @@
+using OciRegistry.Coordination;
+
+namespace OciRegistry.Tests.Faults;
+
+/// <summary>Whether requests can have locks: all that the registry promises must hold either way.</summary>
+public enum Locks
+{
+    /// <summary>As in one process, or with a healthy lock service.</summary>
+    Granted,
+
+    /// <summary>The lock service is down: compare-and-swap alone.</summary>
+    Never,
+
+    /// <summary>Everybody gets every lock at once, as in two processes without a lock service between them.</summary>
+    Always,
+}
+
+/// <summary>Counts the locks that are held, and can withhold, lose or give away every one of them.</summary>
+internal sealed class TestLocks(IRegistryLocks inner, Locks mode) : IRegistryLocks
+{
+    private readonly Lock _lock = new();
+    private readonly HashSet<Counted> _held = [];
+
+    public int Held
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _held.Count;
+            }
+        }
+    }
+
+    public async ValueTask<IRegistryLock?> TryAcquireAsync(string name, TimeSpan wait, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var granted = mode switch
+        {
+            Locks.Granted => await inner.TryAcquireAsync(name, wait, cancellationToken),
+            Locks.Always => await inner.TryAcquireAsync($"{name}/{Guid.NewGuid()}", wait, cancellationToken),
+            _ => null,
+        };
+        if (granted is null)
+        {
+            return null;
+        }
+
+        lock (_lock)
+        {
+            var counted = new Counted(this, granted);
+            _held.Add(counted);
+            return counted;
+        }
+    }
+
+    public ValueTask RequestReleaseAsync(string name, CancellationToken cancellationToken) =>
+        mode == Locks.Granted ? inner.RequestReleaseAsync(name, cancellationToken) : ValueTask.CompletedTask;
+
+    /// <summary>The lock service has forgotten everything.</summary>
+    public void LoseAll()
+    {
+        lock (_lock)
+        {
+            foreach (var held in _held)
+            {
+                held.Lose();
+            }
+        }
+    }
+
+    private sealed class Counted(TestLocks locks, IRegistryLock held) : IRegistryLock
+    {
+        private readonly CancellationTokenSource _lost = new();
+
+        public CancellationToken Lost => _lost.Token;
+
+        public CancellationToken ReleaseRequested => held.ReleaseRequested;
+
+        public void Lose() => _lost.Cancel();
+
+        public ValueTask DisposeAsync()
+        {
+            lock (locks._lock)
+            {
+                locks._held.Remove(this);
+            }
+
+            return held.DisposeAsync();
+        }
+    }
+}
