@@ -20,6 +20,7 @@ internal sealed class TestLocks(IRegistryLocks inner, Locks mode) : IRegistryLoc
 {
     private readonly Lock _lock = new();
     private readonly HashSet<Counted> _held = [];
+    private string _epoch = "";
 
     public int Held
     {
@@ -37,7 +38,7 @@ internal sealed class TestLocks(IRegistryLocks inner, Locks mode) : IRegistryLoc
         cancellationToken.ThrowIfCancellationRequested();
         var granted = mode switch
         {
-            Locks.Granted => await inner.TryAcquireAsync(name, wait, cancellationToken),
+            Locks.Granted => await inner.TryAcquireAsync(name + _epoch, wait, cancellationToken),
             Locks.Always => await inner.TryAcquireAsync($"{name}/{Guid.NewGuid()}", wait, cancellationToken),
             _ => null,
         };
@@ -55,11 +56,15 @@ internal sealed class TestLocks(IRegistryLocks inner, Locks mode) : IRegistryLoc
     }
 
     public ValueTask RequestReleaseAsync(string name, CancellationToken cancellationToken) =>
-        mode == Locks.Granted ? inner.RequestReleaseAsync(name, cancellationToken) : ValueTask.CompletedTask;
+        mode == Locks.Granted ? inner.RequestReleaseAsync(name + _epoch, cancellationToken) : ValueTask.CompletedTask;
 
-    /// <summary>The lock service has forgotten everything.</summary>
+    /// <summary>Every lock has expired, and its holder does not know: it is paused.</summary>
+    public void ForgetAll() => _epoch = Guid.NewGuid().ToString("n");
+
+    /// <summary>The lock service has restarted and forgotten everything; the holders find out.</summary>
     public void LoseAll()
     {
+        ForgetAll();
         lock (_lock)
         {
             foreach (var held in _held)
