@@ -39,8 +39,9 @@ internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes s
         var version = Guid.NewGuid().ToString("n");
         try
         {
-            // The slow part first: under the lock there is only a read, a comparison and a rename.
+            // The slow part first, a new folder too: under the lock there is only a read, a comparison and a rename.
             WriteTemporary(temporary, version, content.Span, durability);
+            DurableFile.CreateFolder(Path.GetDirectoryName(path)!);
             using (await stripes.LockAsync(key, cancellationToken))
             {
                 if (!condition.Allows(CurrentVersion(path, condition)))

@@ -75,9 +75,14 @@ internal sealed class FileSystemRoot
         return encoded.Append(DocumentSuffix).ToString();
     }
 
-    /// <summary>The document's name, or null when the file is none.</summary>
-    public static string? DecodeName(ReadOnlySpan<char> fileName) =>
-        fileName is [.. var encoded, DocumentSuffix]
+    public static bool IsDocument(ReadOnlySpan<char> fileName) => fileName is [.., DocumentSuffix];
+
+    /// <summary>The name of the document that a file is.</summary>
+    public static string DecodeName(ReadOnlySpan<char> fileName)
+    {
+        var encoded = fileName[..^1];
+        return encoded.ContainsAny('+', '%')
             ? Uri.UnescapeDataString(encoded.ToString().Replace('+', '/'))
-            : null;
+            : encoded.ToString(); // every tag and every digest
+    }
 }

@@ -1,3 +1,5 @@
+using System.IO.Enumeration;
+
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
@@ -42,17 +44,17 @@ internal sealed class FolderListings(TimeProvider time)
     {
         try
         {
-            var names = new List<string>();
-            foreach (var path in Directory.EnumerateFiles(folder, "*", AllEntries))
-            {
-                if (FileSystemRoot.DecodeName(Path.GetFileName(path.AsSpan())) is { } name)
+            // Straight from the entries: EnumerateFiles would make a path of each, only to have it taken apart again.
+            string[] names =
+            [
+                .. new FileSystemEnumerable<string>(
+                    folder, static (ref entry) => FileSystemRoot.DecodeName(entry.FileName), AllEntries)
                 {
-                    names.Add(name);
-                }
-            }
-
-            names.Sort(StringComparer.Ordinal);
-            return [.. names];
+                    ShouldIncludePredicate = static (ref entry) => FileSystemRoot.IsDocument(entry.FileName) && !entry.IsDirectory,
+                },
+            ];
+            Array.Sort(names, StringComparer.Ordinal);
+            return names;
         }
         catch (DirectoryNotFoundException)
         {
