@@ -44,19 +44,8 @@ internal sealed class ServerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>CPU time of all its threads, in the program and in the kernel; in steps of 10 ms.</summary>
-    public double CpuSeconds
-    {
-        get
-        {
-            // proc(5): the second field is the name in parentheses, fields 14 and 15 are utime and stime in ticks.
-            var stat = File.ReadAllText($"/proc/{_process.Id}/stat");
-            var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            const double ticksPerSecond = 100;
-            return (long.Parse(fields[11], CultureInfo.InvariantCulture)
-                + long.Parse(fields[12], CultureInfo.InvariantCulture)) / ticksPerSecond;
-        }
-    }
+    /// <summary>Processor time of all its threads so far.</summary>
+    public CpuTime Cpu => CpuTime.Of(_process.Id);
 
     /// <summary>Where the server lies that is built together with this program.</summary>
     public static string BuiltExecutable() => Path.GetFullPath(
