@@ -38,8 +38,10 @@ internal static class DurableFile
         {
             File.Move(source, target, overwrite: true);
         }
-        catch (DirectoryNotFoundException)
+        catch (Exception e) when (e is DirectoryNotFoundException or FileNotFoundException)
         {
+            // The latter too: System.IO looks for the folder only after the rename has failed, and says that the file is
+            // missing when somebody has created the folder meanwhile.
             CreateFolder(Path.GetDirectoryName(target)!);
             File.Move(source, target, overwrite: true);
         }
