@@ -76,7 +76,7 @@ case ${1:-all} in
   integration) require_sdk; install_tools; build; integration ;;
   stress) require_sdk; install_tools; export OCI_REGISTRY_TESTS=stress; build; fast; integration ;;
   bench) require_sdk; exec dotnet run -c Release --project tests/OciRegistry.Benchmarks -- "${@:2}" ;;
-  *) sed -n 2p "$0" >&2; exit 2 ;;
+  *) echo "usage: tests/run.sh [all|fast|integration|stress|bench]" >&2; exit 2 ;;
 esac
 
 echo "$passed passed, $failed failed, $skipped skipped"
