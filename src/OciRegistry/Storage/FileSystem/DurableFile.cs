@@ -8,18 +8,28 @@ namespace OciRegistry.Storage.FileSystem;
 /// </summary>
 internal static class DurableFile
 {
+    private static readonly Lock[] Making = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
+
     /// <summary>Creates a folder and the missing ones above it; each new entry is on disk when this returns.</summary>
     public static void CreateFolder(string path)
     {
-        if (Directory.Exists(path))
+        // Whoever finds the folder must not be answered before the one who makes it has synced it.
+        var making = Making[(uint)path.GetHashCode(StringComparison.Ordinal) % (uint)Making.Length];
+        lock (making)
         {
-            return;
+            if (Directory.Exists(path))
+            {
+                return;
+            }
         }
 
         var parent = Path.GetDirectoryName(path)!;
-        CreateFolder(parent);
-        Directory.CreateDirectory(path);
-        SyncFolder(parent);
+        CreateFolder(parent); // outside the lock: two of them could wait for each other
+        lock (making)
+        {
+            Directory.CreateDirectory(path);
+            SyncFolder(parent);
+        }
     }
 
     public static void SyncFolder(string path)
