@@ -99,6 +99,10 @@ internal sealed partial class RegistryRequest(
             case BadHttpRequestException bad:
                 return context.WriteErrorAsync(OciError.Unsupported(bad.Message, bad.StatusCode));
 
+            // What Kestrel throws for the size of a chunk that fits into no number.
+            case IOException { InnerException: OverflowException }:
+                return context.WriteErrorAsync(OciError.Unsupported(exception.Message));
+
             case StorageException { IsFull: true }:
                 metrics.StorageFailed("full");
                 LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
