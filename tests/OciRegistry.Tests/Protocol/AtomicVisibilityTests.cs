@@ -81,7 +81,7 @@ public sealed class AtomicVisibilityTests(RegistryFixture fixture) : IClassFixtu
 
         try
         {
-            for (var i = 1; i <= 200; i++)
+            for (var i = 1; i <= Counts.Of(200, 1_000); i++)
             {
                 await PutAsync(manifests[i % 2]);
             }
