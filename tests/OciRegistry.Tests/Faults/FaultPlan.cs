@@ -73,7 +73,6 @@ internal sealed class FaultPlan
     private readonly List<Fault> _faults = [];
     private readonly List<(StoreCall Call, string On)> _journal = [];
     private int? _diesAt;
-    private bool _diesAfterEffect;
 
     /// <summary>Every call so far, in the order of their arrival.</summary>
     public IReadOnlyList<(StoreCall Call, string On)> Journal
@@ -120,12 +119,12 @@ internal sealed class FaultPlan
     public Fault Hold(StoreCall call, string on = "", int nth = 1, bool afterEffect = false) =>
         Add(new Fault(call, on, nth, 1, afterEffect, fault => fault.Released));
 
-    /// <summary>The process dies at the n-th call from its start, whatever that is.</summary>
-    public void DieAt(int number, bool afterEffect)
+    /// <summary>The process dies at the n-th call from its start, whatever that is: before it has any effect.</summary>
+    public void DieAt(int number)
     {
         lock (_lock)
         {
-            (_diesAt, _diesAfterEffect) = (number, afterEffect);
+            _diesAt = number;
         }
     }
 
@@ -139,14 +138,12 @@ internal sealed class FaultPlan
 
     public async ValueTask<T> RunAsync<T>(StoreCall call, string on, Func<ValueTask<T>> effect)
     {
-        var dies = false;
         List<Fault> faults;
         lock (_lock)
         {
             ObserveDeath();
             _journal.Add((call, on));
-            dies = _journal.Count == _diesAt;
-            IsDead = dies && !_diesAfterEffect;
+            IsDead = _journal.Count == _diesAt;
             ObserveDeath();
             faults = _faults.FindAll(fault => fault.Takes(call, on));
         }
@@ -155,12 +152,6 @@ internal sealed class FaultPlan
         var result = await effect();
         try
         {
-            lock (_lock)
-            {
-                IsDead |= dies;
-                ObserveDeath();
-            }
-
             await HappenAsync(faults, afterEffect: true);
             return result;
         }
