@@ -11,7 +11,13 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root) : IBlobStore
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            return ValueTask.FromResult(Posix.Stat(root.Blob(digest))?.Size);
+            var size = Posix.Stat(root.Blob(digest))?.Size;
+            if (size is null)
+            {
+                root.ThrowIfGone();
+            }
+
+            return ValueTask.FromResult(size);
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
@@ -24,8 +30,13 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root) : IBlobStore
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            return ValueTask.FromResult<IBlobContent?>(
-                Posix.OpenRead(root.Blob(digest)) is { } file ? new Content(file) : null);
+            var file = Posix.OpenRead(root.Blob(digest));
+            if (file is null)
+            {
+                root.ThrowIfGone();
+            }
+
+            return ValueTask.FromResult<IBlobContent?>(file is null ? null : new Content(file));
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {

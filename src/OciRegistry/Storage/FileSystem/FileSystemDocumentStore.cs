@@ -18,7 +18,13 @@ internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes s
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            return ValueTask.FromResult(Read(root.Document(key)));
+            var document = Read(root.Document(key));
+            if (document is null)
+            {
+                root.ThrowIfGone();
+            }
+
+            return ValueTask.FromResult(document);
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
@@ -104,6 +110,11 @@ internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes s
         try
         {
             var names = listings.Read(root.Folder(folder));
+            if (names.Length == 0)
+            {
+                root.ThrowIfGone();
+            }
+
             var start = after is null ? 0 : Array.BinarySearch(names, after, StringComparer.Ordinal) + 1;
             start = start <= 0 && after is not null ? -start : start;
             return ValueTask.FromResult<IReadOnlyList<string>>(

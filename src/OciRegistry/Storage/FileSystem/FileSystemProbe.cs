@@ -6,6 +6,8 @@ namespace OciRegistry.Storage.FileSystem;
 /// </summary>
 internal sealed class FileSystemProbe(FileSystemRoot root) : IStorageProbe
 {
+    private bool _isStarted;
+
     public ValueTask<string?> ProblemAsync(CancellationToken cancellationToken) => ValueTask.FromResult(Problem());
 
     private string? Problem()
@@ -21,10 +23,17 @@ internal sealed class FileSystemProbe(FileSystemRoot root) : IStorageProbe
         var step = "create folders";
         try
         {
+            if (_isStarted)
+            {
+                root.ThrowIfGone(); // not to be made anew: that would be another, empty registry
+            }
+
             foreach (var folder in new[] { root.Documents, root.Temporary, root.Locks, root.Staged, root.Blobs })
             {
                 DurableFile.CreateFolder(folder);
             }
+
+            _isStarted = true;
 
             step = "write and sync a file";
             using var first = Posix.OpenReadWrite(file, create: true) ?? throw new DirectoryNotFoundException(file);

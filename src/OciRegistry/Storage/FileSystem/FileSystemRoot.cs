@@ -36,6 +36,18 @@ internal sealed class FileSystemRoot
 
     public string Blobs { get; }
 
+    /// <summary>
+    /// Asked before anything is called missing: a volume that is no longer mounted is an empty folder, and what it holds is
+    /// unavailable, not unknown.
+    /// </summary>
+    public void ThrowIfGone()
+    {
+        if (Posix.Stat(Locks) is null)
+        {
+            throw new IOException($"'{Locks}' is gone. Is the volume of '{Root}' mounted?");
+        }
+    }
+
     public string Folder(string documentFolder) => Path.Combine(Documents, documentFolder);
 
     public string Document(DocumentKey key) => Path.Combine(Documents, key.Folder, EncodeName(key.Name));
