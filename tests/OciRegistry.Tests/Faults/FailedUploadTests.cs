@@ -370,6 +370,38 @@ public sealed class FailedUploadTests
     }
 
     [Fact]
+    public async Task A_store_that_lags_is_waited_for_before_anything_is_said_to_be_there()
+    {
+        // R3.9: published is what the writing side says; what counts is what a reader finds.
+        await using var registry = await FaultyRegistry.StartAsync(
+            uploads: uploads => uploads.CommitWait = TimeSpan.FromMinutes(1));
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(1_000);
+        var location = await StartAsync(registry, repository, content);
+        registry.Plan.HidesContentFromLooks = 3;
+        await CompleteAsync(registry, repository, location, content);
+        registry.Plan.Journal.Count(call => call.Call == StoreCall.BlobStat).ShouldBe(4);
+    }
+
+    [Fact]
+    public async Task A_store_that_lags_for_long_answers_503_and_nothing_is_visible_until_it_is_confirmed()
+    {
+        await using var registry = await FaultyRegistry.StartAsync();
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(1_000);
+        var location = await StartAsync(registry, repository, content);
+        registry.Plan.HidesContentFromLooks = int.MaxValue;
+        using (var failed = await registry.Http.CompleteAsync(location, Digest.Of(content).ToString()))
+        {
+            failed.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        }
+
+        registry.Plan.HidesContentFromLooks = 0;
+        (await registry.Http.GetBlobAsync(repository, Digest.Of(content))).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        await CompleteAsync(registry, repository, location, content);
+    }
+
+    [Fact]
     public async Task A_full_store_is_said_at_once_when_closing()
     {
         await using var registry = await FaultyRegistry.StartAsync(

@@ -94,6 +94,9 @@ internal sealed class FaultPlan
     /// <summary>Reading content fails at this byte.</summary>
     public long? FailsReadsAt { get; set; }
 
+    /// <summary>So many looks at content find nothing yet, after it was published: a store that lags.</summary>
+    public int HidesContentFromLooks { get; set; }
+
     public static StorageException Down() => new("The storage of this test is down.");
 
     public static StorageException Full() => new("The storage of this test is full.") { IsFull = true };

@@ -104,7 +104,8 @@ internal sealed class FaultyStagedBlob(IStagedBlob inner, string name, FaultPlan
 internal sealed class FaultyBlobStore(IBlobStore inner, FaultPlan plan) : IBlobStore
 {
     public ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken) =>
-        plan.RunAsync(StoreCall.BlobStat, digest.ToString(), () => inner.StatAsync(digest, cancellationToken));
+        plan.RunAsync(StoreCall.BlobStat, digest.ToString(), async () =>
+            plan.HidesContentFromLooks-- > 0 ? null : await inner.StatAsync(digest, cancellationToken));
 
     public ValueTask<IBlobContent?> OpenReadAsync(Digest digest, CancellationToken cancellationToken) =>
         plan.RunAsync<IBlobContent?>(

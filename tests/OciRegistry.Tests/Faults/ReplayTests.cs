@@ -380,6 +380,30 @@ public sealed class ReplayTests
     }
 
     [Fact]
+    public async Task A_request_that_has_all_its_bytes_when_its_repetition_comes_is_answered_with_all_of_them()
+    {
+        await using var registry = await FaultyRegistry.StartAsync(
+            uploads: uploads => uploads.FenceWait = TimeSpan.FromMinutes(1));
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(1_000);
+        var digest = Digest.Of(content);
+        var location = await registry.Http.NewUploadAsync(repository);
+        var last = registry.Plan.Hold(StoreCall.StagedAppend);
+        var first = registry.Http.PatchAsync(location, content);
+        await last.Reached;
+        var second = registry.Http.PatchAsync(location, content);
+        await Until.TrueAsync(() => registry.Locks.ReleasesRequested == 1, "the first request is asked to stop");
+        last.Release();
+        foreach (var answer in await Task.WhenAll(first, second))
+        {
+            await ShouldHaveAcceptedAsync(answer, content);
+        }
+
+        using var closed = await registry.Http.CompleteAsync((await second).Headers.Location!.ToString(), digest.ToString());
+        await closed.ShouldHaveCreatedAsync(registry.Http, digest, content);
+    }
+
+    [Fact]
     public async Task A_closing_request_is_repeatable_only_where_the_blob_is_linked()
     {
         await using var registry = await FaultyRegistry.StartAsync();

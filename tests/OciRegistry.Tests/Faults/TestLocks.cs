@@ -22,6 +22,9 @@ internal sealed class TestLocks(IRegistryLocks inner, Locks mode) : IRegistryLoc
     private readonly HashSet<Counted> _held = [];
     private string _epoch = "";
 
+    /// <summary>How often somebody was asked to release a lock.</summary>
+    public int ReleasesRequested { get; private set; }
+
     public int Held
     {
         get
@@ -55,8 +58,15 @@ internal sealed class TestLocks(IRegistryLocks inner, Locks mode) : IRegistryLoc
         }
     }
 
-    public ValueTask RequestReleaseAsync(string name, CancellationToken cancellationToken) =>
-        mode == Locks.Granted ? inner.RequestReleaseAsync(name + _epoch, cancellationToken) : ValueTask.CompletedTask;
+    public async ValueTask RequestReleaseAsync(string name, CancellationToken cancellationToken)
+    {
+        if (mode == Locks.Granted)
+        {
+            await inner.RequestReleaseAsync(name + _epoch, cancellationToken);
+        }
+
+        ReleasesRequested++;
+    }
 
     /// <summary>Every lock has expired, and its holder does not know: it is paused.</summary>
     public void ForgetAll() => _epoch = Guid.NewGuid().ToString("n");

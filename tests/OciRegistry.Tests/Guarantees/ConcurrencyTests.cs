@@ -164,6 +164,26 @@ public sealed class ConcurrencyTests
     }
 
     [Fact]
+    public async Task The_reverse_link_stands_whenever_the_link_does()
+    {
+        // What is linked is never collected, whatever dies in between.
+        await using var registry = await FaultyRegistry.StartAsync();
+        var repository = RegistryClient.NewRepository();
+        var digest = await registry.Http.PushBlobAsync(repository, RegistryClient.RandomBytes(100));
+        var name = RepositoryName.Parse(repository);
+        var reverse = (StoreCall.DocumentWrite, RegistryLayout.Link(digest, name).ToString());
+        var link = (StoreCall.DocumentWrite, RegistryLayout.RepositoryBlob(name, digest).ToString());
+        var calls = registry.Plan.Journal.ToList();
+        calls.IndexOf(reverse).ShouldBeInRange(0, calls.IndexOf(link));
+        calls.FindLastIndex(call => call == (StoreCall.DocumentRead, reverse.Item2)).ShouldBeGreaterThan(calls.IndexOf(link));
+
+        await registry.Http.DeleteAsync($"/v2/{repository}/blobs/{digest}");
+        calls = [.. registry.Plan.Journal];
+        calls.IndexOf((StoreCall.DocumentDelete, link.Item2))
+            .ShouldBeInRange(0, calls.IndexOf((StoreCall.DocumentDelete, reverse.Item2)));
+    }
+
+    [Fact]
     public async Task A_blob_that_is_deleted_and_pushed_at_once_is_held_by_both_links_or_by_none()
     {
         await using var registry = await FaultyRegistry.StartAsync();
