@@ -12,7 +12,8 @@ public static class OciRegistryEndpointRouteBuilderExtensions
 {
     /// <summary>
     /// Maps the registry under <c>/v2/</c>, in the order of spec.md#endpoints. Conventions that are added to the returned
-    /// group (authorization, rate limits, hosts) apply to every operation.
+    /// group (authorization, rate limits, hosts) apply to every operation. Clients expect <c>/v2/</c> at the root of a host;
+    /// below a path of yours it works with <c>UsePathBase</c> or <c>Map</c> branches, not inside another group.
     /// </summary>
     public static RouteGroupBuilder MapOciRegistry(this IEndpointRouteBuilder endpoints)
     {
