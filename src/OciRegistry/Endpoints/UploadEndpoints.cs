@@ -185,7 +185,10 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
 
         if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
         {
-            rate.MinDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(100));
+            // In HTTP/2 the rate belongs to the connection: a request can only be let off it.
+            rate.MinDataRate = HttpProtocol.IsHttp11(context.Request.Protocol)
+                ? new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(100))
+                : null;
         }
     }
 
