@@ -105,11 +105,22 @@ internal sealed partial class RepositoryBlobs(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
         var reverse = RegistryLayout.Link(digest, repository);
-        var unlinking = await documents.WriteAsync(
-            reverse, Unlinking, WriteCondition.None, Durability.Synced, cancellationToken);
-        var deleted = await documents.DeleteAsync(
-            RegistryLayout.RepositoryBlob(repository, digest), WriteCondition.None, Durability.Synced, cancellationToken);
-        await documents.DeleteAsync(reverse, WriteCondition.Unchanged(unlinking!), Durability.Synced, cancellationToken);
+        var link = RegistryLayout.RepositoryBlob(repository, digest);
+        var deleted = false;
+        bool isSettled;
+        do
+        {
+            var unlinking = await documents.WriteAsync(
+                reverse, Unlinking, WriteCondition.None, Durability.Synced, cancellationToken);
+            deleted |= await documents.DeleteAsync(link, WriteCondition.None, Durability.Synced, cancellationToken);
+
+            // Somebody who links has rewritten it: then either his link stands, or we have deleted it and go on for him.
+            isSettled = await documents.DeleteAsync(
+                    reverse, WriteCondition.Unchanged(unlinking!), Durability.Synced, cancellationToken)
+                || await documents.ReadAsync(link, cancellationToken) is not null;
+        }
+        while (!isSettled);
+
         if (deleted)
         {
             await catalog.RemoveIfEmptyAsync(repository, cancellationToken);

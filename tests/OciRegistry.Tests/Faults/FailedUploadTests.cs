@@ -133,13 +133,13 @@ public sealed class FailedUploadTests
             var repository = RegistryClient.NewRepository();
             var content = RegistryClient.RandomBytes(300_000);
             var location = await StartAsync(registry, repository, content[..Acknowledged]);
+            var before = Appends(registry);
             using (var upload = await RawUpload.StartAsync(
                 registry.Url, "PATCH", location, chunked ? null : content.Length - Acknowledged))
             {
                 var part = content.AsMemory(Acknowledged, 100_000);
                 await (chunked ? upload.SendChunkAsync(part) : upload.SendAsync(part));
-                await Until.TrueAsync(
-                    () => registry.Plan.Journal.Any(call => call.Call == StoreCall.StagedAppend), "bytes arrive");
+                await Until.TrueAsync(() => Appends(registry) > before, "bytes arrive");
                 upload.Reset();
             }
 
@@ -425,6 +425,9 @@ public sealed class FailedUploadTests
         patched.StatusCode.ShouldBe(HttpStatusCode.Accepted);
         return patched.Headers.Location!.ToString();
     }
+
+    private static int Appends(FaultyRegistry registry) =>
+        registry.Plan.Journal.Count(call => call.Call == StoreCall.StagedAppend);
 
     private static async Task<long> OffsetAsync(FaultyRegistry registry, string location)
     {
