@@ -24,7 +24,7 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
         var root = folder.Create("data");
         var (interrupted, finished) = (0, 0);
         var known = new HashSet<string>();
-        var server = await KillableServer.StartAsync(root);
+        var server = await ServerProcess.StartOnAsync(root);
         try
         {
             for (var round = 0; round < Counts.Of(ci: 20, full: 200); round++)
@@ -36,9 +36,9 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
                 await Task.Delay(delay);
                 await server.KillAsync();
                 await pushing;
-                http.Dispose();
+                await server.DisposeAsync();
 
-                server = await KillableServer.StartAsync(root);
+                server = await ServerProcess.StartOnAsync(root);
                 AssertBlobsAreWhole(root, known, $"round {round}, killed after {delay.TotalMilliseconds:0.0} ms");
                 foreach (var pusher in pushers)
                 {
@@ -53,7 +53,7 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
         }
         finally
         {
-            await server.KillAsync();
+            await server.DisposeAsync();
         }
 
         output.WriteLine($"{finished} pushes were finished, {interrupted} interrupted in mid-upload.");
@@ -67,7 +67,7 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
         // What a stopped process (SIGSTOP) keeps is its lock files.
         await using var folder = new TempFolder();
         var root = folder.Create("data");
-        var server = await KillableServer.StartAsync(root);
+        var server = await ServerProcess.StartOnAsync(root);
         try
         {
             var repository = RegistryClient.NewRepository();
@@ -90,7 +90,7 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
         }
         finally
         {
-            await server.KillAsync();
+            await server.DisposeAsync();
         }
     }
 
@@ -149,7 +149,7 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
             {
                 using var status = await next.GetAsync(new Uri(_location, UriKind.Relative));
                 isThere = status.StatusCode == HttpStatusCode.NoContent;
-                var offset = isThere ? OffsetOf(status) : 0;
+                var offset = isThere ? RegistryClient.OffsetOf(status) : 0;
                 if (isThere)
                 {
                     offset.ShouldBeGreaterThanOrEqualTo(_acknowledged);
@@ -194,40 +194,6 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
                 _location, Digest.Of(_content).ToString(), chunks == 0 ? _content : null);
             await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
             _pushed.Add(_content);
-        }
-
-        private static int OffsetOf(HttpResponseMessage status) =>
-            int.Parse(status.Headers.Location!.ToString().Split("offset=")[1], CultureInfo.InvariantCulture);
-    }
-
-    private sealed class KillableServer(BackgroundProcess process, HttpClient http)
-    {
-        private bool _isKilled;
-
-        public HttpClient Http => http;
-
-        public static async Task<KillableServer> StartAsync(string root)
-        {
-            var port = FreePort.Next();
-            var process = Tool.Require(Checkout.ServerExecutable).Start(
-                $"--urls=http://127.0.0.1:{port}", $"--OciRegistry:Storage:FileSystem:Root={root}");
-            var http = new HttpClient(new SocketsHttpHandler { UseProxy = false })
-            {
-                BaseAddress = new Uri($"http://127.0.0.1:{port}"),
-                Timeout = TimeSpan.FromSeconds(60),
-            };
-            await process.WaitUntilReadyAsync(() => http.AnswersAsync(new Uri("/v2/", UriKind.Relative)));
-            return new KillableServer(process, http);
-        }
-
-        public async Task KillAsync()
-        {
-            if (!_isKilled)
-            {
-                _isKilled = true;
-                await process.KillAsync();
-                await process.DisposeAsync();
-            }
         }
     }
 }

@@ -1,12 +1,13 @@
 namespace OciRegistry.IntegrationTests.Support;
 
-/// <summary>The built server as a process of its own, on a free loopback port and a folder that goes with it.</summary>
+/// <summary>The built server as a process of its own, on a free loopback port.</summary>
 internal sealed class ServerProcess : IAsyncDisposable
 {
     private readonly BackgroundProcess _process;
-    private readonly TempFolder _folder;
+    private readonly TempFolder? _folder;
+    private bool _isKilled;
 
-    private ServerProcess(BackgroundProcess process, TempFolder folder, int port)
+    private ServerProcess(BackgroundProcess process, TempFolder? folder, int port)
     {
         (_process, _folder) = (process, folder);
         Host = $"127.0.0.1:{port}";
@@ -24,15 +25,50 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public string Log => _process.Log;
 
+    /// <summary>Starts on a folder that goes with the process.</summary>
     /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
-    public static async Task<ServerProcess> StartAsync(params string[] settings)
+    public static Task<ServerProcess> StartAsync(params string[] settings)
     {
         var folder = new TempFolder();
+        return StartAsync(Tool.Require(Checkout.ServerExecutable), folder.Create("data"), folder, settings);
+    }
+
+    /// <summary>Starts on a folder that stays.</summary>
+    /// <param name="root">The folder.</param>
+    /// <param name="under">A program that is to start the server, as its last argument.</param>
+    /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
+    public static Task<ServerProcess> StartOnAsync(string root, Tool? under = null, params string[] settings) =>
+        StartAsync(
+            under?.With(Checkout.ServerExecutable) ?? Tool.Require(Checkout.ServerExecutable), root, null, settings);
+
+    /// <summary>Ends it at once, as a lost machine would.</summary>
+    public async Task KillAsync()
+    {
+        if (!_isKilled)
+        {
+            _isKilled = true;
+            await _process.KillAsync();
+            await _process.DisposeAsync();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await KillAsync();
+        Http.Dispose();
+        if (_folder is not null)
+        {
+            await _folder.DisposeAsync();
+        }
+    }
+
+    private static async Task<ServerProcess> StartAsync(Tool program, string root, TempFolder? folder, string[] settings)
+    {
         var port = FreePort.Next();
-        var process = Tool.Require(Checkout.ServerExecutable).Start(
+        var process = program.Start(
         [
             $"--urls=http://127.0.0.1:{port}",
-            $"--OciRegistry:Storage:FileSystem:Root={folder.Create("data")}",
+            $"--OciRegistry:Storage:FileSystem:Root={root}",
             .. settings.Select(setting => $"--{setting}"),
         ]);
         var server = new ServerProcess(process, folder, port);
@@ -46,13 +82,5 @@ internal sealed class ServerProcess : IAsyncDisposable
             await server.DisposeAsync();
             throw;
         }
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        Http.Dispose();
-        await _process.KillAsync();
-        await _process.DisposeAsync();
-        await _folder.DisposeAsync();
     }
 }

@@ -5,7 +5,7 @@ internal sealed class ManualTimeProvider : TimeProvider
 {
     private readonly Lock _lock = new();
     private readonly List<Timer> _timers = [];
-    private readonly DateTimeOffset _start = DateTimeOffset.UtcNow;
+    private DateTimeOffset _start = DateTimeOffset.UtcNow;
     private TimeSpan _elapsed;
 
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
@@ -39,6 +39,15 @@ internal sealed class ManualTimeProvider : TimeProvider
         while (Next(end) is { } due)
         {
             due.Fire();
+        }
+    }
+
+    /// <summary>Sets the clock on the wall back, which no timer and no measured time may follow.</summary>
+    public void TurnBack(TimeSpan by)
+    {
+        lock (_lock)
+        {
+            _start -= by;
         }
     }
 

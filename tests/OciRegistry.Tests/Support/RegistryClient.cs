@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
@@ -14,8 +15,9 @@ internal static class RegistryClient
 
     public static byte[] RandomBytes(int length) => RandomNumberGenerator.GetBytes(length);
 
-    public static Task<HttpResponseMessage> StartUploadAsync(this HttpClient http, string repository, string query = "") =>
-        http.PostAsync(new Uri($"/v2/{repository}/blobs/uploads/{query}", UriKind.Relative), Body([]));
+    public static Task<HttpResponseMessage> StartUploadAsync(
+        this HttpClient http, string repository, string query = "", byte[]? bytes = null) =>
+        http.PostAsync(new Uri($"/v2/{repository}/blobs/uploads/{query}", UriKind.Relative), Body(bytes ?? []));
 
     /// <summary>Starts a session and returns its Location.</summary>
     public static async Task<string> NewUploadAsync(this HttpClient http, string repository)
@@ -34,6 +36,10 @@ internal static class RegistryClient
     public static Task<HttpResponseMessage> CompleteAsync(
         this HttpClient http, string location, string digest, byte[]? bytes = null, string? range = null) =>
         http.SendAsync(Request(HttpMethod.Put, WithQuery(location, $"digest={Uri.EscapeDataString(digest)}"), bytes ?? [], range, false));
+
+    /// <summary>The offset that this registry writes into the Location of a session's answers.</summary>
+    public static int OffsetOf(HttpResponseMessage progress) =>
+        int.Parse(progress.Headers.Location!.ToString().Split("offset=")[1], CultureInfo.InvariantCulture);
 
     public static string WithQuery(string location, string parameter) =>
         location + (location.Contains('?', StringComparison.Ordinal) ? '&' : '?') + parameter;

@@ -85,6 +85,42 @@ public sealed class UploadExpiryTests
     }
 
     [Fact]
+    public async Task A_clock_that_is_set_back_costs_no_session_and_keeps_none_for_ever()
+    {
+        // Group 24: an hour back, in the middle of a push and of everything else.
+        var time = new ManualTimeProvider();
+        await using var registry = await FaultyRegistry.StartAsync(time: time);
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(2_000);
+        var idle = await StartAsync(registry, [1], repository);
+        var location = await registry.Http.NewUploadAsync(repository);
+        await registry.Http.PushImageAsync(repository, "before");
+        (await TagsAsync(registry, repository)).ShouldBe(["before"]);
+        using var upload = await RawUpload.StartAsync(registry.Url, "PATCH", location, 2_000);
+        await upload.SendAsync(content.AsMemory(0, 1_000));
+        await Until.TrueAsync(
+            async () => (await registry.SessionAsync(location))!.Writer is not null, "the request is on record");
+
+        time.TurnBack(TimeSpan.FromHours(1));
+        await registry.SweepAsync();
+        await registry.Http.PushImageAsync(repository, "after");
+        (await TagsAsync(registry, repository)).ShouldBe(["after", "before"]);
+        await upload.SendAsync(content.AsMemory(1_000));
+        (await upload.StatusAsync()).ShouldBe(202);
+        using (var closed = await registry.Http.CompleteAsync(location, Digest.Of(content).ToString()))
+        {
+            await closed.ShouldHaveCreatedAsync(registry.Http, Digest.Of(content), content);
+        }
+
+        (await StatusAsync(registry, idle)).ShouldBe(HttpStatusCode.NoContent);
+        time.Advance(TimeSpan.FromHours(26));
+        await registry.SweepAsync();
+        (await StatusAsync(registry, idle)).ShouldBe(HttpStatusCode.NotFound);
+        registry.UploadFiles().ShouldBeEmpty();
+        await registry.AssertNoLockIsHeldAsync();
+    }
+
+    [Fact]
     public async Task A_sealed_session_is_completed_by_the_sweep()
     {
         var time = new ManualTimeProvider();
@@ -274,6 +310,12 @@ public sealed class UploadExpiryTests
         using var patched = await registry.Http.PatchAsync(location, content);
         patched.StatusCode.ShouldBe(HttpStatusCode.Accepted);
         return patched.Headers.Location!.ToString();
+    }
+
+    private static async Task<string[]> TagsAsync(FaultyRegistry registry, string repository)
+    {
+        using var tags = await registry.Http.GetAsync(new Uri($"/v2/{repository}/tags/list", UriKind.Relative));
+        return (await tags.JsonAsync()).Texts("tags");
     }
 
     private static async Task<HttpStatusCode> StatusAsync(FaultyRegistry registry, string location)

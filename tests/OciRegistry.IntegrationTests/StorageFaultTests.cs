@@ -1,0 +1,183 @@
+using System.Net;
+using System.Runtime.Versioning;
+using OciRegistry.IntegrationTests.Support;
+using OciRegistry.Storage;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.IntegrationTests;
+
+/// <summary>
+/// Group 24: what a real file system does to the server that runs on it. Pulls go on as long as it can be read, pushes
+/// are refused with the reason, nothing half-made shows, and when it is mended pushes go on without a restart.
+/// </summary>
+public sealed class StorageFaultTests
+{
+    [Fact]
+    public async Task A_disk_that_fills_up_in_mid_push_keeps_what_is_there_and_the_push_goes_on_with_more_room()
+    {
+        await using var disk = await MountedFolder.MountAsync("size=8m");
+        await using var server = await ServerProcess.StartOnAsync(disk.Path);
+        var (repository, kept) = await PushAsync(server);
+
+        var content = RegistryClient.RandomBytes(12 * 1024 * 1024);
+        var location = await server.Http.NewUploadAsync(repository);
+        using (var refused = await server.Http.PatchAsync(location, content))
+        {
+            await refused.ShouldBeErrorAsync(HttpStatusCode.InsufficientStorage, "UNAVAILABLE");
+            refused.Header("Retry-After").ShouldNotBeNull();
+        }
+
+        await ShouldServeAsync(server, repository, kept);
+        await disk.RemountAsync("size=64m");
+        await ShouldBeReadyAsync(server, HttpStatusCode.OK);
+        using var status = await server.Http.GetAsync(new Uri(location, UriKind.Relative));
+        await status.ShouldHaveStatusAsync(HttpStatusCode.NoContent);
+        var offset = RegistryClient.OffsetOf(status);
+        using (var rest = await server.Http.PatchAsync(
+            status.Headers.Location!.ToString(), content[offset..], $"{offset}-{content.Length - 1}"))
+        {
+            await rest.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+        }
+
+        using var closed = await server.Http.CompleteAsync(location, Digest.Of(content).ToString());
+        await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        await ShouldServeAsync(server, repository, content);
+    }
+
+    [Fact]
+    public async Task A_disk_without_room_for_another_file_refuses_pushes_as_a_full_one_does()
+    {
+        await using var disk = await MountedFolder.MountAsync("nr_inodes=600");
+        await using var server = await ServerProcess.StartOnAsync(disk.Path);
+        var (repository, kept) = await PushAsync(server);
+
+        var pushed = new List<byte[]>();
+        byte[] refusedContent;
+        while (true)
+        {
+            var content = RegistryClient.RandomBytes(10);
+            using var answer = await server.Http.StartUploadAsync(repository, $"?digest={Digest.Of(content)}", content);
+            if (answer.StatusCode != HttpStatusCode.Created)
+            {
+                await answer.ShouldBeErrorAsync(HttpStatusCode.InsufficientStorage, "UNAVAILABLE");
+                refusedContent = content;
+                break;
+            }
+
+            pushed.Add(content);
+        }
+
+        pushed.Count.ShouldBeGreaterThan(1);
+        await ShouldServeAsync(server, repository, kept);
+        await ShouldServeAsync(server, repository, pushed[^1]);
+        await ShouldBeReadyAsync(server, HttpStatusCode.ServiceUnavailable);
+        using (var unknown = await server.Http.GetBlobAsync(repository, Digest.Of(refusedContent)))
+        {
+            unknown.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        }
+
+        await disk.RemountAsync("nr_inodes=2000");
+        await ShouldBeReadyAsync(server, HttpStatusCode.OK);
+        await server.Http.PushBlobAsync(repository, refusedContent);
+        await ShouldServeAsync(server, repository, refusedContent);
+    }
+
+    [Fact]
+    public async Task A_file_system_that_turns_read_only_is_pulled_from_and_not_ready()
+    {
+        await using var disk = await MountedFolder.MountAsync();
+        await using var server = await ServerProcess.StartOnAsync(disk.Path);
+        var (repository, kept) = await PushAsync(server);
+        var location = await server.Http.NewUploadAsync(repository);
+        var image = await server.Http.PushImageAsync(repository, "v1");
+
+        await disk.CoverReadOnlyAsync();
+        await ShouldServeAsync(server, repository, kept);
+        using (var manifest = await server.Http.GetManifestAsync(repository, "v1"))
+        {
+            await manifest.ShouldBeContentAsync(Digest.Of(image), image);
+        }
+
+        using (var tags = await server.Http.GetAsync(new Uri($"/v2/{repository}/tags/list", UriKind.Relative)))
+        {
+            (await tags.JsonAsync()).Texts("tags").ShouldBe(["v1"]);
+        }
+
+        await ShouldRefuseAsync(server.Http.StartUploadAsync(repository));
+        await ShouldRefuseAsync(server.Http.PatchAsync(location, [1]));
+        await ShouldRefuseAsync(server.Http.CompleteAsync(location, Digest.Of([1]).ToString(), [1]));
+        await ShouldRefuseAsync(server.Http.PutManifestAsync(repository, "v2", image));
+        await ShouldRefuseAsync(server.Http.DeleteAsync($"/v2/{repository}/manifests/v1"));
+        await ShouldBeReadyAsync(server, HttpStatusCode.ServiceUnavailable);
+
+        await disk.UncoverAsync();
+        await ShouldBeReadyAsync(server, HttpStatusCode.OK);
+        using var closed = await server.Http.CompleteAsync(location, Digest.Of([1]).ToString(), [1]);
+        await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        await ShouldServeAsync(server, repository, [1]);
+    }
+
+    [Fact]
+    [UnsupportedOSPlatform("windows")]
+    public async Task What_may_no_longer_be_read_is_unavailable_and_not_unknown()
+    {
+        await using var disk = await MountedFolder.MountAsync();
+        // Root without root's right to read whatever it likes.
+        var unprivileged = Tool.Require("setpriv").With("--bounding-set=-dac_override,-dac_read_search");
+        await using var server = await ServerProcess.StartOnAsync(
+            disk.Path, unprivileged, "OciRegistry:Uploads:CommitWait=00:00:01");
+        var (repository, kept) = await PushAsync(server);
+        await server.Http.PushImageAsync(repository, "v1");
+
+        foreach (var part in new[] { RegistryLayout.BlobFolder, "documents", RegistryLayout.StagedFolder })
+        {
+            var folder = Path.Combine(disk.Path, part);
+            var mode = File.GetUnixFileMode(folder);
+            File.SetUnixFileMode(folder, UnixFileMode.None);
+            using (var pulled = await server.Http.GetBlobAsync(repository, Digest.Of(kept)))
+            {
+                pulled.StatusCode.ShouldBe(
+                    part == RegistryLayout.StagedFolder ? HttpStatusCode.OK : HttpStatusCode.ServiceUnavailable, part);
+            }
+
+            using (var tag = await server.Http.GetManifestAsync(repository, "v1"))
+            {
+                tag.StatusCode.ShouldBe(
+                    part == "documents" ? HttpStatusCode.ServiceUnavailable : HttpStatusCode.OK, part);
+            }
+
+            var content = RegistryClient.RandomBytes(1_000);
+            await ShouldRefuseAsync(
+                server.Http.StartUploadAsync(repository, $"?digest={Digest.Of(content)}", content));
+            File.SetUnixFileMode(folder, mode);
+            await server.Http.PushBlobAsync(repository, content);
+            await ShouldServeAsync(server, repository, kept);
+        }
+    }
+
+    private static async Task<(string Repository, byte[] Content)> PushAsync(ServerProcess server)
+    {
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(100_000);
+        await server.Http.PushBlobAsync(repository, content);
+        return (repository, content);
+    }
+
+    private static async Task ShouldServeAsync(ServerProcess server, string repository, byte[] content)
+    {
+        using var pulled = await server.Http.GetBlobAsync(repository, Digest.Of(content));
+        await pulled.ShouldBeContentAsync(Digest.Of(content), content);
+    }
+
+    private static async Task ShouldRefuseAsync(Task<HttpResponseMessage> request)
+    {
+        using var refused = await request;
+        await refused.ShouldBeErrorAsync(HttpStatusCode.ServiceUnavailable, "UNAVAILABLE");
+        refused.Header("Retry-After").ShouldNotBeNull();
+    }
+
+    private static Task ShouldBeReadyAsync(ServerProcess server, HttpStatusCode status) =>
+        Until.TrueAsync(
+            async () => (await server.Http.GetAsync(new Uri("/readyz", UriKind.Relative))).StatusCode == status,
+            $"readyz answers {status}");
+}
