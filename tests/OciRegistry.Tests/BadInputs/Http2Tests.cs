@@ -8,6 +8,9 @@ namespace OciRegistry.Tests.BadInputs;
 /// <summary>Group 27: what HTTP/2 adds to break a server with. Spoken without TLS here, of which the registry knows nothing.</summary>
 public sealed class Http2Tests : IAsyncLifetime
 {
+    /// <summary>GET / by http, in HPACK's static table, and an authority.</summary>
+    private static readonly byte[] RequestHead = [0x82, 0x84, 0x86, 0x41, 1, (byte)'a'];
+
     private RegistryApp _registry = null!;
     private HttpClient _http = null!;
 
@@ -78,6 +81,59 @@ public sealed class Http2Tests : IAsyncLifetime
             // Kestrel may end the connection instead: that is a refusal too.
         }
 
+        await ShouldStillServeAsync();
+    }
+
+    [Theory]
+    [InlineData(RawHttp2.Settings, 0)]
+    [InlineData(RawHttp2.Ping, 8)]
+    public async Task A_flood_of_frames_that_each_want_an_answer_ends_only_its_own_connection(byte type, int length)
+    {
+        // Whose sender reads none of the answers.
+        using var raw = await RawHttp2.ConnectAsync(_registry.Url);
+        var frames = Enumerable.Repeat(RawHttp2.Frame(type, 0, 0, new byte[length]), 1_000).SelectMany(f => f).ToArray();
+        var sent = 0;
+        while (sent < 5_000 && await raw.SendAsync(frames))
+        {
+            sent++;
+        }
+
+        sent.ShouldBeLessThan(5_000, "five million frames were taken, and answers to them kept");
+        await ShouldStillServeAsync();
+    }
+
+    [Fact]
+    public async Task A_header_table_that_is_referred_to_again_and_again_is_refused()
+    {
+        // HPACK: a field of 4,000 bytes enters the table; each further byte (0xbe: entry 62) stands for all of it.
+        using var raw = await RawHttp2.ConnectAsync(_registry.Url);
+        byte[] field = [0x40, 1, (byte)'b', 0x7f, 0xa1, 0x1e, .. Enumerable.Repeat((byte)'b', 4_000)];
+        byte[] block = [.. RequestHead, .. field, .. Enumerable.Repeat((byte)0xbe, 12_000)];
+        await raw.SendAsync(RawHttp2.Frame(RawHttp2.Headers, RawHttp2.EndHeaders | 1, 1, block));
+        await ShouldBeEndedAsync(raw);
+    }
+
+    [Fact]
+    public async Task Headers_that_never_end_are_refused()
+    {
+        using var raw = await RawHttp2.ConnectAsync(_registry.Url);
+        await raw.SendAsync(RawHttp2.Frame(RawHttp2.Headers, 1, 1, RequestHead));
+        var more = RawHttp2.Frame(RawHttp2.Continuation, 0, 1, [0x00, 1, (byte)'b', 1, (byte)'b']);
+        var frames = Enumerable.Repeat(more, 1_000).SelectMany(f => f).ToArray();
+        var sent = 0;
+        while (sent < 1_000 && await raw.SendAsync(frames))
+        {
+            sent++;
+        }
+
+        sent.ShouldBeLessThan(1_000);
+        await ShouldBeEndedAsync(raw);
+    }
+
+    private async Task ShouldBeEndedAsync(RawHttp2 raw)
+    {
+        var types = await raw.ReadToEndAsync();
+        types.ShouldNotContain(RawHttp2.Headers); // no answer to what is no request
         await ShouldStillServeAsync();
     }
 
