@@ -6,6 +6,9 @@ namespace OciRegistry.Coordination;
 /// </summary>
 public interface IRegistryLocks
 {
+    /// <summary>A sentence for operators while the lock service does not work, with the remedy; null while it does.</summary>
+    string? Problem { get; }
+
     /// <summary>
     /// Takes the lock, waiting up to <paramref name="wait"/> in the order of arrival as well as it can; null when it was
     /// not to be had, or when the lock service cannot be reached (go on with compare-and-swap alone).

@@ -5,6 +5,8 @@ internal sealed class InProcessLocks(TimeProvider time) : IRegistryLocks
 {
     private readonly Dictionary<string, Entry> _held = [];
 
+    public string? Problem => null;
+
     public async ValueTask<IRegistryLock?> TryAcquireAsync(
         string name, TimeSpan wait, CancellationToken cancellationToken)
     {

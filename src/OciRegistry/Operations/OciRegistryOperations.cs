@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using OciRegistry;
+using OciRegistry.Coordination;
 using OciRegistry.Operations;
 using OciRegistry.Storage;
 
@@ -22,13 +23,14 @@ public static class OciRegistryOperations
         var services = endpoints.ServiceProvider;
         var readiness = new Readiness(
             services.GetService<IStorageProbe>(), services.GetService<TimeProvider>() ?? TimeProvider.System);
+        var locks = services.GetRequiredService<IRegistryLocks>();
         var metrics = new PrometheusText(
             services.GetRequiredService<IMeterFactory>(), services.GetRequiredService<RegistryMetrics>());
         services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopped.Register(metrics.Dispose);
 
         var operations = endpoints.MapGroup("");
         operations.MapMethods("/livez", Methods, OperationsEndpoints.GetLive);
-        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness));
+        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks));
         operations.MapMethods("/metrics", Methods, context => OperationsEndpoints.GetMetrics(context, metrics));
         return operations;
     }

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using OciRegistry.Coordination;
 
 namespace OciRegistry.Operations;
 
@@ -14,25 +15,33 @@ internal static class OperationsEndpoints
     public static Task GetLive(HttpContext context) =>
         WriteAsync(context, StatusCodes.Status200OK, new JsonObject { ["status"] = "live" });
 
-    /// <summary>200, or 503 while the storage cannot be reached or written to; the body says what is wrong.</summary>
-    public static async Task GetReady(HttpContext context, Readiness readiness)
+    /// <summary>
+    /// 503 while the storage cannot be reached or written to, else 200: also while the lock service does not work, which
+    /// is <c>degraded</c>, for requests go on without locks. The body says what is wrong with which component.
+    /// </summary>
+    public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks)
     {
-        var problem = await readiness.StorageProblemAsync();
-        var status = problem is null ? "ready" : "unavailable";
-        var storage = new JsonObject { ["status"] = status };
-        if (problem is not null)
+        var storage = await readiness.StorageProblemAsync();
+        var (status, code) = storage is not null ? ("unavailable", StatusCodes.Status503ServiceUnavailable)
+            : (locks.Problem is null ? "ready" : "degraded", StatusCodes.Status200OK);
+        if (storage is not null)
         {
-            storage["message"] = problem;
             context.Response.Headers.RetryAfter = "5";
         }
 
-        var body = new JsonObject { ["status"] = status, ["components"] = new JsonObject { ["storage"] = storage } };
-        var code = problem is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
-        await WriteAsync(context, code, body);
+        var components = new JsonObject
+        {
+            ["storage"] = Component(storage, "unavailable"), ["locks"] = Component(locks.Problem, "degraded"),
+        };
+        await WriteAsync(context, code, new JsonObject { ["status"] = status, ["components"] = components });
     }
 
     public static Task GetMetrics(HttpContext context, PrometheusText metrics) =>
         WriteAsync(context, StatusCodes.Status200OK, PrometheusText.ContentType, metrics.Render());
+
+    private static JsonObject Component(string? problem, string statusThen) => problem is null
+        ? new JsonObject { ["status"] = "ready" }
+        : new JsonObject { ["status"] = statusThen, ["message"] = problem };
 
     private static Task WriteAsync(HttpContext context, int status, JsonObject body) =>
         WriteAsync(context, status, "application/json", body.ToJsonString());

@@ -36,6 +36,8 @@ internal sealed class TestLocks(IRegistryLocks inner, Locks mode) : IRegistryLoc
         }
     }
 
+    public string? Problem => mode == Locks.Never ? "The locks of this test are switched off." : null;
+
     public async ValueTask<IRegistryLock?> TryAcquireAsync(string name, TimeSpan wait, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();

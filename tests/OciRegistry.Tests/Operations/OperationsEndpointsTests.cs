@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using OciRegistry.Coordination;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Tests.Operations;
@@ -12,6 +13,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
 {
     private readonly WebApplication _app;
     private readonly BrokenStorage _storage = new();
+    private readonly BrokenLocks _locks = new();
     private HttpClient _client = null!;
 
     public OperationsEndpointsTests()
@@ -19,7 +21,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseTestServer();
         builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<RegistryMetrics>().AddSingleton<IStorageProbe>(_storage);
+        builder.Services.AddSingleton<RegistryMetrics>().AddSingleton<IStorageProbe>(_storage).AddSingleton<IRegistryLocks>(_locks);
         _app = builder.Build();
         _app.MapOciRegistryOperations();
     }
@@ -57,7 +59,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         response.Headers.RetryAfter.ShouldBeNull();
         response.Content.Headers.ContentType!.ToString().ShouldBe("application/json");
         (await response.Content.ReadAsStringAsync())
-            .ShouldBe("""{"status":"ready","components":{"storage":{"status":"ready"}}}""");
+            .ShouldBe("""{"status":"ready","components":{"storage":{"status":"ready"},"locks":{"status":"ready"}}}""");
     }
 
     [Fact]
@@ -74,6 +76,21 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         ((string?)body["status"]).ShouldBe("unavailable");
         ((string?)body["components"]!["storage"]!["status"]).ShouldBe("unavailable");
         ((string?)body["components"]!["storage"]!["message"]).ShouldBe(_storage.Problem);
+    }
+
+    [Fact]
+    public async Task Without_its_lock_service_it_is_degraded_and_goes_on()
+    {
+        _locks.Problem = "Redis does not answer.";
+
+        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative));
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        var body = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
+        ((string?)body["status"]).ShouldBe("degraded");
+        ((string?)body["components"]!["storage"]!["status"]).ShouldBe("ready");
+        ((string?)body["components"]!["locks"]!["status"]).ShouldBe("degraded");
+        ((string?)body["components"]!["locks"]!["message"]).ShouldBe(_locks.Problem);
     }
 
     [Fact]
@@ -99,6 +116,16 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var response = await _client.SendAsync(request);
 
         response.StatusCode.ShouldBe(HttpStatusCode.OK);
+    }
+
+    private sealed class BrokenLocks : IRegistryLocks
+    {
+        public string? Problem { get; set; }
+
+        public ValueTask<IRegistryLock?> TryAcquireAsync(
+            string name, TimeSpan wait, CancellationToken cancellationToken) => new((IRegistryLock?)null);
+
+        public ValueTask RequestReleaseAsync(string name, CancellationToken cancellationToken) => default;
     }
 
     private sealed class BrokenStorage : IStorageProbe
