@@ -22,10 +22,11 @@ internal static class OperationsEndpoints
     public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks)
     {
         var storage = await readiness.StorageProblemAsync();
-        var (status, code) = storage is not null ? ("unavailable", StatusCodes.Status503ServiceUnavailable)
-            : (locks.Problem is null ? "ready" : "degraded", StatusCodes.Status200OK);
+        var status = locks.Problem is null ? "ready" : "degraded";
+        var code = StatusCodes.Status200OK;
         if (storage is not null)
         {
+            (status, code) = ("unavailable", StatusCodes.Status503ServiceUnavailable);
             context.Response.Headers.RetryAfter = "5";
         }
 
