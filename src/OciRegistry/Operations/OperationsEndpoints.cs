@@ -32,7 +32,8 @@ internal static class OperationsEndpoints
 
         var components = new JsonObject
         {
-            ["storage"] = Component(storage, "unavailable"), ["locks"] = Component(locks.Problem, "degraded"),
+            ["storage"] = Component(storage, "unavailable"),
+            ["locks"] = Component(locks.Problem, "degraded"),
         };
         await WriteAsync(context, code, new JsonObject { ["status"] = status, ["components"] = components });
     }
