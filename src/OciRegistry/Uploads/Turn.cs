@@ -3,24 +3,44 @@ using OciRegistry.Coordination;
 namespace OciRegistry.Uploads;
 
 /// <summary>One request's turn on an upload session: the lock, when it was to be had.</summary>
-internal sealed class Turn(IRegistryLocks locks, UploadSessionId session) : IAsyncDisposable
+internal sealed class Turn(IRegistryLocks locks, UploadSessionId session, TimeProvider time) : IAsyncDisposable
 {
     private IRegistryLock? _lock;
+    private long? _waitingSince;
+    private UploadWriter? _seen;
+    private long _seenSince;
 
     public bool IsTaken => _lock is not null;
+
+    /// <summary>Since the request first asked for its turn.</summary>
+    public TimeSpan Waited => _waitingSince is { } since ? time.GetElapsedTime(since) : TimeSpan.Zero;
 
     /// <summary>
     /// Whoever has the lock does not let go of it, and is to be replaced: what is recorded of its request does not count.
     /// </summary>
     public bool GoOnWithout { get; set; }
 
-    public CancellationToken Lost => _lock?.Lost ?? CancellationToken.None;
+    /// <summary>Whether somebody else may think that it is his: the lock was not to be had, or is lost.</summary>
+    public bool IsUnsure => _lock is null || _lock.Lost.IsCancellationRequested;
 
     public CancellationToken ReleaseRequested => _lock?.ReleaseRequested ?? CancellationToken.None;
+
+    /// <summary>For how long the running request has made no progress, as far as this one has seen.</summary>
+    public TimeSpan StalledFor => _seen is null ? TimeSpan.Zero : time.GetElapsedTime(_seenSince);
+
+    /// <summary>To be told each time that the record of the running request was read.</summary>
+    public void See(UploadWriter? running)
+    {
+        if (_seen is null || running is null || !_seen.IsSameAs(running) || _seen.Offset != running.Offset)
+        {
+            (_seen, _seenSince) = (running, time.GetTimestamp());
+        }
+    }
 
     /// <summary>Waits for its turn.</summary>
     public async ValueTask<bool> TakeAsync(TimeSpan wait, CancellationToken cancellationToken)
     {
+        _waitingSince ??= time.GetTimestamp();
         _lock = await locks.TryAcquireAsync(LockName(session), wait, cancellationToken);
         return IsTaken;
     }

@@ -160,7 +160,12 @@ internal sealed record UploadWriter(
     HashState? Hash,
     string RequestId,
     string Replica,
-    DateTimeOffset Renewed);
+    DateTimeOffset Renewed)
+{
+    /// <summary>Whether it is the same request, however far it has come meanwhile.</summary>
+    public bool IsSameAs(UploadWriter other) =>
+        Generation == other.Generation && RequestId == other.RequestId && Replica == other.Replica;
+}
 
 /// <summary>Where the client says that its chunk begins.</summary>
 /// <param name="Offset">Null when it does not say.</param>

@@ -25,6 +25,7 @@ internal sealed partial class UploadSessions(
 {
     private const long CheckpointBytes = 64 * 1024 * 1024;
     private static readonly TimeSpan CheckpointInterval = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan RecordPoll = TimeSpan.FromMilliseconds(100);
     private static readonly string Replica = $"{Environment.MachineName}:{Environment.ProcessId}";
 
     private UploadOptions Options => options.Value.Uploads;
@@ -62,7 +63,7 @@ internal sealed partial class UploadSessions(
         PipeReader body,
         CancellationToken cancellationToken)
     {
-        await using var turn = new Turn(locks, id);
+        await using var turn = new Turn(locks, id, time);
         return await AppendAsync(turn, repository, id, claim, algorithm: null, requestId, body, cancellationToken);
     }
 
@@ -84,7 +85,7 @@ internal sealed partial class UploadSessions(
         PipeReader? body,
         CancellationToken cancellationToken)
     {
-        await using var turn = new Turn(locks, id);
+        await using var turn = new Turn(locks, id, time);
         var acknowledgedEnd = claim.Offset;
 
         // (1)
@@ -128,6 +129,7 @@ internal sealed partial class UploadSessions(
             }
 
             // (3)
+            turn.See(loaded.Session.Writer);
             if (!turn.IsTaken && !(turn.GoOnWithout && loaded.Session.Writer is null))
             {
                 var replaysOnly = loaded.Session.Writer is { } running
@@ -137,8 +139,12 @@ internal sealed partial class UploadSessions(
                 {
                     await turn.AskForAsync(Options.FenceWait, cancellationToken);
                 }
-                else if (!await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
-                    && loaded.Session.Writer is not null)
+                else if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
+                    || await HasMovedOnAsync(turn, loaded, cancellationToken))
+                {
+                    continue; // look again: whoever was waited for has changed the session
+                }
+                else if (loaded.Session.Writer is not null && !HasStalled(turn, loaded.Session))
                 {
                     return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
                 }
@@ -146,17 +152,24 @@ internal sealed partial class UploadSessions(
                 turn.GoOnWithout |= replaysOnly;
                 if (turn.IsTaken)
                 {
-                    continue; // look again: whoever was waited for has changed the session
+                    continue;
                 }
             }
 
-            // Whoever is still recorded as the writer lost its lock with its process, or only repeats.
+            // Whoever is still recorded as the writer lost its lock with its process, or has stalled, or only repeats.
+            var hasStalled = !turn.IsTaken && !turn.GoOnWithout && loaded.Session.Writer is not null;
             var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
 
             // (4)
             var computed = await DigestOfAsync(session, digest.Algorithm, cancellationToken);
             if (computed != digest)
             {
+                if (hasStalled)
+                {
+                    // Not the client's last word on its bytes: the one that has stalled may have more of them.
+                    return new UploadResult(UploadOutcome.Busy, session.Offset);
+                }
+
                 if (!await DiscardAsync(loaded))
                 {
                     continue;
@@ -169,6 +182,11 @@ internal sealed partial class UploadSessions(
             // (5)
             if (await documents.ReplaceAsync(loaded, session.Seal(digest), CancellationToken.None) is { } @sealed)
             {
+                if (hasStalled)
+                {
+                    await DismissAsync(id);
+                }
+
                 // (6)
                 return await CommitAsync(@sealed.Session);
             }
@@ -268,6 +286,8 @@ internal sealed partial class UploadSessions(
             }
 
             // (2)
+            turn.See(loaded.Session.Writer);
+            var hasStalled = false;
             var replaysRunning = loaded.Session.IsReplayOfRunning(claim);
             if (!turn.IsTaken && !turn.GoOnWithout)
             {
@@ -280,20 +300,25 @@ internal sealed partial class UploadSessions(
                     continue;
                 }
 
-                if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken))
+                if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
+                    || await HasMovedOnAsync(turn, loaded, cancellationToken))
                 {
                     continue; // whoever was waited for has changed the session
                 }
 
-                if (loaded.Session.Writer is { } running && running.Start != claim.Offset)
+                hasStalled = claim.Offset == loaded.Session.Progress && HasStalled(turn, loaded.Session);
+                if (loaded.Session.Writer is { } running && running.Start != claim.Offset && !hasStalled)
                 {
                     return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
                 }
 
-                // The same chunk again: its client has given the running request up, even if its connection has not.
-                await turn.AskForAsync(Options.FenceWait, cancellationToken);
-                turn.GoOnWithout = !turn.IsTaken;
-                continue;
+                if (!hasStalled || loaded.Session.Writer!.Start == claim.Offset)
+                {
+                    // The same chunk again: its client has given the running request up, even if its connection has not.
+                    await turn.AskForAsync(Options.FenceWait, cancellationToken);
+                    turn.GoOnWithout = !turn.IsTaken;
+                    continue;
+                }
             }
 
             if (turn.GoOnWithout
@@ -305,7 +330,8 @@ internal sealed partial class UploadSessions(
                 return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
             }
 
-            // A writer on record while we have its lock is one whose process died; without the lock, one that we replace.
+            // A writer on record while we have its lock is one whose process died; without the lock, one that we replace,
+            // or go on from when it has stalled.
             var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
 
             // (3)
@@ -330,13 +356,18 @@ internal sealed partial class UploadSessions(
                 session = session with { Algorithm = named };
             }
 
-            // Beside a writer that we replace without its lock: it may be about to open the very generation.
-            var replaces = turn.GoOnWithout && loaded.Session.Writer is not null;
+            // Beside a writer whose lock we do not have: it may be about to open the very generation.
+            var replaces = !turn.IsTaken && loaded.Session.Writer is not null;
             var inPlace = mayBeInPlace && start == session.Offset && !replaces;
             var begun = session.BeginWriting(start, inPlace, requestId, Replica, time.GetUtcNow());
             if (await documents.ReplaceAsync(loaded, begun, CancellationToken.None) is not { } writing)
             {
                 continue;
+            }
+
+            if (hasStalled)
+            {
+                await DismissAsync(id);
             }
 
             var staged = inPlace
@@ -428,7 +459,7 @@ internal sealed partial class UploadSessions(
                 var elapsed = time.GetElapsedTime(checkpointed);
                 var isDue = unrecorded >= CheckpointBytes
                     || (unrecorded > 0 && elapsed >= rhythm)
-                    || (turn.Lost.IsCancellationRequested && elapsed >= rhythm) // somebody may have taken over
+                    || (turn.IsUnsure && elapsed >= rhythm) // somebody may have taken over
                     || elapsed >= Options.IdleExpiry / 4; // a sign of life, for the sweep
                 if (isDue && !finished)
                 {
@@ -528,6 +559,49 @@ internal sealed partial class UploadSessions(
     /// was replaced and does not know it yet.
     /// </summary>
     private TimeSpan WaitFor(UploadSession session) => session.Writer is null ? Options.FenceWait : Options.OrderWait;
+
+    /// <summary>
+    /// Where the lock is not to be had, the record tells when the running request has ended: waits for that as long as a
+    /// request may wait in all. False when it still runs.
+    /// </summary>
+    private async ValueTask<bool> HasMovedOnAsync(Turn turn, Versioned loaded, CancellationToken cancellationToken)
+    {
+        if (loaded.Session.Writer is not { } running)
+        {
+            return false;
+        }
+
+        while (true)
+        {
+            var now = await documents.ReadAsync(loaded.Session.Id, cancellationToken);
+            if (now?.Session.Writer is not { } writer || !writer.IsSameAs(running))
+            {
+                return true;
+            }
+
+            turn.See(writer);
+            if (turn.Waited >= Options.OrderWait)
+            {
+                return false;
+            }
+
+            await Task.Delay(RecordPoll, time, cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// Whether the running request has made no progress for as long as this one has waited for it, lock or no lock: its
+    /// process is dead or paused, or its connection is. What is recorded of it counts, and may be gone on from.
+    /// </summary>
+    private bool HasStalled(Turn turn, UploadSession session) =>
+        session.Writer is not null && turn.StalledFor >= Options.OrderWait;
+
+    /// <summary>
+    /// A writer that has stalled is asked to stop once it is fenced, and no sooner: it would take what it has written out
+    /// of the record.
+    /// </summary>
+    private ValueTask DismissAsync(UploadSessionId id) =>
+        locks.RequestReleaseAsync(Turn.LockName(id), CancellationToken.None);
 
     /// <summary>The session as it is to go on with, or null: unknown, of another repository, or given up.</summary>
     private async ValueTask<Versioned?> LoadAsync(

@@ -64,14 +64,14 @@ public sealed class UploadExpiryTests
         await upload.SendAsync(content.AsMemory(0, 1_000));
         await Until.TrueAsync(
             async () => (await registry.SessionAsync(location))!.Writer is not null, "the request is on record");
-        for (var hour = 0; hour < 48; hour += 5)
+        for (var hour = 0; hour < 48; hour += 7)
         {
             var before = (await registry.SessionAsync(location))!.Writer!.Renewed;
-            time.Advance(TimeSpan.FromHours(5));
+            time.Advance(TimeSpan.FromHours(7));
             await Until.TrueAsync(
                 async () =>
                 {
-                    time.Advance(TimeSpan.FromMinutes(2)); // the request looks up from its waiting
+                    time.Advance(TimeSpan.FromSeconds(2)); // the request looks up from its waiting
                     return (await registry.SessionAsync(location))!.Writer!.Renewed > before;
                 },
                 "the request gives a sign of life");
