@@ -49,14 +49,16 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
             if (await ReadDigestAsync(context) is { } digest)
             {
                 // end-4b: the whole blob in one request. It goes the way of every other upload.
-                var only = await sessions.StartAsync(repository, digest.Algorithm, context.RequestAborted);
+                var only = await sessions.StartAsync(
+                    repository, digest.Algorithm, context.TraceIdentifier, context.RequestAborted);
                 await CompleteAsync(context, repository, only, new UploadClaim(0, context.Request.ContentLength), digest);
             }
 
             return;
         }
 
-        var session = await sessions.StartAsync(repository, algorithm, context.RequestAborted);
+        var session = await sessions.StartAsync(
+            repository, algorithm, context.TraceIdentifier, context.RequestAborted);
         WriteProgress(context, repository, session, 0, StatusCodes.Status202Accepted);
         context.Response.ContentLength = 0;
     }

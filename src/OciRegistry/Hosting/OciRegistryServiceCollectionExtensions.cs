@@ -37,6 +37,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<ManifestStore>();
 
         services.TryAddSingleton<UploadSessionDocuments>();
+        services.TryAddSingleton<StagedHash>();
         services.TryAddSingleton<UploadCommit>();
         services.TryAddSingleton<UploadSessions>();
         services.TryAddSingleton<UploadExpiry>();

@@ -3,12 +3,22 @@ using OciRegistry.Coordination;
 namespace OciRegistry.Uploads;
 
 /// <summary>One request's turn on an upload session: the lock, when it was to be had.</summary>
-internal sealed class Turn(IRegistryLocks locks, UploadSessionId session, TimeProvider time) : IAsyncDisposable
+internal sealed class Turn(IRegistryLocks locks, UploadSessionId session, string verb, string requestId, TimeProvider time)
+    : IAsyncDisposable
 {
+    /// <summary>This process, as others read of it: who writes, and who did what.</summary>
+    public static readonly string Replica = $"{Environment.MachineName}:{Environment.ProcessId}";
+
+    private readonly long _began = time.GetTimestamp();
     private IRegistryLock? _lock;
     private long? _waitingSince;
     private UploadWriter? _seen;
     private long _seenSince;
+
+    public string RequestId => requestId;
+
+    /// <summary>Whether the session's timeline has the end of this request.</summary>
+    public bool IsNoted { get; set; }
 
     public bool IsTaken => _lock is not null;
 
@@ -24,6 +34,10 @@ internal sealed class Turn(IRegistryLocks locks, UploadSessionId session, TimePr
     public bool IsUnsure => _lock is null || _lock.Lost.IsCancellationRequested;
 
     public CancellationToken ReleaseRequested => _lock?.ReleaseRequested ?? CancellationToken.None;
+
+    /// <summary>What this request did, for the session's timeline.</summary>
+    public UploadEvent Event(string outcome, long offset, long bytes) => new(
+        time.GetUtcNow(), requestId, Replica, verb, outcome, offset, bytes, (long)time.GetElapsedTime(_began).TotalMilliseconds);
 
     /// <summary>For how long the running request has made no progress, as far as this one has seen.</summary>
     public TimeSpan StalledFor => _seen is null ? TimeSpan.Zero : time.GetElapsedTime(_seenSince);

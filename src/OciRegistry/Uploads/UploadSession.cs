@@ -1,3 +1,4 @@
+using System.Globalization;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Uploads;
@@ -22,6 +23,9 @@ internal sealed record UploadSession
 {
     /// <summary>Of this layout; a document with another one was written by another release, and is left alone.</summary>
     public const int CurrentSchema = 1;
+
+    /// <summary>Events that <see cref="Timeline"/> has at most: a session may see thousands of chunks.</summary>
+    public const int MaxEvents = 24;
 
     public int Schema { get; init; } = CurrentSchema;
 
@@ -65,6 +69,9 @@ internal sealed record UploadSession
 
     /// <summary>When bytes were last accepted.</summary>
     public required DateTimeOffset Active { get; init; }
+
+    /// <summary>What requests did with the session: its first event and the latest, for who asks why a push failed.</summary>
+    public IReadOnlyList<UploadEvent> Timeline { get; init; } = [];
 
     public StagedKey Staged => new(Id, Generation);
 
@@ -136,6 +143,12 @@ internal sealed record UploadSession
 
     public UploadSession Discard() => this with { State = UploadState.Discarding, Writer = null };
 
+    public UploadSession With(UploadEvent said)
+    {
+        var keep = Timeline.Count < MaxEvents ? Timeline : [Timeline[0], .. Timeline.Skip(Timeline.Count - MaxEvents + 2)];
+        return this with { Timeline = [.. keep, said] };
+    }
+
     /// <summary>Whether nobody has cared for the session for long enough to give it up.</summary>
     public bool HasExpired(UploadOptions options, DateTimeOffset now) =>
         now - Started > options.AbsoluteExpiry
@@ -165,6 +178,30 @@ internal sealed record UploadWriter(
     /// <summary>Whether it is the same request, however far it has come meanwhile.</summary>
     public bool IsSameAs(UploadWriter other) =>
         Generation == other.Generation && RequestId == other.RequestId && Replica == other.Replica;
+}
+
+/// <summary>One request's part in a session.</summary>
+/// <param name="At">When it ended.</param>
+/// <param name="RequestId">Its id, which the error that the client saw has too.</param>
+/// <param name="Replica">The process that served it.</param>
+/// <param name="Verb">POST, PATCH, PUT or DELETE.</param>
+/// <param name="Outcome">An <see cref="UploadOutcome"/>; Started, Sealed; or what broke it off: ClientLeft, StorageFailed, Failed.</param>
+/// <param name="Offset">Where it began, or where the session stood.</param>
+/// <param name="Bytes">How many bytes it brought.</param>
+/// <param name="Milliseconds">From its start, waiting included.</param>
+internal sealed record UploadEvent(
+    DateTimeOffset At,
+    string RequestId,
+    string Replica,
+    string Verb,
+    string Outcome,
+    long Offset,
+    long Bytes,
+    long Milliseconds)
+{
+    public override string ToString() => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{At:HH:mm:ss.fff} {Verb} {Outcome} at {Offset} +{Bytes} bytes, {Milliseconds} ms ({RequestId} on {Replica})");
 }
 
 /// <summary>Where the client says that its chunk begins.</summary>

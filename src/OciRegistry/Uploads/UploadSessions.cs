@@ -16,6 +16,7 @@ namespace OciRegistry.Uploads;
 internal sealed partial class UploadSessions(
     UploadSessionDocuments documents,
     IUploadStore uploads,
+    StagedHash stagedHash,
     UploadCommit commit,
     IRegistryLocks locks,
     IOptions<OciRegistryOptions> options,
@@ -26,13 +27,12 @@ internal sealed partial class UploadSessions(
     private const long CheckpointBytes = 64 * 1024 * 1024;
     private static readonly TimeSpan CheckpointInterval = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan RecordPoll = TimeSpan.FromMilliseconds(100);
-    private static readonly string Replica = $"{Environment.MachineName}:{Environment.ProcessId}";
 
     private UploadOptions Options => options.Value.Uploads;
 
     /// <summary>Starts a session (spec end-4a, end-4c).</summary>
     public async ValueTask<UploadSessionId> StartAsync(
-        RepositoryName repository, DigestAlgorithm algorithm, CancellationToken cancellationToken)
+        RepositoryName repository, DigestAlgorithm algorithm, string requestId, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
         var session = new UploadSession
@@ -43,6 +43,7 @@ internal sealed partial class UploadSessions(
             Epoch = uploads.Epoch,
             Started = now,
             Active = now,
+            Timeline = [new UploadEvent(now, requestId, Turn.Replica, "POST", "Started", 0, 0, 0)],
         };
         await documents.CreateAsync(session, cancellationToken);
         metrics.UploadStarted();
@@ -63,19 +64,13 @@ internal sealed partial class UploadSessions(
         PipeReader body,
         CancellationToken cancellationToken)
     {
-        await using var turn = new Turn(locks, id, time);
-        return await AppendAsync(turn, repository, id, claim, algorithm: null, requestId, body, cancellationToken);
+        await using var turn = new Turn(locks, id, "PATCH", requestId, time);
+        var result = await AppendAsync(turn, repository, id, claim, algorithm: null, body, cancellationToken);
+        await NoteRefusalAsync(turn, id, result);
+        return result;
     }
 
     /// <summary>Completes a session, after appending the body when there is one (spec end-6).</summary>
-    /// <remarks>
-    ///   (1) append the body                            as one more chunk, with the same order
-    ///   (2) load the session                           gone: 201 if the repository has the digest now, else Unknown
-    ///   (3) wait for the running request               or fence it, when it only repeats what is acknowledged
-    ///   (4) compare the digest                         wrong bytes are final: the session is discarded
-    ///   (5) seal, by compare-and-swap                  a conflict: (2) again. From here it only goes forward
-    ///   (6) publish, confirm, link, remove the session each step safe to repeat by anyone (UploadCommit)
-    /// </remarks>
     public async ValueTask<UploadResult> CompleteAsync(
         RepositoryName repository,
         UploadSessionId id,
@@ -85,112 +80,10 @@ internal sealed partial class UploadSessions(
         PipeReader? body,
         CancellationToken cancellationToken)
     {
-        await using var turn = new Turn(locks, id, time);
-        var acknowledgedEnd = claim.Offset;
-
-        // (1)
-        if (body is not null)
-        {
-            var appended = await AppendAsync(
-                turn, repository, id, claim, digest.Algorithm, requestId, body, cancellationToken);
-            acknowledgedEnd = appended.Offset;
-            var mayBeReplay =
-                appended.Outcome is UploadOutcome.Unknown or UploadOutcome.Completing or UploadOutcome.Fenced;
-            if (appended.Outcome != UploadOutcome.Appended
-                && !(mayBeReplay && await IsCompletingAsync(repository, id, digest, cancellationToken)))
-            {
-                return appended;
-            }
-        }
-
-        while (true)
-        {
-            // (2)
-            if (await LoadAsync(repository, id, cancellationToken) is not { } loaded)
-            {
-                return await commit.IsLinkedAsync(repository, digest, cancellationToken)
-                    ? new UploadResult(UploadOutcome.Completed)
-                    : new UploadResult(UploadOutcome.Unknown);
-            }
-
-            if (loaded.Session.State == UploadState.Sealed)
-            {
-                if (loaded.Session.Digest != digest)
-                {
-                    return new UploadResult(UploadOutcome.Completing);
-                }
-
-                if (!turn.IsTaken && await turn.TakeAsync(Options.OrderWait, cancellationToken))
-                {
-                    continue; // whoever committed is done, or gone
-                }
-
-                return await CommitAsync(loaded.Session);
-            }
-
-            // (3)
-            turn.See(loaded.Session.Writer);
-            if (!turn.IsTaken && !(turn.GoOnWithout && loaded.Session.Writer is null))
-            {
-                var replaysOnly = loaded.Session.Writer is { } running
-                    && running.Start < loaded.Session.Offset
-                    && acknowledgedEnd == loaded.Session.Offset;
-                if (replaysOnly)
-                {
-                    await turn.AskForAsync(Options.FenceWait, cancellationToken);
-                }
-                else if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
-                    || await HasMovedOnAsync(turn, loaded, cancellationToken))
-                {
-                    continue; // look again: whoever was waited for has changed the session
-                }
-                else if (loaded.Session.Writer is not null && !HasStalled(turn, loaded.Session))
-                {
-                    return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
-                }
-
-                turn.GoOnWithout |= replaysOnly;
-                if (turn.IsTaken)
-                {
-                    continue;
-                }
-            }
-
-            // Whoever is still recorded as the writer lost its lock with its process, or has stalled, or only repeats.
-            var hasStalled = !turn.IsTaken && !turn.GoOnWithout && loaded.Session.Writer is not null;
-            var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
-
-            // (4)
-            var computed = await DigestOfAsync(session, digest.Algorithm, cancellationToken);
-            if (computed != digest)
-            {
-                if (hasStalled)
-                {
-                    // Not the client's last word on its bytes: the one that has stalled may have more of them.
-                    return new UploadResult(UploadOutcome.Busy, session.Offset);
-                }
-
-                if (!await DiscardAsync(loaded))
-                {
-                    continue;
-                }
-
-                metrics.UploadFailed("digest");
-                return new UploadResult(UploadOutcome.DigestMismatch, session.Offset, computed);
-            }
-
-            // (5)
-            if (await documents.ReplaceAsync(loaded, session.Seal(digest), CancellationToken.None) is { } @sealed)
-            {
-                if (hasStalled)
-                {
-                    await DismissAsync(id);
-                }
-
-                // (6)
-                return await CommitAsync(@sealed.Session);
-            }
-        }
+        await using var turn = new Turn(locks, id, "PUT", requestId, time);
+        var result = await CompleteAsync(turn, repository, id, claim, digest, body, cancellationToken);
+        await NoteRefusalAsync(turn, id, result);
+        return result;
     }
 
     /// <summary>Gives a session up (spec end-14). A request that is writing to it is fenced.</summary>
@@ -249,6 +142,132 @@ internal sealed partial class UploadSessions(
         }
     }
 
+    /// <summary>Completes a session.</summary>
+    /// <remarks>
+    ///   (1) append the body                            as one more chunk, with the same order
+    ///   (2) load the session                           gone: 201 if the repository has the digest now, else Unknown
+    ///   (3) wait for the running request               or fence it, when it only repeats what is acknowledged
+    ///   (4) compare the digest                         wrong bytes are final: the session is discarded
+    ///   (5) seal, by compare-and-swap                  a conflict: (2) again. From here it only goes forward
+    ///   (6) publish, confirm, link, remove the session each step safe to repeat by anyone (UploadCommit)
+    /// </remarks>
+    private async ValueTask<UploadResult> CompleteAsync(
+        Turn turn,
+        RepositoryName repository,
+        UploadSessionId id,
+        UploadClaim claim,
+        Digest digest,
+        PipeReader? body,
+        CancellationToken cancellationToken)
+    {
+        var acknowledgedEnd = claim.Offset;
+
+        // (1)
+        if (body is not null)
+        {
+            var appended = await AppendAsync(
+                turn, repository, id, claim, digest.Algorithm, body, cancellationToken);
+            acknowledgedEnd = appended.Offset;
+            var mayBeReplay =
+                appended.Outcome is UploadOutcome.Unknown or UploadOutcome.Completing or UploadOutcome.Fenced;
+            if (appended.Outcome != UploadOutcome.Appended
+                && !(mayBeReplay && await IsCompletingAsync(repository, id, digest, cancellationToken)))
+            {
+                return appended;
+            }
+        }
+
+        while (true)
+        {
+            // (2)
+            if (await LoadAsync(repository, id, cancellationToken) is not { } loaded)
+            {
+                return await commit.IsLinkedAsync(repository, digest, cancellationToken)
+                    ? new UploadResult(UploadOutcome.Completed)
+                    : new UploadResult(UploadOutcome.Unknown);
+            }
+
+            if (loaded.Session.State == UploadState.Sealed)
+            {
+                if (loaded.Session.Digest != digest)
+                {
+                    return new UploadResult(UploadOutcome.Completing);
+                }
+
+                if (!turn.IsTaken && await turn.TakeAsync(Options.OrderWait, cancellationToken))
+                {
+                    continue; // whoever committed is done, or gone
+                }
+
+                return await CommitAsync(turn, loaded.Session);
+            }
+
+            // (3)
+            turn.See(loaded.Session.Writer);
+            if (!turn.IsTaken && !(turn.GoOnWithout && loaded.Session.Writer is null))
+            {
+                var replaysOnly = loaded.Session.Writer is { } running
+                    && running.Start < loaded.Session.Offset
+                    && acknowledgedEnd == loaded.Session.Offset;
+                if (replaysOnly)
+                {
+                    await turn.AskForAsync(Options.FenceWait, cancellationToken);
+                }
+                else if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
+                    || await HasMovedOnAsync(turn, loaded, cancellationToken))
+                {
+                    continue; // look again: whoever was waited for has changed the session
+                }
+                else if (loaded.Session.Writer is not null && !HasStalled(turn, loaded.Session))
+                {
+                    return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
+                }
+
+                turn.GoOnWithout |= replaysOnly;
+                if (turn.IsTaken)
+                {
+                    continue;
+                }
+            }
+
+            // Whoever is still recorded as the writer lost its lock with its process, or has stalled, or only repeats.
+            var hasStalled = !turn.IsTaken && !turn.GoOnWithout && loaded.Session.Writer is not null;
+            var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
+
+            // (4)
+            var computed = await stagedHash.DigestAsync(session, digest.Algorithm, cancellationToken);
+            if (computed != digest)
+            {
+                if (hasStalled)
+                {
+                    // Not the client's last word on its bytes: the one that has stalled may have more of them.
+                    return new UploadResult(UploadOutcome.Busy, session.Offset);
+                }
+
+                if (!await DiscardAsync(loaded))
+                {
+                    continue;
+                }
+
+                metrics.UploadFailed("digest");
+                LogFailed(log, id, repository, UploadOutcome.DigestMismatch, Told(session));
+                return new UploadResult(UploadOutcome.DigestMismatch, session.Offset, computed);
+            }
+
+            // (5)
+            if (await documents.ReplaceAsync(loaded, session.Seal(digest).With(turn.Event("Sealed", session.Offset, 0)), CancellationToken.None) is { } @sealed)
+            {
+                if (hasStalled)
+                {
+                    await DismissAsync(id);
+                }
+
+                // (6)
+                return await CommitAsync(turn, @sealed.Session);
+            }
+        }
+    }
+
     /// <summary>Appends one chunk.</summary>
     /// <remarks>
     /// spec end-5: "Chunks MUST be uploaded in order … If a chunk is uploaded out of order, the registry MUST respond
@@ -267,7 +286,6 @@ internal sealed partial class UploadSessions(
         UploadSessionId id,
         UploadClaim claim,
         DigestAlgorithm? algorithm,
-        string requestId,
         PipeReader body,
         CancellationToken cancellationToken)
     {
@@ -324,7 +342,7 @@ internal sealed partial class UploadSessions(
             if (turn.GoOnWithout
                 && loaded.Session.Writer is { } other
                 && other.Start != claim.Offset
-                && other.RequestId != requestId)
+                && other.RequestId != turn.RequestId)
             {
                 // Not the request that we repeat: that one has ended, and its client has gone on.
                 return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
@@ -359,7 +377,7 @@ internal sealed partial class UploadSessions(
             // Beside a writer whose lock we do not have: it may be about to open the very generation.
             var replaces = !turn.IsTaken && loaded.Session.Writer is not null;
             var inPlace = mayBeInPlace && start == session.Offset && !replaces;
-            var begun = session.BeginWriting(start, inPlace, requestId, Replica, time.GetUtcNow());
+            var begun = session.BeginWriting(start, inPlace, turn.RequestId, Turn.Replica, time.GetUtcNow());
             if (await documents.ReplaceAsync(loaded, begun, CancellationToken.None) is not { } writing)
             {
                 continue;
@@ -380,8 +398,8 @@ internal sealed partial class UploadSessions(
 
                 // The record once more, now that nobody else can open the bytes: we may have been paused between the two,
                 // and what whoever replaced us has staged here since is not ours to cut off.
-                return (await documents.ReadAsync(id, CancellationToken.None))?.Version == writing.Version
-                    ? await WriteAsync(turn, writing, claim, staged, body, cancellationToken)
+                return await ReadOwnAsync(writing) is { } own
+                    ? await WriteAsync(turn, own, claim, staged, body, cancellationToken)
                     : await FencedAsync(writing.Session);
             }
 
@@ -411,8 +429,8 @@ internal sealed partial class UploadSessions(
         CancellationToken cancellationToken)
     {
         var start = writing.Session.Writer!.Start;
-        using var hash = writing.Session.Writer.Hash is { } state
-            ? ResumableHash.Resume(state)
+        using var hash = writing.Session.Writer.Hash is { } begun
+            ? ResumableHash.Resume(begun)
             : ResumableHash.Create(writing.Session.Algorithm);
 
         // The loss of the lock ends nothing: a lock service may restart, and whoever takes the session over meanwhile
@@ -464,8 +482,8 @@ internal sealed partial class UploadSessions(
                 if (isDue && !finished)
                 {
                     checkpointed = time.GetTimestamp();
-                    var checkpoint = writing.Session.Checkpoint(hash.Length, hash.Save(), time.GetUtcNow());
-                    if (await documents.ReplaceAsync(writing, checkpoint, CancellationToken.None) is not { } renewed)
+                    var (state, now) = (hash.Save(), time.GetUtcNow());
+                    if (await RecordAsync(writing, own => own.Checkpoint(hash.Length, state, now)) is not { } renewed)
                     {
                         return await FencedAsync(writing.Session);
                     }
@@ -492,23 +510,49 @@ internal sealed partial class UploadSessions(
         var counts = !overrun && !announcedMore && !replaced;
 
         // The hash is what both hold: an append that failed half-way may have left the store some bytes more.
-        var written = writing.Session.Checkpoint(hash.Length, hash.Save(), time.GetUtcNow());
-        var ended = counts ? written.EndWriting() : written.DropWriter();
-        if (await documents.ReplaceAsync(writing, ended, CancellationToken.None) is null)
+        var (end, endState, endTime) = (hash.Length, hash.Save(), time.GetUtcNow());
+        var outcome = replaced ? UploadOutcome.Fenced
+            : overrun || announcedMore ? UploadOutcome.LengthMismatch
+            : UploadOutcome.Appended;
+        var said = turn.Event(fault is null || replaced ? outcome.ToString() : Kind(fault.SourceException), start, end - start);
+        var ended = await RecordAsync(writing, own =>
         {
-            return await FencedAsync(writing.Session);
-        }
-
-        if (replaced)
+            var written = own.Checkpoint(end, endState, endTime);
+            return (counts ? written.EndWriting() : written.DropWriter()).With(said);
+        });
+        if (ended is null || replaced)
         {
             return await FencedAsync(writing.Session);
         }
 
         fault?.Throw();
-        return overrun || announcedMore ? new UploadResult(UploadOutcome.LengthMismatch, ended.Offset)
-            : ended.Offset > hash.Length ? new UploadResult(UploadOutcome.OutOfOrder, ended.Offset)
-            : new UploadResult(UploadOutcome.Appended, ended.Offset);
+        turn.IsNoted = true;
+        return outcome == UploadOutcome.Appended && ended.Session.Offset > end
+            ? new UploadResult(UploadOutcome.OutOfOrder, ended.Session.Offset)
+            : new UploadResult(outcome, ended.Session.Offset);
     }
+
+    /// <summary>
+    /// Changes the session as its writer; null when that is somebody else by now. Others may have added to its timeline.
+    /// </summary>
+    private async ValueTask<Versioned?> RecordAsync(Versioned writing, Func<UploadSession, UploadSession> change)
+    {
+        for (var own = writing; own is not null; own = await ReadOwnAsync(writing))
+        {
+            if (await documents.ReplaceAsync(own, change(own.Session), CancellationToken.None) is { } recorded)
+            {
+                return recorded;
+            }
+        }
+
+        return null;
+    }
+
+    private async ValueTask<Versioned?> ReadOwnAsync(Versioned writing) =>
+        await documents.ReadAsync(writing.Session.Id, CancellationToken.None) is { Session.Writer: { } writer } now
+        && writer.IsSameAs(writing.Session.Writer!)
+            ? now
+            : null;
 
     private static async ValueTask StageAsync(ReadOnlySequence<byte> bytes, IStagedBlob staged, ResumableHash hash)
     {
@@ -520,12 +564,20 @@ internal sealed partial class UploadSessions(
         }
     }
 
-    private async ValueTask<UploadResult> CommitAsync(UploadSession session)
+    private async ValueTask<UploadResult> CommitAsync(Turn turn, UploadSession session)
     {
-        if (await commit.TryCommitAsync(session))
+        try
         {
-            metrics.UploadCompleted();
-            return new UploadResult(UploadOutcome.Completed);
+            if (await commit.TryCommitAsync(session))
+            {
+                metrics.UploadCompleted();
+                return new UploadResult(UploadOutcome.Completed);
+            }
+        }
+        catch (StorageException e)
+        {
+            await NoteAsync(session.Id, turn.Event(Kind(e), session.Offset, 0));
+            throw;
         }
 
         LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
@@ -533,6 +585,43 @@ internal sealed partial class UploadSessions(
         await FinishDiscardAsync(session.Id);
         return new UploadResult(UploadOutcome.Unknown);
     }
+
+    /// <summary>Puts a refusal on the session's timeline, when there still is a session.</summary>
+    private ValueTask NoteRefusalAsync(Turn turn, UploadSessionId id, UploadResult result) =>
+        turn.IsNoted || result.Outcome is UploadOutcome.Appended or UploadOutcome.Completed or UploadOutcome.Unknown
+            ? ValueTask.CompletedTask
+            : NoteAsync(id, turn.Event(result.Outcome.ToString(), result.Offset, 0));
+
+    /// <summary>Nothing depends on the timeline, so nothing fails for it.</summary>
+    private async ValueTask NoteAsync(UploadSessionId id, UploadEvent said)
+    {
+        try
+        {
+            for (var attempt = 0; attempt < 3; attempt++)
+            {
+                if (await documents.ReadAsync(id, CancellationToken.None) is not { } loaded
+                    || loaded.Session.State == UploadState.Discarding
+                    || await documents.ReplaceAsync(loaded, loaded.Session.With(said), CancellationToken.None) is not null)
+                {
+                    return;
+                }
+            }
+        }
+        catch (StorageException)
+        {
+            // The log has what the timeline now lacks.
+        }
+    }
+
+    private static string Told(UploadSession session) => string.Join("; ", session.Timeline);
+
+    /// <summary>What broke a request off, for the timeline.</summary>
+    private static string Kind(Exception exception) => exception switch
+    {
+        StorageException => "StorageFailed",
+        IOException or OperationCanceledException => "ClientLeft",
+        _ => "Failed",
+    };
 
     private async ValueTask<UploadResult> FencedAsync(UploadSession session)
     {
@@ -551,6 +640,7 @@ internal sealed partial class UploadSessions(
     {
         await DiscardAsync(loaded);
         metrics.UploadFailed("size");
+        LogFailed(log, loaded.Session.Id, loaded.Session.Repository, UploadOutcome.TooLarge, Told(loaded.Session));
         return new UploadResult(UploadOutcome.TooLarge, loaded.Session.Offset);
     }
 
@@ -636,7 +726,7 @@ internal sealed partial class UploadSessions(
     {
         var session = loaded.Session.EndWriting();
         var length = Math.Min(session.Offset, await uploads.LengthAsync(session.Staged, cancellationToken));
-        var hash = await HashStagedAsync(session, session.Algorithm, length, cancellationToken);
+        var hash = await stagedHash.HashAsync(session, session.Algorithm, length, cancellationToken);
         var rehashed = session with
         {
             Epoch = uploads.Epoch,
@@ -658,7 +748,7 @@ internal sealed partial class UploadSessions(
         var digest = session.Digest!.Value;
         if (await uploads.LengthAsync(session.Staged, cancellationToken) >= session.Offset)
         {
-            var state = await HashStagedAsync(session, digest.Algorithm, session.Offset, cancellationToken);
+            var state = await stagedHash.HashAsync(session, digest.Algorithm, session.Offset, cancellationToken);
             using var hash = state is null ? ResumableHash.Create(digest.Algorithm) : ResumableHash.Resume(state);
             if (hash.Digest() != digest)
             {
@@ -670,51 +760,6 @@ internal sealed partial class UploadSessions(
         }
 
         return await documents.ReplaceAsync(loaded, session with { Epoch = uploads.Epoch }, CancellationToken.None);
-    }
-
-    private async ValueTask<Digest> DigestOfAsync(
-        UploadSession session, DigestAlgorithm algorithm, CancellationToken cancellationToken)
-    {
-        // The one case that costs a second look at the bytes: a sha512 digest that nobody had named before.
-        var state = session.Algorithm == algorithm
-            ? session.Hash
-            : await HashStagedAsync(session, algorithm, session.Offset, cancellationToken);
-        using var hash = state is null ? ResumableHash.Create(algorithm) : ResumableHash.Resume(state);
-        return hash.Digest();
-    }
-
-    private async ValueTask<HashState?> HashStagedAsync(
-        UploadSession session, DigestAlgorithm algorithm, long length, CancellationToken cancellationToken)
-    {
-        if (length == 0)
-        {
-            return null;
-        }
-
-        await using var staged = await uploads.OpenAsync(session.Staged, length, cancellationToken)
-            ?? throw new StorageException($"The staged bytes of upload session {session.Id} are in use or gone.");
-        using var hash = ResumableHash.Create(algorithm);
-        var buffer = ArrayPool<byte>.Shared.Rent(1024 * 1024);
-        try
-        {
-            while (hash.Length < length)
-            {
-                var wanted = (int)Math.Min(buffer.Length, length - hash.Length);
-                var read = await staged.ReadAsync(buffer.AsMemory(0, wanted), hash.Length, cancellationToken);
-                if (read == 0)
-                {
-                    throw new StorageException($"The staged bytes of upload session {session.Id} end too early.");
-                }
-
-                hash.Append(buffer.AsSpan(0, read));
-            }
-
-            return hash.Save();
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
     }
 
     /// <summary>Whether a request that was refused only repeats one that completes, or has completed, the session.</summary>
@@ -747,6 +792,10 @@ internal sealed partial class UploadSessions(
 
     [LoggerMessage(LogLevel.Information, "Upload session {Session}: request {Request} was overtaken by a newer one and ends.")]
     private static partial void LogFenced(ILogger logger, UploadSessionId session, string request);
+
+    [LoggerMessage(LogLevel.Information, "Upload session {Session} in {Repository} was discarded ({Outcome}). Before: {Timeline}.")]
+    private static partial void LogFailed(
+        ILogger logger, UploadSessionId session, RepositoryName repository, UploadOutcome outcome, string timeline);
 
     [LoggerMessage(LogLevel.Information, "Upload session {Session} in {Repository} has expired with {Bytes} bytes.")]
     private static partial void LogExpired(ILogger logger, UploadSessionId session, RepositoryName repository, long bytes);

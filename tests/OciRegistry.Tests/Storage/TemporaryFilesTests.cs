@@ -18,15 +18,31 @@ public sealed class TemporaryFilesTests : IDisposable
         var written = Path.Combine(_storage.Root.Temporary, "written");
         await File.WriteAllBytesAsync(left, [1]);
         await File.WriteAllBytesAsync(written, [1]);
-        File.SetLastWriteTimeUtc(left, time.GetUtcNow().UtcDateTime.AddMinutes(-61));
+        File.SetLastWriteTimeUtc(left, DateTime.UtcNow.AddMinutes(-61));
 
         using var service = new TemporaryFiles(_storage.Root, time, NullLogger<TemporaryFiles>.Instance);
         await service.StartAsync(CancellationToken.None);
         await Until.TrueAsync(() => time.Waiting == 1, "the first sweep is done");
         _storage.Leftovers().ShouldBe([written]);
 
-        time.Advance(TimeSpan.FromHours(3));
+        File.SetLastWriteTimeUtc(written, DateTime.UtcNow.AddMinutes(-61));
+        time.Advance(TimeSpan.FromHours(1));
         await Until.TrueAsync(() => !File.Exists(written), "the second sweep is done");
+        await service.StopAsync(CancellationToken.None);
+    }
+
+    [Fact]
+    public async Task A_clock_that_runs_ahead_deletes_nothing_that_is_being_written()
+    {
+        var time = new ManualTimeProvider();
+        var written = Path.Combine(_storage.Root.Temporary, "written");
+        await File.WriteAllBytesAsync(written, [1]);
+        time.Advance(TimeSpan.FromHours(3));
+
+        using var service = new TemporaryFiles(_storage.Root, time, NullLogger<TemporaryFiles>.Instance);
+        await service.StartAsync(CancellationToken.None);
+        await Until.TrueAsync(() => time.Waiting == 1, "the first sweep is done");
+        _storage.Leftovers().ShouldBe([written]);
         await service.StopAsync(CancellationToken.None);
     }
 

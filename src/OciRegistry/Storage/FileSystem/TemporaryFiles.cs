@@ -31,15 +31,22 @@ internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider t
 
     private void Sweep()
     {
-        var before = time.GetUtcNow() - Interval;
         var folder = new DirectoryInfo(root.Temporary);
-        foreach (var file in folder.Exists ? folder.EnumerateFiles() : [])
+        if (!folder.Exists)
         {
-            if (file.LastWriteTimeUtc < before)
-            {
-                file.Delete();
-            }
+            return;
         }
+
+        // By the file system's own clock: one that is ahead of it would have files deleted that are being written.
+        var now = root.NewTemporary();
+        File.WriteAllBytes(now, []);
+        var before = File.GetLastWriteTimeUtc(now) - Interval;
+        foreach (var file in folder.EnumerateFiles().Where(file => file.LastWriteTimeUtc < before))
+        {
+            file.Delete();
+        }
+
+        File.Delete(now);
     }
 
     [LoggerMessage(LogLevel.Error, "Temporary files could not be deleted; the next attempt is in an hour.")]
