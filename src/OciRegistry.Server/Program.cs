@@ -20,6 +20,7 @@ try
     await using var app = builder.Build();
     app.MapOciRegistry();
     app.MapOciRegistryOperations();
+    app.MapOciRegistryAdmin();
     app.MapOciRegistryFallback();
 
     await listening.StartAsync(app);

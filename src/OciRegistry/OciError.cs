@@ -38,6 +38,8 @@ public sealed record OciError(string Code, int Status, string Message)
         "There is no such upload session in this repository: it was completed, cancelled, has expired or never was. "
         + "Start a new one.");
 
+    public static OciError Denied(string message) => new("DENIED", StatusCodes.Status403Forbidden, message);
+
     public static OciError DigestInvalid(string message) =>
         new("DIGEST_INVALID", StatusCodes.Status400BadRequest, message);
 

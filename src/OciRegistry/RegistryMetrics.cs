@@ -29,6 +29,7 @@ internal sealed class RegistryMetrics
     private readonly Counter<long> _uploadsFailed;
     private readonly Counter<long> _integrityEvents;
     private readonly Counter<long> _storageFailures;
+    private Uploads? _uploads;
 
     public RegistryMetrics(IMeterFactory meters)
     {
@@ -63,6 +64,16 @@ internal sealed class RegistryMetrics
             "oci_registry.integrity.events", null, "Stored content that was missing or not what it should be, by kind.");
         _storageFailures = meter.CreateCounter<long>(
             "oci_registry.storage.failures", null, "Calls that the storage failed, by operation.");
+        meter.CreateObservableGauge(
+            "oci_registry.uploads.active",
+            () => Observed(_uploads?.Active),
+            null,
+            "Upload sessions at the last sweep; only the replica that swept has it.");
+        meter.CreateObservableGauge(
+            "oci_registry.uploads.staged",
+            () => Observed(_uploads?.StagedBytes),
+            "By",
+            "Bytes of the upload sessions at the last sweep; only the replica that swept has it.");
         meter.CreateObservableGauge(
             "oci_registry.build.info",
             static () => new Measurement<int>(1, new KeyValuePair<string, object?>("version", Version)),
@@ -102,6 +113,12 @@ internal sealed class RegistryMetrics
     public void UploadFailed(string reason) =>
         _uploadsFailed.Add(1, new KeyValuePair<string, object?>("reason", reason));
 
+    /// <summary>What the sweep has found, on the replica that did it.</summary>
+    public void UploadsCounted(long active, long stagedBytes) => _uploads = new Uploads(active, stagedBytes);
+
+    /// <summary>Another replica sweeps.</summary>
+    public void ForgetUploads() => _uploads = null;
+
     public void IntegrityEvent(string kind) =>
         _integrityEvents.Add(1, new KeyValuePair<string, object?>("kind", kind));
 
@@ -134,4 +151,9 @@ internal sealed class RegistryMetrics
         : HttpMethods.IsPatch(method) ? HttpMethods.Patch
         : HttpMethods.IsDelete(method) ? HttpMethods.Delete
         : "other";
+
+    private static IEnumerable<Measurement<long>> Observed(long? value) =>
+        value is { } known ? [new Measurement<long>(known)] : [];
+
+    private sealed record Uploads(long Active, long StagedBytes);
 }

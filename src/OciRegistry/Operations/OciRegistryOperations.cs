@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using OciRegistry;
 using OciRegistry.Coordination;
+using OciRegistry.Endpoints;
 using OciRegistry.Operations;
 using OciRegistry.Storage;
 
@@ -33,5 +34,30 @@ public static class OciRegistryOperations
         operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks));
         operations.MapMethods("/metrics", Methods, context => OperationsEndpoints.GetMetrics(context, metrics));
         return operations;
+    }
+
+    /// <summary>
+    /// Maps <c>/admin/uploads</c>: the upload sessions there are (<c>GET</c>), one with its timeline
+    /// (<c>GET /admin/uploads/{session}</c>), and ending one (<c>DELETE</c>). Answered on the machine itself only, which an
+    /// application behind a proxy on the same machine must see to itself.
+    /// </summary>
+    public static RouteGroupBuilder MapOciRegistryAdmin(this IEndpointRouteBuilder endpoints)
+    {
+        var request = endpoints.ServiceProvider.GetRequiredService<RegistryRequest>();
+        var view = ActivatorUtilities.CreateInstance<UploadsView>(endpoints.ServiceProvider);
+        var admin = endpoints.MapGroup("/admin");
+        Map("/uploads", Methods, RegistryAction.Pull, view.List);
+        Map("/uploads/{session}", Methods, RegistryAction.Pull, view.Get);
+        Map("/uploads/{session}", [HttpMethods.Delete], RegistryAction.Cancel, view.Abort);
+        return admin;
+
+        void Map(string pattern, string[] methods, RegistryAction action, RequestDelegate handle) =>
+            admin.MapMethods(pattern, methods, context => request.InvokeAsync(
+                context,
+                "/admin" + pattern,
+                action,
+                [],
+                here => UploadsView.IsFromHere(here) ? handle(here) : here.WriteErrorAsync(OciError.Denied(
+                    "The operator's view is answered on the registry's own machine only, and not through a proxy."))));
     }
 }

@@ -16,6 +16,7 @@ internal sealed partial class UploadExpiry(
     IUploadStore uploads,
     IRegistryLocks locks,
     IOptions<OciRegistryOptions> options,
+    RegistryMetrics metrics,
     TimeProvider time,
     ILogger<UploadExpiry> log)
 {
@@ -27,20 +28,28 @@ internal sealed partial class UploadExpiry(
         await using var turn = await locks.TryAcquireAsync("uploads/sweep", TimeSpan.Zero, cancellationToken);
         if (turn is null)
         {
+            metrics.ForgetUploads(); // whoever sweeps tells
             return false;
         }
 
+        var (active, staged) = (0L, 0L);
         UploadSessionId? last = null;
         while (await documents.ListAsync(last, PageSize, cancellationToken) is { Count: > 0 } page)
         {
             foreach (var session in page)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                await ExpireAsync(session);
+                if (await ExpireAsync(session) is { } goesOn)
+                {
+                    active++;
+                    staged += goesOn.Progress;
+                }
             }
 
             last = page[^1];
         }
+
+        metrics.UploadsCounted(active, staged);
 
         // Staged bytes whose session document did not survive a power cut.
         var before = time.GetUtcNow() - options.Value.Uploads.IdleExpiry;
@@ -57,15 +66,16 @@ internal sealed partial class UploadExpiry(
     }
 
     /// <summary>A session that cannot be given up must not keep all those after it.</summary>
-    private async ValueTask ExpireAsync(UploadSessionId session)
+    private async ValueTask<UploadSession?> ExpireAsync(UploadSessionId session)
     {
         try
         {
-            await sessions.ExpireAsync(session);
+            return await sessions.ExpireAsync(session);
         }
         catch (StorageException e)
         {
             LogKept(log, e, session);
+            return null;
         }
     }
 

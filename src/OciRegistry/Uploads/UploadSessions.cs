@@ -108,8 +108,17 @@ internal sealed partial class UploadSessions(
         return new UploadResult(UploadOutcome.Unknown);
     }
 
-    /// <summary>Gives a session up that nobody has cared for: for the sweep. A sealed one is completed instead.</summary>
-    public async ValueTask ExpireAsync(UploadSessionId id)
+    /// <summary>Gives a session up for an operator, whoever's it is.</summary>
+    public async ValueTask<UploadResult> AbortAsync(UploadSessionId id, CancellationToken cancellationToken) =>
+        await documents.ReadAsync(id, cancellationToken) is { } loaded
+            ? await CancelAsync(loaded.Session.Repository, id, cancellationToken)
+            : new UploadResult(UploadOutcome.Unknown);
+
+    /// <summary>
+    /// Gives a session up that nobody has cared for: for the sweep. A sealed one is completed instead. Returns the session
+    /// when it goes on.
+    /// </summary>
+    public async ValueTask<UploadSession?> ExpireAsync(UploadSessionId id)
     {
         if (await documents.ReadAsync(id, CancellationToken.None) is not { } loaded)
         {
@@ -118,28 +127,35 @@ internal sealed partial class UploadSessions(
                 await FinishDiscardAsync(id); // listed, but none: a power cut has left an empty name
             }
 
-            return;
+            return null;
         }
 
         if (loaded.Session.State == UploadState.Discarding)
         {
             await FinishDiscardAsync(id);
+            return null;
         }
-        else if (loaded.Session.HasExpired(Options, time.GetUtcNow()))
-        {
-            if (loaded.Session.State == UploadState.Sealed
-                && await LoadAsync(loaded.Session.Repository, id, CancellationToken.None) is { } @sealed
-                && await commit.TryCommitAsync(@sealed.Session))
-            {
-                return;
-            }
 
-            if (await DiscardAsync(loaded))
-            {
-                metrics.UploadExpired();
-                LogExpired(log, id, loaded.Session.Repository, loaded.Session.Progress);
-            }
+        if (!loaded.Session.HasExpired(Options, time.GetUtcNow()))
+        {
+            return loaded.Session;
         }
+
+        if (loaded.Session.State == UploadState.Sealed
+            && await LoadAsync(loaded.Session.Repository, id, CancellationToken.None) is { } @sealed
+            && await commit.TryCommitAsync(@sealed.Session))
+        {
+            return null;
+        }
+
+        if (!await DiscardAsync(loaded))
+        {
+            return loaded.Session; // somebody has come back to it
+        }
+
+        metrics.UploadExpired();
+        LogExpired(log, id, loaded.Session.Repository, loaded.Session.Progress);
+        return null;
     }
 
     /// <summary>Completes a session.</summary>

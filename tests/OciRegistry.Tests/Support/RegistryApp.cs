@@ -63,6 +63,7 @@ internal sealed class RegistryApp : IAsyncDisposable
         var app = builder.Build();
         app.MapOciRegistry();
         app.MapOciRegistryOperations();
+        app.MapOciRegistryAdmin();
         await app.StartAsync();
         return new RegistryApp(app, folder, root is null, log);
     }

@@ -165,7 +165,7 @@ internal static class RegistryClient
             return null;
         }
 
-        link.ShouldStartWith("</v2/");
+        link.ShouldStartWith("</");
         link.ShouldEndWith(">; rel=\"next\"");
         return link[1..link.IndexOf('>', StringComparison.Ordinal)];
     }

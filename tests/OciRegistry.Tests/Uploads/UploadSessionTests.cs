@@ -121,6 +121,19 @@ public sealed class UploadSessionTests
     }
 
     [Fact]
+    public void A_timeline_keeps_its_first_event_and_the_latest()
+    {
+        var session = Fresh;
+        for (var i = 0; i < 100; i++)
+        {
+            session = session.With(new UploadEvent(default, $"request-{i}", "replica", "PATCH", "Appended", 0, 0, 0));
+        }
+
+        session.Timeline.Select(said => said.RequestId).ShouldBe(
+            ["request-0", .. Enumerable.Range(101 - UploadSession.MaxEvents, UploadSession.MaxEvents - 1).Select(i => $"request-{i}")]);
+    }
+
+    [Fact]
     public void Ending_without_a_writer_changes_nothing() =>
         At(100, lastStart: 40).EndWriting().ShouldBe(At(100, lastStart: 40));
 
