@@ -8,6 +8,8 @@ namespace OciRegistry.IntegrationTests.Support;
 internal sealed partial class BackgroundProcess : IAsyncDisposable
 {
     private const int Terminate = 15;
+    private const int Continue = 18;
+    private const int Stop = 19;
     private static readonly TimeSpan ReadyLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
@@ -64,6 +66,11 @@ internal sealed partial class BackgroundProcess : IAsyncDisposable
         _process.Kill(entireProcessTree: true);
         await _process.WaitForExitAsync();
     }
+
+    /// <summary>Holds it, as a machine that swaps or a debugger would: its sockets stay open, nobody answers.</summary>
+    public void Pause() => Signal(_process.Id, Stop).ShouldBe(0);
+
+    public void Resume() => Signal(_process.Id, Continue).ShouldBe(0);
 
     /// <summary>Asks it to end, so that it stops its own children and unmounts; kills it when it does not.</summary>
     public async ValueTask DisposeAsync()
