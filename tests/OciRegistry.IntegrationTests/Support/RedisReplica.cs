@@ -17,10 +17,12 @@ internal sealed class RedisReplica : IAsyncDisposable
     /// <param name="configuration">The servers.</param>
     /// <param name="lease">8 s, the default, or shorter: then a call may take a quarter of it.</param>
     /// <param name="time">The time.</param>
-    public RedisReplica(string[] configuration, TimeSpan? lease = null, TimeProvider? time = null)
+    /// <param name="prefix">What the keys begin with.</param>
+    public RedisReplica(string[] configuration, TimeSpan? lease = null, TimeProvider? time = null, string? prefix = null)
     {
         var options = new RedisLocksOptions { Timeout = lease / 4 ?? Patient };
         options.Lease = lease ?? options.Lease;
+        options.KeyPrefix = prefix ?? options.KeyPrefix;
         foreach (var server in configuration)
         {
             options.Configuration.Add(server);
