@@ -36,6 +36,10 @@ namespace OciRegistry.Redis
         /// <value>500 milliseconds</value>
         public TimeSpan Timeout { get; set; } = TimeSpan.FromMilliseconds(500);
 
+        /// <summary>All addresses as host:port, without passwords.</summary>
+        internal IEnumerable<string> EndPoints() =>
+            Configuration.SelectMany(text => RedisConfiguration.Parse(text).EndPoints);
+
         /// <summary>Everything that is wrong, as sentences that begin with the setting's name; no password is in them.</summary>
         internal IEnumerable<string> Problems()
         {

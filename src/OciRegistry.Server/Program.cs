@@ -24,7 +24,10 @@ try
     app.MapOciRegistryFallback();
 
     await listening.StartAsync(app);
-    Console.WriteLine(StartupMessage.For(app.Urls, ServerConfiguration.DataFolder(app.Configuration)));
+    Console.WriteLine(StartupMessage.For(
+        app.Urls,
+        ServerConfiguration.DataFolder(app.Configuration),
+        ServerConfiguration.Redis(app.Configuration).EndPoints()));
     await app.WaitForShutdownAsync();
     return 0;
 }

@@ -3,11 +3,16 @@ namespace OciRegistry.Server;
 /// <summary>What a person who started the program wants to know next.</summary>
 internal static class StartupMessage
 {
-    public static string For(IEnumerable<string> urls, string folder)
+    public static string For(IEnumerable<string> urls, string folder, params IEnumerable<string> redis)
     {
         var lines = new List<string> { CommandLine.Version };
         lines.AddRange(urls.Select(url => $"Listening on {url}"));
         lines.Add($"Storing in {folder}");
+        if (redis.Any())
+        {
+            lines.Add($"Locking with Redis at {string.Join(", ", redis)}");
+        }
+
         if (urls.Select(BindingAddress.Parse).FirstOrDefault(address => !address.IsUnixPipe) is { } address)
         {
             lines.AddRange(["", "To push an image to it:", .. PushLines(address).Select(line => $"  {line}"), ""]);

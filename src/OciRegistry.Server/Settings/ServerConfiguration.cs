@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Configuration.Memory;
 using OciRegistry.Hosting;
+using OciRegistry.Redis;
 using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Server.Settings;
@@ -42,6 +43,10 @@ internal static class ServerConfiguration
     {
         registry.Configure(options => configuration.GetSection(Setting.Section).Bind(options));
         registry.UseFileSystem(DataFolder(configuration));
+        if (Redis(configuration).Configuration.Count > 0)
+        {
+            registry.UseRedisLocks(options => BindRedis(configuration, options));
+        }
     }
 
     /// <summary>Where the data is kept, as an absolute path: a relative one counts from the current folder.</summary>
@@ -49,6 +54,25 @@ internal static class ServerConfiguration
     {
         var folder = configuration[$"{Setting.FileSystem}:{nameof(FileSystemStoreOptions.Root)}"];
         return Path.GetFullPath(string.IsNullOrWhiteSpace(folder) ? new FileSystemStoreOptions().Root : folder);
+    }
+
+    /// <summary>The Redis that keeps the locks; without any <c>Configuration</c> they are within the process.</summary>
+    public static RedisLocksOptions Redis(IConfiguration configuration)
+    {
+        var options = new RedisLocksOptions();
+        BindRedis(configuration, options);
+        return options;
+    }
+
+    // The binder fills a list from a list only; one text is one entry.
+    private static void BindRedis(IConfiguration configuration, RedisLocksOptions options)
+    {
+        var section = configuration.GetSection(Setting.Redis);
+        section.Bind(options);
+        if (section[nameof(RedisLocksOptions.Configuration)] is { Length: > 0 } one)
+        {
+            options.Configuration.Add(one);
+        }
     }
 
     private static string? Problem(Exception exception) => exception switch

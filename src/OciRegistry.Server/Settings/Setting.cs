@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Reflection;
+using OciRegistry.Redis;
 using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Server.Settings;
@@ -12,6 +13,7 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
 {
     public const string Section = "OciRegistry";
     public const string FileSystem = $"{Section}:Storage:FileSystem";
+    public const string Redis = $"{Section}:Redis";
 
     /// <summary>The whole section: the library's options, and beside them a group for each backend.</summary>
     public static Setting Root { get; } = Group(
@@ -19,12 +21,15 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
         [
             .. Of(Section, new OciRegistryOptions()),
             Group($"{Section}:Storage", [Group(FileSystem, Of(FileSystem, new FileSystemStoreOptions()))]),
+            Group(Redis, Of(Redis, new RedisLocksOptions())),
         ]);
-
 
     public string Name => Path[(Path.LastIndexOf(':') + 1)..];
 
     public bool IsGroup => Children.Count > 0;
+
+    /// <summary>Takes one text, or a list of them.</summary>
+    public bool IsList => IsListType(Type);
 
     /// <summary>This setting and all below it that take a value.</summary>
     public IEnumerable<Setting> Leaves() => IsGroup ? Children.SelectMany(child => child.Leaves()) : [this];
@@ -40,7 +45,9 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
 
     // What can be made from text takes a value; every other class is a group.
     private static Setting Of(string path, Type type, object? value) =>
-        TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string))
-            ? new Setting(path, type, value, [])
-            : Group(path, Of(path, value!));
+        IsListType(type) ? new Setting(path, type, null, [])
+        : TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string)) ? new Setting(path, type, value, [])
+        : Group(path, Of(path, value!));
+
+    private static bool IsListType(Type type) => type == typeof(IList<string>);
 }

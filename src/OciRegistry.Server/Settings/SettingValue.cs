@@ -25,6 +25,7 @@ internal static class SettingValue
         var t when t == typeof(int) => $"a whole number of at most {int.MaxValue}",
         var t when t == typeof(long) => "a whole number",
         var t when t == typeof(TimeSpan) => "a time as [days.]hours:minutes:seconds, such as 00:10:00 or 7.00:00:00",
+        var t when t == typeof(IList<string>) => "a text, or a list of texts",
         { IsEnum: true } t => $"one of {string.Join(", ", Enum.GetNames(t))}",
         _ => "a text",
     };

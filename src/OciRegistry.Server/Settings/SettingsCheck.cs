@@ -1,6 +1,8 @@
+using System.Globalization;
 using Microsoft.Extensions.Configuration.CommandLine;
 using Microsoft.Extensions.Configuration.EnvironmentVariables;
 using Microsoft.Extensions.Configuration.Json;
+using OciRegistry.Redis;
 
 namespace OciRegistry.Server.Settings;
 
@@ -27,6 +29,12 @@ internal sealed class SettingsCheck
 
     private void Check(IConfigurationSection section, Setting setting)
     {
+        if (setting.IsList)
+        {
+            CheckList(section);
+            return;
+        }
+
         if (!setting.IsGroup)
         {
             CheckValue(section, setting);
@@ -61,23 +69,65 @@ internal sealed class SettingsCheck
             var kind = SettingValue.Kind(setting.Type);
             _problems.Add($"{Named(section)} takes one value, not several. Set it to {kind}.");
         }
-        else if (SettingValue.Problem(setting.Type, section.Value ?? "") is { } remedy)
+        else
+        {
+            CheckValue(section, setting.Type, section.Path);
+        }
+    }
+
+    private void CheckValue(IConfigurationSection section, Type type, string path)
+    {
+        if (SettingValue.Problem(type, section.Value ?? "") is { } remedy)
         {
             var value = string.IsNullOrEmpty(section.Value) ? "has no value" : $"is '{section.Value}'";
             _problems.Add($"{Named(section)} {value}. {remedy}");
         }
         else
         {
-            _readable.Add(section.Path, section.Value);
+            _readable.Add(path, section.Value);
+        }
+    }
+
+    private void CheckList(IConfigurationSection section)
+    {
+        var entries = section.GetChildren().ToArray();
+        if (entries.Length == 0)
+        {
+            CheckValue(section, typeof(string), $"{section.Path}:0");
+        }
+        else if (!string.IsNullOrEmpty(section.Value))
+        {
+            _problems.Add($"{Named(section)} has a value, and a list below it. Leave one of them out.");
+        }
+
+        foreach (var entry in entries)
+        {
+            if (!int.TryParse(entry.Key, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+            {
+                _problems.Add($"{Named(entry)} is no setting. Number the entries: {section.Path}:0, {section.Path}:1.");
+            }
+            else if (entry.GetChildren().Any())
+            {
+                _problems.Add($"{Named(entry)} takes one value, not several. Set it to {SettingValue.Kind(typeof(string))}.");
+            }
+            else
+            {
+                CheckValue(entry, typeof(string), entry.Path);
+            }
         }
     }
 
     // Values that cannot be read are left out, so that one wrong value does not hide what else is wrong.
     private void CheckTogether()
     {
+        var readable = new ConfigurationBuilder().AddInMemoryCollection(_readable).Build();
         var options = new OciRegistryOptions();
-        new ConfigurationBuilder().AddInMemoryCollection(_readable).Build().GetSection(Setting.Section).Bind(options);
-        _problems.AddRange(options.Problems().Select(problem => $"{Setting.Section}:{problem}"));
+        readable.GetSection(Setting.Section).Bind(options);
+        var redis = new RedisLocksOptions();
+        readable.GetSection(Setting.Redis).Bind(redis);
+
+        var problems = redis.Configuration.Count == 0 ? options.Problems() : options.Problems().Concat(redis.Problems());
+        _problems.AddRange(problems.Select(problem => $"{Setting.Section}:{problem}"));
     }
 
     private static string Suggestion(IConfigurationSection unknown, Setting parent)

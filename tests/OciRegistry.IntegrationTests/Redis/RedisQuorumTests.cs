@@ -8,7 +8,7 @@ public sealed class RedisQuorumTests : IAsyncLifetime
 {
     private const string Name = "uploads/1";
     private const string Key = "oci-registry:{uploads/1}:lock";
-    private static readonly TimeSpan ShortLease = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ShortLease = TimeSpan.FromSeconds(2);
 
     private RedisServer[] _servers = [];
 

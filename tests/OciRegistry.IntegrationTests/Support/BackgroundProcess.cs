@@ -17,6 +17,14 @@ internal sealed partial class BackgroundProcess : IAsyncDisposable
     private readonly StringBuilder _log = new();
     private readonly Process _process;
 
+    // Reading what a process writes holds two threads of the pool for as long as it runs: a pool that begins with one
+    // for each core, and adds one each half second, would hold up the tests.
+    static BackgroundProcess()
+    {
+        ThreadPool.GetMinThreads(out var workers, out var completions);
+        ThreadPool.SetMinThreads(Math.Max(workers, 64), completions);
+    }
+
     public BackgroundProcess(ProcessStartInfo start)
     {
         _process = new Process { StartInfo = start };
