@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using OciRegistry.IntegrationTests.Support;
 using OciRegistry.Storage.FileSystem;
@@ -15,11 +14,7 @@ public sealed class KilledProcessTests(ITestOutputHelper output)
     [Fact]
     public async Task Whatever_a_killed_server_leaves_is_whole_and_every_push_can_go_on()
     {
-        var seed = Environment.GetEnvironmentVariable("OCI_REGISTRY_TEST_SEED") is { } text
-            ? int.Parse(text, CultureInfo.InvariantCulture)
-            : Random.Shared.Next();
-        output.WriteLine($"OCI_REGISTRY_TEST_SEED={seed}");
-        var random = new Random(seed);
+        var random = new Random(Seed.Next(output));
         await using var folder = new TempFolder();
         var root = folder.Create("data");
         var (interrupted, finished) = (0, 0);

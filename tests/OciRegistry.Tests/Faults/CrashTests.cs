@@ -83,7 +83,7 @@ public sealed class CrashTests
             bool died;
             await using (var first = await FaultyRegistry.StartAsync(root: root))
             {
-                first.Plan.DieAt(first.Plan.Journal.Count + step);
+                first.Plan.DieIn(step);
                 try
                 {
                     await Pushes[push](first.Http, repository, at => location = at);

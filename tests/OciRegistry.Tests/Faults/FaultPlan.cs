@@ -37,6 +37,10 @@ internal sealed class Fault(StoreCall? call, string on, int nth, int times, bool
 
     public bool AfterEffect => afterEffect;
 
+    /// <summary>For a call that was chosen already.</summary>
+    public static Fault Once(StoreCall call, bool afterEffect, Func<Task> happen) =>
+        new(call, on: "", nth: 1, times: 1, afterEffect, _ => happen());
+
     /// <summary>Completes when a call has come to it.</summary>
     public Task Reached => _reached.Task.WaitAsync(Support.Until.Patience);
 
@@ -88,6 +92,9 @@ internal sealed class FaultPlan
 
     public bool IsDead { get; private set; }
 
+    /// <summary>What befalls calls by chance, besides what is planned.</summary>
+    public WeakStorage? Weak { get; init; }
+
     /// <summary>The next append brings only half of its bytes home.</summary>
     public bool TearsAppend { get; set; }
 
@@ -122,13 +129,25 @@ internal sealed class FaultPlan
     public Fault Hold(StoreCall call, string on = "", int nth = 1, bool afterEffect = false) =>
         Add(new Fault(call, on, nth, 1, afterEffect, fault => fault.Released));
 
-    /// <summary>The process dies at the n-th call from its start, whatever that is: before it has any effect.</summary>
-    public void DieAt(int number)
+    /// <summary>The process dies at the n-th call from now, whatever that is: before it has any effect.</summary>
+    public void DieIn(int calls)
     {
         lock (_lock)
         {
-            _diesAt = number;
+            _diesAt = _journal.Count + calls;
         }
+    }
+
+    /// <summary>How many of the bytes of an append come home before it fails; null when all do.</summary>
+    public int? TearsAppendAt(int length)
+    {
+        if (!TearsAppend)
+        {
+            return Weak?.TearsAppendAt(length);
+        }
+
+        TearsAppend = false;
+        return length / 2;
     }
 
     public void ReleaseAll()
@@ -148,7 +167,7 @@ internal sealed class FaultPlan
             _journal.Add((call, on));
             IsDead = _journal.Count == _diesAt;
             ObserveDeath();
-            faults = _faults.FindAll(fault => fault.Takes(call, on));
+            faults = [.. _faults.FindAll(fault => fault.Takes(call, on)), .. Weak?.FaultsOf(call) ?? []];
         }
 
         await HappenAsync(faults, afterEffect: false);

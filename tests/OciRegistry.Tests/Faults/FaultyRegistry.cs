@@ -33,9 +33,11 @@ internal sealed class FaultyRegistry : IAsyncDisposable
         Locks locks = Faults.Locks.Granted,
         Action<UploadOptions>? uploads = null,
         TimeProvider? time = null,
-        string? root = null)
+        string? root = null,
+        WeakStorage? weak = null,
+        IRegistryLocks? lockService = null)
     {
-        var plan = new FaultPlan();
+        var plan = new FaultPlan { Weak = weak };
         var app = await RegistryApp.StartAsync(
             options =>
             {
@@ -54,7 +56,7 @@ internal sealed class FaultyRegistry : IAsyncDisposable
                 Decorate<IDocumentStore>(services, inner => new FaultyDocumentStore(inner, plan));
                 Decorate<IUploadStore>(services, inner => new FaultyUploadStore(inner, plan));
                 Decorate<IBlobStore>(services, inner => new FaultyBlobStore(inner, plan));
-                Decorate<IRegistryLocks>(services, inner => new TestLocks(inner, locks));
+                Decorate<IRegistryLocks>(services, inner => new TestLocks(lockService ?? inner, locks));
             },
             root);
         return new FaultyRegistry(app, plan);

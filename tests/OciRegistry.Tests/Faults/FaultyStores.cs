@@ -40,7 +40,9 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
 
     public ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken) =>
         plan.RunAsync<IStagedBlob?>(
-            StoreCall.StagedOpen, Name(key), async () => Wrap(key, await inner.OpenAsync(key, offset, cancellationToken)));
+            StoreCall.StagedOpen,
+            Name(key),
+            async () => Wrap(StoreCall.StagedOpen, key, await inner.OpenAsync(key, offset, cancellationToken)));
 
     public ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.StagedLength, Name(key), () => inner.LengthAsync(key, cancellationToken));
@@ -50,12 +52,16 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
         plan.RunAsync<IStagedBlob?>(
             StoreCall.StagedFork,
             Name(target),
-            async () => Wrap(target, await inner.ForkAsync(source, length, target, cancellationToken)));
+            async () => Wrap(
+                StoreCall.StagedFork, target, await inner.ForkAsync(source, length, target, cancellationToken)));
 
     public ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken) =>
-        plan.RunAsync(
-            StoreCall.StagedPublish, Name(key), () => inner.PublishAsync(key, digest, size, cancellationToken));
+        plan.RunAsync(StoreCall.StagedPublish, Name(key), () =>
+        {
+            plan.Weak?.Write(StoreCall.StagedPublish, digest.ToString());
+            return inner.PublishAsync(key, digest, size, cancellationToken);
+        });
 
     public ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken) =>
         plan.RunAsync(
@@ -67,14 +73,20 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
         await plan.RunAsync(StoreCall.StagedList, "", () => ValueTask.CompletedTask);
         await foreach (var session in inner.ListAsync(before, cancellationToken))
         {
-            yield return session;
+            if (plan.Weak?.Lists(session.ToString()) ?? true)
+            {
+                yield return session;
+            }
         }
     }
 
     private static string Name(StagedKey key) => $"{key.Session}/{key.Generation}";
 
-    private FaultyStagedBlob? Wrap(StagedKey key, IStagedBlob? staged) =>
-        staged is null ? null : new FaultyStagedBlob(staged, Name(key), plan);
+    private FaultyStagedBlob? Wrap(StoreCall call, StagedKey key, IStagedBlob? staged)
+    {
+        plan.Weak?.Write(call, key.Session.ToString());
+        return staged is null ? null : new FaultyStagedBlob(staged, Name(key), plan);
+    }
 }
 
 internal sealed class FaultyStagedBlob(IStagedBlob inner, string name, FaultPlan plan) : IStagedBlob
@@ -84,10 +96,9 @@ internal sealed class FaultyStagedBlob(IStagedBlob inner, string name, FaultPlan
     public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.StagedAppend, name, async () =>
         {
-            if (plan.TearsAppend)
+            if (plan.TearsAppendAt(bytes.Length) is { } torn)
             {
-                plan.TearsAppend = false;
-                await inner.AppendAsync(bytes[..(bytes.Length / 2)], cancellationToken);
+                await inner.AppendAsync(bytes[..torn], cancellationToken);
                 throw FaultPlan.Down();
             }
 
@@ -105,13 +116,13 @@ internal sealed class FaultyBlobStore(IBlobStore inner, FaultPlan plan) : IBlobS
 {
     public ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.BlobStat, digest.ToString(), async () =>
-            plan.HidesContentFromLooks-- > 0 ? null : await inner.StatAsync(digest, cancellationToken));
+            plan.HidesContentFromLooks-- > 0 || !Finds(digest) ? null : await inner.StatAsync(digest, cancellationToken));
 
     public ValueTask<IBlobContent?> OpenReadAsync(Digest digest, CancellationToken cancellationToken) =>
         plan.RunAsync<IBlobContent?>(
             StoreCall.BlobOpen,
             digest.ToString(),
-            async () => await inner.OpenReadAsync(digest, cancellationToken) is { } content
+            async () => Finds(digest) && await inner.OpenReadAsync(digest, cancellationToken) is { } content
                 ? new FaultyBlobContent(content, digest.ToString(), plan)
                 : null);
 
@@ -123,9 +134,14 @@ internal sealed class FaultyBlobStore(IBlobStore inner, FaultPlan plan) : IBlobS
         await plan.RunAsync(StoreCall.BlobList, "", () => ValueTask.CompletedTask);
         await foreach (var digest in inner.ListAsync(cancellationToken))
         {
-            yield return digest;
+            if (plan.Weak?.Lists(digest.ToString()) ?? true)
+            {
+                yield return digest;
+            }
         }
     }
+
+    private bool Finds(Digest digest) => plan.Weak?.Finds(digest.ToString()) ?? true;
 }
 
 internal sealed class FaultyBlobContent(IBlobContent inner, string name, FaultPlan plan) : IBlobContent
