@@ -387,7 +387,8 @@ internal sealed partial class UploadSessions(
             // (4)
             if (session.Offset == 0 && algorithm is { } named)
             {
-                session = session with { Algorithm = named };
+                // A request before it may have left a hash of no bytes, of the other algorithm.
+                session = session with { Algorithm = named, Hash = null, HashAtLastStart = null };
             }
 
             // Beside a writer whose lock we do not have: it may be about to open the very generation.

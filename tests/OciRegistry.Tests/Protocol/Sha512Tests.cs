@@ -42,6 +42,17 @@ public sealed class Sha512Tests(RegistryFixture fixture) : IClassFixture<Registr
         await put.ShouldHaveCreatedAsync(_http, sha256, _blob);
     }
 
+    [Fact]
+    public async Task A_request_without_bytes_before_the_algorithm_is_named_decides_nothing()
+    {
+        using var empty = await _http.PatchAsync(await _http.NewUploadAsync(_repository), []);
+        var location = await empty.ShouldBeProgressAsync(HttpStatusCode.Accepted, "0-0");
+
+        using var put = await _http.CompleteAsync(location, Digest.ToString(), _blob);
+
+        await put.ShouldHaveCreatedAsync(_http, Digest, _blob);
+    }
+
     [Theory]
     [InlineData("md5")]
     [InlineData("SHA512")]
