@@ -52,6 +52,18 @@ internal sealed class ServerProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Asks it to end (SIGTERM), and waits until it has.</summary>
+    public async Task StopAsync()
+    {
+        _isKilled = true;
+        await _process.DisposeAsync();
+    }
+
+    /// <summary>Holds it (SIGSTOP): connections stay open, nothing is answered.</summary>
+    public void Pause() => _process.Pause();
+
+    public void Resume() => _process.Resume();
+
     public async ValueTask DisposeAsync()
     {
         await KillAsync();

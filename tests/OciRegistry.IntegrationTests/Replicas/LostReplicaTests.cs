@@ -1,0 +1,231 @@
+using System.Net;
+using OciRegistry.IntegrationTests.Support;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.IntegrationTests.Replicas;
+
+/// <summary>R1 with three processes: one is killed, held or stopped in mid-upload, and the others go on with its sessions.</summary>
+public sealed class LostReplicaTests
+{
+    private readonly string _repository = RegistryClient.NewRepository();
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_session_whose_writer_is_killed_is_gone_on_with_by_another(bool withRedis)
+    {
+        // R1.1, R1.3
+        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        for (var round = 0; round < Counts.Of(ci: 2, full: 50); round++)
+        {
+            var content = RegistryClient.RandomBytes(2_000_000);
+            var location = await replicas.Any.Http.NewUploadAsync(_repository);
+            var victim = replicas.Choose(3);
+            var acknowledged = replicas.Choose(2) * 500_000;
+            if (acknowledged > 0)
+            {
+                using var first = await replicas[victim].Http.PatchAsync(location, content[..acknowledged]);
+                location = first.Headers.Location!.ToString();
+            }
+
+            using (var upload = await RawUpload.StartAsync(replicas[victim].Http.BaseAddress!, "PATCH", location, content.Length - acknowledged))
+            {
+                await upload.SendAsync(content.AsMemory(acknowledged, 1_000_000));
+                var goesOn = replicas[(victim + 1) % 3];
+                await Until.TrueAsync(async () => await OffsetAsync(goesOn, location) > acknowledged, "some of it is on record");
+                await replicas[victim].KillAsync();
+            }
+
+            var next = replicas[(victim + 2) % 3];
+            using (var status = await next.Http.GetAsync(new Uri(location, UriKind.Relative)))
+            {
+                await status.ShouldHaveStatusAsync(HttpStatusCode.NoContent);
+                location = status.Headers.Location!.ToString();
+                acknowledged = RegistryClient.OffsetOf(status);
+            }
+
+            using (var rest = await next.Http.PatchAsync(location, content[acknowledged..]))
+            {
+                await rest.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+            }
+
+            using (var closed = await replicas[(victim + 1) % 3].Http.CompleteAsync(location, Digest.Of(content).ToString()))
+            {
+                await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+            }
+
+            await replicas.StartAsync(victim);
+            await replicas.ShouldServeAsync(_repository, content);
+            await replicas.AssertNoLockIsHeldAsync();
+        }
+
+        replicas.UploadFiles().ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_writer_that_is_held_for_longer_than_its_lease_is_fenced_when_it_wakes(bool withRedis)
+    {
+        // R1.8, R3.2: held, the client gives up and repeats the same elsewhere; it wakes before, or after the close.
+        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        for (var round = 0; round < Counts.Of(ci: 2, full: 100); round++)
+        {
+            var content = RegistryClient.RandomBytes(300_000);
+            var location = await replicas.Any.Http.NewUploadAsync(_repository);
+            var held = replicas.Choose(3);
+            using var first = await RawUpload.StartAsync(replicas[held].Http.BaseAddress!, "PATCH", location, content.Length);
+            await first.SendAsync(RegistryClient.RandomBytes(200_000));
+            await Until.TrueAsync(
+                async () => await OffsetAsync(replicas[(held + 1) % 3], location) > 0, "the first is on record");
+            replicas[held].Pause();
+            string end;
+            using (var second = await replicas[(held + 1) % 3].Http.PatchAsync(location, content, chunked: true))
+            {
+                await second.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+                end = second.Headers.Location!.ToString();
+                end.ShouldEndWith("offset=300000");
+            }
+
+            var wakesBetween = round % 2 == 0;
+            if (wakesBetween)
+            {
+                replicas[held].Resume();
+            }
+
+            using (var closed = await replicas[(held + 2) % 3].Http.CompleteAsync(end, Digest.Of(content).ToString()))
+            {
+                await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+            }
+
+            if (!wakesBetween)
+            {
+                replicas[held].Resume();
+            }
+
+            await first.SendAsync(RegistryClient.RandomBytes(100_000));
+            (await first.StatusAsync()).ShouldBeOneOf(409, 404);
+            await replicas.ShouldServeAsync(_repository, content);
+        }
+
+        replicas.AssertBlobsAreWhole();
+        await replicas.AssertNoLockIsHeldAsync();
+        await Until.TrueAsync(() => replicas.UploadFiles().Count == 0, "nothing is staged");
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_session_that_is_cancelled_elsewhere_ends_the_request_that_writes_to_it(bool withRedis)
+    {
+        // R1.5
+        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        for (var round = 0; round < Counts.Of(ci: 3, full: 100); round++)
+        {
+            var location = await replicas[0].Http.NewUploadAsync(_repository);
+            using var writing = await RawUpload.StartAsync(replicas[0].Http.BaseAddress!, "PATCH", location, 1_000_000);
+            await writing.SendAsync(RegistryClient.RandomBytes(500_000));
+            await Until.TrueAsync(async () => await OffsetAsync(replicas[1], location) > 0, "it is on record");
+            (await replicas[1].Http.DeleteAsync(location)).StatusCode.ShouldBe(HttpStatusCode.NoContent);
+            (await replicas[2].Http.DeleteAsync(location)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+            await writing.SendAsync(RegistryClient.RandomBytes(500_000));
+            (await writing.StatusAsync()).ShouldBeOneOf(404, 409);
+            using var patched = await replicas[2].Http.PatchAsync(location, [1]);
+            patched.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        }
+
+        await Until.TrueAsync(() => replicas.UploadFiles().Count == 0, "nothing is staged");
+        await replicas.AssertNoLockIsHeldAsync();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Abandoned_sessions_of_all_replicas_expire(bool withRedis)
+    {
+        // R1.6; the one that a request is writing to does not.
+        await using var replicas = await ReplicaSet.StartAsync(
+            withRedis, "OciRegistry:Uploads:IdleExpiry=00:00:04", "OciRegistry:Uploads:SweepInterval=00:00:00.5");
+        var alive = await replicas[0].Http.NewUploadAsync(_repository);
+        using var slow = await RawUpload.StartAsync(replicas[0].Http.BaseAddress!, "PATCH", alive, 2_000);
+        await slow.SendAsync(new byte[1_000]);
+        await Parallel.ForAsync(0, Counts.Of(ci: 60, full: 2_000), async (_, _) =>
+        {
+            var location = await replicas.Any.Http.NewUploadAsync(_repository);
+            using var patched = await replicas.Any.Http.PatchAsync(location, new byte[10_000]);
+        });
+        await Until.TrueAsync(
+            () => replicas.UploadFiles().Count(file => !file.Contains(Path.Combine("data", "tmp"), StringComparison.Ordinal)) == 2,
+            "only the session that is being written to is left");
+        await slow.SendAsync(new byte[1_000]);
+        (await slow.StatusAsync()).ShouldBe(202);
+        using var closed = await replicas[1].Http.CompleteAsync(alive, Digest.Of(new byte[2_000]).ToString());
+        await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+    }
+
+    [Fact]
+    public async Task A_Redis_that_forgets_everything_in_mid_push_costs_no_byte()
+    {
+        await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
+        for (var round = 0; round < Counts.Of(ci: 3, full: 100); round++)
+        {
+            var content = RegistryClient.RandomBytes(600_000);
+            var location = await replicas.Any.Http.NewUploadAsync(_repository);
+            using var writing = await RawUpload.StartAsync(replicas.Any.Http.BaseAddress!, "PATCH", location, 400_000);
+            await writing.SendAsync(content.AsMemory(0, 200_000));
+            await Until.TrueAsync(async () => await OffsetAsync(replicas.Any, location) > 0, "it is on record");
+            await replicas.Redis!.RunAsync("FLUSHALL");
+            await writing.SendAsync(content.AsMemory(200_000, 200_000));
+            (await writing.StatusAsync()).ShouldBe(202);
+            using (var rest = await replicas.Any.Http.PatchAsync(location, content[400_000..], "400000-599999"))
+            {
+                await rest.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+            }
+
+            await replicas.Redis.RunAsync("FLUSHALL");
+            using var closed = await replicas.Any.Http.CompleteAsync(location, Digest.Of(content).ToString());
+            await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+            await replicas.ShouldServeAsync(_repository, content);
+        }
+
+        await replicas.AssertNoLockIsHeldAsync();
+        replicas.UploadFiles().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_rolling_restart_fails_no_push_of_a_client_that_retries()
+    {
+        // R1.7: every replica in turn, while many push.
+        await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
+        var size = Counts.Of(ci: 3, full: 200) * 1_000_000;
+        using var done = new CancellationTokenSource();
+        var pushing = Enumerable.Range(0, Counts.Of(ci: 6, full: 50)).Select(_ => Task.Run(async () =>
+        {
+            var pushed = 0;
+            while (!done.IsCancellationRequested || pushed == 0)
+            {
+                await new RetryingClient(replicas, _repository).PushAsync(RegistryClient.RandomBytes(size));
+                pushed++;
+            }
+
+            return pushed;
+        })).ToArray();
+        for (var i = 0; i < 3; i++)
+        {
+            await replicas[i].StopAsync();
+            await replicas.StartAsync(i);
+        }
+
+        await done.CancelAsync();
+        (await Task.WhenAll(pushing)).ShouldAllBe(pushed => pushed > 0);
+        replicas.AssertBlobsAreWhole();
+        await replicas.AssertNoLockIsHeldAsync();
+    }
+
+    private static async Task<long> OffsetAsync(ServerProcess server, string location)
+    {
+        using var status = await server.Http.GetAsync(new Uri(location, UriKind.Relative));
+        await status.ShouldHaveStatusAsync(HttpStatusCode.NoContent);
+        return RegistryClient.OffsetOf(status);
+    }
+}
