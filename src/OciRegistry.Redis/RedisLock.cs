@@ -24,7 +24,7 @@ internal sealed class RedisLock : IRegistryLock
     /// <param name="votes">How each server answered.</param>
     /// <param name="sent">When the servers were asked, as a timestamp of <paramref name="time"/>: the lease counts from there.</param>
     /// <param name="turn">The turn within this process; passed on when the lock is lost or released.</param>
-    /// <param name="ended">Told once, when the lock is lost or before it is released.</param>
+    /// <param name="ended">Told when the lock is lost, and before it is released.</param>
     /// <param name="time">All time.</param>
     public RedisLock(
         RedisQuorum quorum,
@@ -71,6 +71,7 @@ internal sealed class RedisLock : IRegistryLock
         }
 
         var wasHeld = End();
+        _ended(this);
         try
         {
             // Also when it is lost: the servers may not know yet.
@@ -134,6 +135,7 @@ internal sealed class RedisLock : IRegistryLock
         if (End())
         {
             Cancel(_lost);
+            _ended(this);
             _ = _turn.DisposeAsync().AsTask(); // whoever waits here may have it as well as anybody elsewhere
         }
     }
@@ -151,10 +153,8 @@ internal sealed class RedisLock : IRegistryLock
             _isOver = true;
             _extension.Dispose();
             _deadline.Dispose();
+            return true;
         }
-
-        _ended(this);
-        return true;
     }
 
     // Not on the thread of whoever tells us: what is registered may take its time.

@@ -7,7 +7,7 @@ using OciRegistry.Coordination;
 namespace OciRegistry.Redis;
 
 /// <summary>Locks in a Redis, or on more than half of several; README.md has the order, and what each failure does.</summary>
-internal sealed class RedisLocks : IRegistryLocks, IAsyncDisposable, IDisposable
+internal sealed partial class RedisLocks : IRegistryLocks, IAsyncDisposable, IDisposable
 {
     private const string Stop = "stop";
     private const string Released = "released";
@@ -30,6 +30,10 @@ internal sealed class RedisLocks : IRegistryLocks, IAsyncDisposable, IDisposable
             .Select(configuration => new RedisNode(configuration, options.Value, channel, Receive, time, logger))
             .ToArray();
         _quorum = new RedisQuorum(nodes, options.Value, time);
+        if (nodes.Length % 2 == 0)
+        {
+            Log.Even(logger, nodes.Length, _quorum.Majority, nodes.Length - 1);
+        }
     }
 
     public string? Problem => _quorum.Problem;
@@ -144,11 +148,6 @@ internal sealed class RedisLocks : IRegistryLocks, IAsyncDisposable, IDisposable
     {
         var held = new RedisLock(_quorum, claim, votes, sent, turn, Forget, _time);
         _held[claim.Name] = held;
-        if (held.Lost.IsCancellationRequested)
-        {
-            Forget(held); // lost before it was known
-        }
-
         return held;
     }
 
@@ -170,5 +169,12 @@ internal sealed class RedisLocks : IRegistryLocks, IAsyncDisposable, IDisposable
         {
             held.RequestRelease();
         }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(4, LogLevel.Warning, "Of {Count} independent Redis servers {Majority} must be up. {Fewer} would stand as many "
+            + "failures: use an odd number.")]
+        public static partial void Even(ILogger logger, int count, int majority, int fewer);
     }
 }

@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+using System.Security.Authentication;
 using StackExchange.Redis;
 
 namespace OciRegistry.Redis;
@@ -10,7 +12,8 @@ internal static class RedisProblem
         is RedisException            // also that it cannot be reached, and its own errors
         or RedisCommandException     // a command that was switched off by configuration
         or TimeoutException
-        or ObjectDisposedException   // the connection was given up for a new one meanwhile
+        or SocketException or IOException or AuthenticationException // on the way to a connection
+        or InvalidOperationException // disposed: the connection was given up for a new one meanwhile
         or OperationCanceledException
         or InvalidCastException      // an answer, but not what Redis answers
         or FormatException
