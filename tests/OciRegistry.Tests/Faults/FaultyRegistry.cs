@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OciRegistry.Coordination;
@@ -35,7 +36,8 @@ internal sealed class FaultyRegistry : IAsyncDisposable
         TimeProvider? time = null,
         string? root = null,
         WeakStorage? weak = null,
-        IRegistryLocks? lockService = null)
+        IRegistryLocks? lockService = null,
+        IStartupFilter? filter = null)
     {
         var plan = new FaultPlan { Weak = weak };
         var app = await RegistryApp.StartAsync(
@@ -48,6 +50,11 @@ internal sealed class FaultyRegistry : IAsyncDisposable
             },
             services =>
             {
+                if (filter is not null)
+                {
+                    services.AddSingleton(filter);
+                }
+
                 if (time is not null)
                 {
                     services.Replace(ServiceDescriptor.Singleton(time));
@@ -87,7 +94,9 @@ internal sealed class FaultyRegistry : IAsyncDisposable
     {
         foreach (var file in BlobFiles())
         {
-            Digest.Of(File.ReadAllBytes(file)).Hex.ShouldBe(Path.GetFileName(file));
+            var algorithm = Path.GetRelativePath(Root.Blobs, file).Split('/')[0];
+            var digest = Digest.Parse($"{algorithm}:{Path.GetFileName(file)}");
+            Digest.Of(File.ReadAllBytes(file), digest.Algorithm).ShouldBe(digest);
         }
     }
 
