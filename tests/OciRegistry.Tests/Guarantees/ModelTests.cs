@@ -25,7 +25,7 @@ public sealed class ModelTests(ITestOutputHelper output)
         {
             await replicas.StartAsync(2);
             var certain = 0;
-            for (var round = 0; round < Counts.Of(ci: 16, full: 600); round++)
+            for (var round = 0; round < Counts.Of(ci: 10, full: 300); round++)
             {
                 // A seed that was given is repeated: the same requests meet each other at other moments.
                 var own = Seed.IsGiven ? seed : unchecked(seed + round);

@@ -92,8 +92,9 @@ internal sealed class Replicas(ReplicaStorage storage, Locks locks, WeakStorage 
 
     private static void Settings(UploadOptions uploads)
     {
-        uploads.OrderWait = TimeSpan.FromMilliseconds(30);
-        uploads.FenceWait = TimeSpan.FromMilliseconds(10);
+        // Shorter than a slow call: whoever is in the middle of one may be overtaken.
+        uploads.OrderWait = TimeSpan.FromMilliseconds(10);
+        uploads.FenceWait = TimeSpan.FromMilliseconds(2);
         uploads.CommitWait = TimeSpan.FromSeconds(10);
     }
 }
