@@ -19,6 +19,12 @@ public interface IUploadStore
     /// </summary>
     ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// The bytes of a generation, read beside whoever has it open: those that were recorded are never written again. Null
+    /// when there is none.
+    /// </summary>
+    ValueTask<IBlobContent?> OpenReadAsync(StagedKey key, CancellationToken cancellationToken);
+
     /// <summary>Bytes that a generation holds; 0 when there is none.</summary>
     ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken);
 
@@ -58,9 +64,6 @@ public interface IStagedBlob : IAsyncDisposable
 
     /// <summary>Appends; returns when the store has the bytes (they survive the process, not yet the machine).</summary>
     ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken);
-
-    /// <summary>Reads back what was staged; 0 at the end.</summary>
-    ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken);
 }
 
 public enum PublishResult

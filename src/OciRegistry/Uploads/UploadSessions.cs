@@ -251,7 +251,12 @@ internal sealed partial class UploadSessions(
             var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
 
             // (4)
-            var computed = await stagedHash.DigestAsync(session, digest.Algorithm, cancellationToken);
+            if (await stagedHash.DigestAsync(session, digest.Algorithm, cancellationToken) is not { } computed)
+            {
+                await ThrowIfUnchangedAsync(loaded);
+                continue; // somebody else has published them meanwhile
+            }
+
             if (computed != digest)
             {
                 if (hasStalled)
@@ -743,7 +748,14 @@ internal sealed partial class UploadSessions(
     {
         var session = loaded.Session.EndWriting();
         var length = Math.Min(session.Offset, await uploads.LengthAsync(session.Staged, cancellationToken));
-        var hash = await stagedHash.HashAsync(session, session.Algorithm, length, cancellationToken);
+        using var read = await stagedHash.ReadAsync(session, session.Algorithm, length, cancellationToken);
+        if (read is null)
+        {
+            await ThrowIfUnchangedAsync(loaded);
+            return null;
+        }
+
+        var hash = length == 0 ? null : read.Save();
         var rehashed = session with
         {
             Epoch = uploads.Epoch,
@@ -765,8 +777,13 @@ internal sealed partial class UploadSessions(
         var digest = session.Digest!.Value;
         if (await uploads.LengthAsync(session.Staged, cancellationToken) >= session.Offset)
         {
-            var state = await stagedHash.HashAsync(session, digest.Algorithm, session.Offset, cancellationToken);
-            using var hash = state is null ? ResumableHash.Create(digest.Algorithm) : ResumableHash.Resume(state);
+            using var hash = await stagedHash.ReadAsync(session, digest.Algorithm, session.Offset, cancellationToken);
+            if (hash is null)
+            {
+                await ThrowIfUnchangedAsync(loaded);
+                return null;
+            }
+
             if (hash.Digest() != digest)
             {
                 LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
@@ -777,6 +794,15 @@ internal sealed partial class UploadSessions(
         }
 
         return await documents.ReplaceAsync(loaded, session with { Epoch = uploads.Epoch }, CancellationToken.None);
+    }
+
+    /// <summary>Staged bytes that are gone have gone the way of their session; else the store has lost them.</summary>
+    private async ValueTask ThrowIfUnchangedAsync(Versioned loaded)
+    {
+        if ((await documents.ReadAsync(loaded.Session.Id, CancellationToken.None))?.Version == loaded.Version)
+        {
+            throw new StorageException($"The staged bytes of upload session {loaded.Session.Id} are fewer than recorded.");
+        }
     }
 
     /// <summary>Whether a request that was refused only repeats one that completes, or has completed, the session.</summary>

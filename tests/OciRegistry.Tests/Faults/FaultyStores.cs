@@ -44,6 +44,9 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
             Name(key),
             async () => Wrap(StoreCall.StagedOpen, key, await inner.OpenAsync(key, offset, cancellationToken)));
 
+    public ValueTask<IBlobContent?> OpenReadAsync(StagedKey key, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.StagedRead, Name(key), () => inner.OpenReadAsync(key, cancellationToken));
+
     public ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.StagedLength, Name(key), () => inner.LengthAsync(key, cancellationToken));
 
@@ -104,9 +107,6 @@ internal sealed class FaultyStagedBlob(IStagedBlob inner, string name, FaultPlan
 
             await inner.AppendAsync(bytes, cancellationToken);
         });
-
-    public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken) =>
-        plan.RunAsync(StoreCall.StagedRead, name, () => inner.ReadAsync(buffer, offset, cancellationToken));
 
     // The kernel closes a dead process's files, so this works whatever was planned.
     public ValueTask DisposeAsync() => inner.DisposeAsync();

@@ -403,6 +403,25 @@ public sealed class ReplayTests
         await closed.ShouldHaveCreatedAsync(registry.Http, digest, content);
     }
 
+    [Theory]
+    [InlineData(Locks.Granted)]
+    [InlineData(Locks.Never)]
+    public async Task A_closing_request_that_reads_the_bytes_again_can_be_repeated_while_it_does(Locks locks)
+    {
+        // R3.3: it is the first to name sha512, which takes a second for each GiB.
+        await using var registry = await FaultyRegistry.StartAsync(locks);
+        var (repository, content, _) = NewBlob();
+        var digest = Digest.Of(content, DigestAlgorithm.Sha512);
+        var location = await StartAsync(registry, repository, content);
+        var reading = registry.Plan.Hold(StoreCall.StagedRead);
+        var first = registry.Http.CompleteAsync(location, digest.ToString());
+        await reading.Reached;
+        using var second = await registry.Http.CompleteAsync(location, digest.ToString());
+        reading.Release();
+        await second.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        await (await first).ShouldHaveStatusAsync(HttpStatusCode.Created);
+    }
+
     [Fact]
     public async Task A_closing_request_is_repeatable_only_where_the_blob_is_linked()
     {

@@ -17,7 +17,7 @@ internal sealed class UploadHistory(Replicas replicas, ReplicaStorage storage, i
     private readonly ConcurrentQueue<string> _trace = [];
     private readonly List<(UploadRequest Request, Task Running, TaskCompletionSource Hold)> _running = [];
     private byte[] _content = [];
-    private UploadModel _model = new(DigestAlgorithm.Sha256);
+    private UploadModel _model = new();
     private string _session = "";
     private UploadRequest? _lastWithBody;
     private long _known;
@@ -32,7 +32,7 @@ internal sealed class UploadHistory(Replicas replicas, ReplicaStorage storage, i
     {
         var algorithm = _random.Next(8) == 0 ? DigestAlgorithm.Sha512 : DigestAlgorithm.Sha256;
         _content = RandomBytes(_random, _random.Next(1, 12_000));
-        _model = new UploadModel(algorithm);
+        _model = new UploadModel();
         await replicas.ReviveAsync();
         _session = await StartAsync(algorithm);
         var steps = _random.Next(4, 16);

@@ -82,7 +82,7 @@ internal sealed class UploadRequest
 /// What an upload session may do, by what its clients were told: of one request alone the exact answer, of several at
 /// once all that must hold in any order. It knows nothing of how the registry gets there.
 /// </summary>
-internal sealed class UploadModel(DigestAlgorithm algorithm)
+internal sealed class UploadModel
 {
     private static readonly HashSet<(UploadVerb Verb, int Status, string? Code)> Allowed =
     [
@@ -147,7 +147,7 @@ internal sealed class UploadModel(DigestAlgorithm algorithm)
             if (answer.Status is 0 or >= 500)
             {
                 Require(
-                    request.MayFail() || (answer.Status == 0 && request.IsBrokenOff) || MayFindItsBytesInUse(request),
+                    request.MayFail() || (answer.Status == 0 && request.IsBrokenOff),
                     request,
                     "nothing has failed");
                 return;
@@ -284,14 +284,6 @@ internal sealed class UploadModel(DigestAlgorithm algorithm)
 
         return new UploadAnswer(Digest.Of(staged, request.Digest!.Value.Algorithm) == request.Digest ? 201 : 400);
     }
-
-    /// <summary>
-    /// A closing request that is the first to name its algorithm reads the staged bytes again, and is answered 503 while
-    /// another request has them open. It may come again, but it should not have to.
-    /// </summary>
-    private bool MayFindItsBytesInUse(UploadRequest request) =>
-        request is { Verb: UploadVerb.Put, Expected: null }
-        && _requests.Exists(r => r.Verb == UploadVerb.Put && r.Digest!.Value.Algorithm != algorithm);
 
     private void JudgeEnded(UploadRequest request, UploadAnswer answer)
     {

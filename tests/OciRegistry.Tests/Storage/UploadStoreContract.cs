@@ -31,10 +31,24 @@ public abstract class UploadStoreContract
             await staged.AppendAsync(Array.Empty<byte>(), default);
             await staged.AppendAsync("ld"u8.ToArray(), default);
             staged.Length.ShouldBe(11);
-            (await ReadAsync(staged)).ShouldBe("hello world"u8.ToArray());
+            (await ReadAsync(Generation(0))).ShouldBe("hello world"u8.ToArray());
         }
 
         (await Uploads.LengthAsync(Generation(0), default)).ShouldBe(11);
+    }
+
+    [Fact]
+    public async Task Staged_bytes_are_read_by_many_while_one_writes()
+    {
+        await using var writing = (await Uploads.OpenAsync(Generation(0), 0, default))!;
+        await writing.AppendAsync("hello "u8.ToArray(), default);
+        await using var one = (await OpenUploads().OpenReadAsync(Generation(0), default))!;
+        (await ReadAsync(Generation(0))).ShouldBe("hello "u8.ToArray());
+        await writing.AppendAsync("world"u8.ToArray(), default);
+        var buffer = new byte[6];
+        (await one.ReadAsync(buffer, 0, default)).ShouldBe(6);
+        buffer.ShouldBe("hello "u8.ToArray());
+        (await Uploads.OpenReadAsync(Generation(7), default)).ShouldBeNull();
     }
 
     [Fact]
@@ -45,14 +59,13 @@ public abstract class UploadStoreContract
         {
             // Whoever has it open may find out only now that it is no longer his turn.
             staged.Length.ShouldBe(5);
-            (await ReadAsync(staged)).ShouldBe("hello"u8.ToArray());
         }
 
         (await Uploads.LengthAsync(Generation(0), default)).ShouldBe(11);
         await using (var staged = (await Uploads.OpenAsync(Generation(0), 5, default))!)
         {
             await staged.AppendAsync("!"u8.ToArray(), default);
-            (await ReadAsync(staged)).ShouldBe("hello!"u8.ToArray());
+            (await ReadAsync(Generation(0))).ShouldBe("hello!"u8.ToArray());
         }
 
         (await Uploads.LengthAsync(Generation(0), default)).ShouldBe(6);
@@ -97,8 +110,8 @@ public abstract class UploadStoreContract
         await fork.AppendAsync("fork"u8.ToArray(), default);
         await paused.AppendAsync("source"u8.ToArray(), default);
 
-        (await ReadAsync(fork)).ShouldBe([.. prefix[..2_500_000], .. "fork"u8]);
-        (await ReadAsync(paused)).ShouldBe([.. prefix, .. "source"u8]);
+        (await ReadAsync(Generation(3))).ShouldBe([.. prefix[..2_500_000], .. "fork"u8]);
+        (await ReadAsync(Generation(0))).ShouldBe([.. prefix, .. "source"u8]);
     }
 
     [Fact]
@@ -304,30 +317,23 @@ public abstract class UploadStoreContract
     private Task<PublishResult> PublishAsync(StagedKey key, byte[] content, IUploadStore? uploads = null) =>
         (uploads ?? Uploads).PublishAsync(key, Digest.Of(content), content.Length, default).AsTask();
 
-    private async Task<byte[]> BlobAsync(Digest digest)
+    private async Task<byte[]> BlobAsync(Digest digest) => await ReadAsync(await OpenBlobs().OpenReadAsync(digest, default));
+
+    /// <summary>What another process finds staged.</summary>
+    private async Task<byte[]> ReadAsync(StagedKey key) => await ReadAsync(await OpenUploads().OpenReadAsync(key, default));
+
+    private static async Task<byte[]> ReadAsync(IBlobContent? opened)
     {
-        await using var blob = (await OpenBlobs().OpenReadAsync(digest, default))!;
-        var content = new byte[blob.Length];
-        for (var read = 0; read < content.Length;)
+        await using var content = opened.ShouldNotBeNull();
+        var bytes = new byte[content.Length];
+        for (var read = 0; read < bytes.Length;)
         {
-            var count = await blob.ReadAsync(content.AsMemory(read), read, default);
+            var count = await content.ReadAsync(bytes.AsMemory(read), read, default);
             count.ShouldBeGreaterThan(0);
             read += count;
         }
 
-        return content;
-    }
-
-    private static async Task<byte[]> ReadAsync(IStagedBlob staged)
-    {
-        var content = new MemoryStream();
-        var buffer = new byte[100_000];
-        while (await staged.ReadAsync(buffer, content.Length, default) is > 0 and var read)
-        {
-            content.Write(buffer, 0, read);
-        }
-
-        return content.ToArray();
+        return bytes;
     }
 
     private async Task<List<UploadSessionId>> SessionsAsync(DateTimeOffset before)

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Microsoft.Win32.SafeHandles;
 
 namespace OciRegistry.Storage.FileSystem;
 
@@ -36,7 +35,7 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root) : IBlobStore
                 root.ThrowIfGone();
             }
 
-            return ValueTask.FromResult<IBlobContent?>(file is null ? null : new Content(file));
+            return ValueTask.FromResult<IBlobContent?>(file is null ? null : new FileContent(file));
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
@@ -84,30 +83,6 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root) : IBlobStore
                     yield return digest;
                 }
             }
-        }
-    }
-
-    private sealed class Content(SafeFileHandle file) : IBlobContent
-    {
-        public long Length { get; } = RandomAccess.GetLength(file);
-
-        // Synchronous on purpose: most reads come from the page cache, where a hop to the pool costs more than the copy.
-        public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
-        {
-            try
-            {
-                return ValueTask.FromResult(RandomAccess.Read(file, buffer.Span, offset));
-            }
-            catch (Exception e) when (FileSystemFault.Is(e))
-            {
-                throw FileSystemFault.Wrap(e);
-            }
-        }
-
-        public ValueTask DisposeAsync()
-        {
-            file.Dispose();
-            return ValueTask.CompletedTask;
         }
     }
 }

@@ -34,6 +34,20 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         }
     }
 
+    public ValueTask<IBlobContent?> OpenReadAsync(StagedKey key, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            var file = Posix.OpenRead(root.StagedGeneration(key));
+            return ValueTask.FromResult<IBlobContent?>(file is null ? null : new FileContent(file));
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
     public ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -265,19 +279,6 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
                 RandomAccess.Write(file, bytes.Span, Length);
                 Length += bytes.Length;
                 return ValueTask.CompletedTask;
-            }
-            catch (Exception e) when (FileSystemFault.Is(e))
-            {
-                throw FileSystemFault.Wrap(e);
-            }
-        }
-
-        public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
-        {
-            try
-            {
-                var wanted = (int)Math.Clamp(Length - offset, 0, buffer.Length);
-                return ValueTask.FromResult(RandomAccess.Read(file, buffer.Span[..wanted], offset));
             }
             catch (Exception e) when (FileSystemFault.Is(e))
             {

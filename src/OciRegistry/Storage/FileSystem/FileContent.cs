@@ -1,0 +1,28 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>A file, open for reading.</summary>
+internal sealed class FileContent(SafeFileHandle file) : IBlobContent
+{
+    public long Length { get; } = RandomAccess.GetLength(file);
+
+    // Synchronous on purpose: most reads come from the page cache, where a hop to the pool costs more than the copy.
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return ValueTask.FromResult(RandomAccess.Read(file, buffer.Span, offset));
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        file.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}
