@@ -26,7 +26,10 @@ internal sealed class FileSystemRoot
     /// <summary>Files that are being written, before they get their names.</summary>
     public string Temporary { get; }
 
-    /// <summary>Files that are only ever locked. Never deleted: a lock on a deleted file excludes nobody.</summary>
+    /// <summary>
+    /// Files that are only ever locked, and one whose time is the file system's. Never deleted: a lock on a deleted file
+    /// excludes nobody.
+    /// </summary>
     public string Locks { get; }
 
     /// <summary>Content that was found damaged when better came.</summary>

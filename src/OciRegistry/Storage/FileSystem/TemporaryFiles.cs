@@ -38,15 +38,13 @@ internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider t
         }
 
         // By the file system's own clock: one that is ahead of it would have files deleted that are being written.
-        var now = root.NewTemporary();
-        File.WriteAllBytes(now, []);
-        var before = File.GetLastWriteTimeUtc(now) - Interval;
+        var clock = Path.Combine(root.Locks, "clock");
+        File.WriteAllBytes(clock, [0]);
+        var before = File.GetLastWriteTimeUtc(clock) - Interval;
         foreach (var file in folder.EnumerateFiles().Where(file => file.LastWriteTimeUtc < before))
         {
             file.Delete();
         }
-
-        File.Delete(now);
     }
 
     [LoggerMessage(LogLevel.Error, "Temporary files could not be deleted; the next attempt is in an hour.")]
