@@ -197,14 +197,14 @@ public sealed class LostReplicaTests
     {
         // R1.7: every replica in turn, while many push.
         await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
-        var size = Counts.Of(ci: 3, full: 200) * 1_000_000;
+        var layer = RegistryClient.RandomBytes(Counts.Of(ci: 3, full: 200) * 1_000_000);
         using var done = new CancellationTokenSource();
         var pushing = Enumerable.Range(0, Counts.Of(ci: 6, full: 50)).Select(_ => Task.Run(async () =>
         {
             var pushed = 0;
             while (!done.IsCancellationRequested || pushed == 0)
             {
-                await new RetryingClient(replicas, _repository).PushAsync(RegistryClient.RandomBytes(size));
+                await new RetryingClient(replicas, _repository).PushAsync(RegistryClient.RandomBytes(16), layer);
                 pushed++;
             }
 

@@ -166,7 +166,8 @@ public sealed class RepeatedRequestTests(ITestOutputHelper output)
             var repository = RegistryClient.NewRepository();
             var config = RegistryClient.RandomBytes(500);
             byte[][] layers = [.. Enumerable.Range(0, 16).Select(i => RegistryClient.RandomBytes(10_000 * i))];
-            await Task.WhenAll(layers.Append(config).Select(new RetryingClient(replicas, repository).PushAsync));
+            await Task.WhenAll(layers.Append(config).Select(
+                layer => new RetryingClient(replicas, repository).PushAsync(layer)));
             var manifest = RegistryClient.ImageManifest(config, layers);
             using var put = await replicas.Any.Http.PutManifestAsync(repository, "v1", manifest);
             await put.ShouldHaveStatusAsync(HttpStatusCode.Created);

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.IntegrationTests.Support;
@@ -15,9 +16,12 @@ internal sealed class RetryingClient(ReplicaSet replicas, string repository, Tim
     /// <summary>How many requests were sent again.</summary>
     public int Repeated { get; private set; }
 
-    public async Task PushAsync(byte[] content)
+    /// <param name="parts">The content: what many pushes have in common need not be held more than once.</param>
+    public async Task PushAsync(params byte[][] parts)
     {
-        var digest = Digest.Of(content);
+        using var sha256 = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Array.ForEach(parts, sha256.AppendData);
+        var digest = $"sha256:{Convert.ToHexStringLower(sha256.GetHashAndReset())}";
         string location;
         using (var head = await SendAsync(HttpMethod.Head, $"/v2/{repository}/blobs/{digest}", null))
         {
@@ -30,7 +34,7 @@ internal sealed class RetryingClient(ReplicaSet replicas, string repository, Tim
             location = started.Headers.Location!.ToString();
         }
 
-        using (var patched = await SendAsync(HttpMethod.Patch, location, content, chunked: true))
+        using (var patched = await SendAsync(HttpMethod.Patch, location, parts, chunked: true))
         {
             await patched.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
             location = patched.Headers.Location!.ToString();
@@ -40,7 +44,7 @@ internal sealed class RetryingClient(ReplicaSet replicas, string repository, Tim
         await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
     }
 
-    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, byte[]? body, bool chunked = false)
+    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, byte[][]? body, bool chunked = false)
     {
         for (var attempt = 1; ; attempt++)
         {
@@ -50,7 +54,7 @@ internal sealed class RetryingClient(ReplicaSet replicas, string repository, Tim
                 Timeout = patience ?? TimeSpan.FromSeconds(60),
             };
             using var request = new HttpRequestMessage(method, path);
-            request.Content = body is null ? null : new ByteArrayContent(body);
+            request.Content = body is null ? null : new Parts(body);
             request.Headers.TransferEncodingChunked = chunked ? true : null;
             try
             {
@@ -61,6 +65,23 @@ internal sealed class RetryingClient(ReplicaSet replicas, string repository, Tim
                 Repeated++;
                 await Task.Delay(50 * attempt);
             }
+        }
+    }
+
+    private sealed class Parts(byte[][] parts) : HttpContent
+    {
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            foreach (var part in parts)
+            {
+                await stream.WriteAsync(part);
+            }
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = parts.Sum(part => (long)part.Length);
+            return true;
         }
     }
 }
