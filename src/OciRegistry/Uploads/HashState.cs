@@ -23,6 +23,15 @@ internal sealed record HashState(
     /// <summary>The state of a hash that has seen no bytes.</summary>
     public static HashState Initial(DigestAlgorithm algorithm) => new(algorithm, 0, Sha2.InitialWords(algorithm), []);
 
+    /// <summary>Whether two hashes have seen the same bytes; null has seen none.</summary>
+    public static bool AreSame(HashState? one, HashState? other) =>
+        one is null || other is null
+            ? (one ?? other)?.Length is null or 0
+            : one.Length == other.Length
+                && one.Algorithm == other.Algorithm
+                && one.Words.AsSpan().SequenceEqual(other.Words)
+                && one.Tail.AsSpan().SequenceEqual(other.Tail);
+
     /// <exception cref="InvalidDataException">No hash can be in this state.</exception>
     public void ThrowIfInvalid()
     {

@@ -68,5 +68,13 @@ internal sealed class Turn(IRegistryLocks locks, UploadSessionId session, string
 
     public static string LockName(UploadSessionId session) => $"uploads/{session}";
 
-    public ValueTask DisposeAsync() => _lock?.DisposeAsync() ?? ValueTask.CompletedTask;
+    /// <summary>Lets go of the lock before the request has ended.</summary>
+    public ValueTask ReleaseAsync()
+    {
+        var held = _lock;
+        _lock = null;
+        return held?.DisposeAsync() ?? ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync() => ReleaseAsync();
 }

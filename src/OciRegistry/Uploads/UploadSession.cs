@@ -95,6 +95,13 @@ internal sealed record UploadSession
     public bool IsReplayOfRunning(UploadClaim claim) =>
         Writer is { } writer && !claim.IsRange && claim.Offset == writer.Start;
 
+    /// <summary>
+    /// Whether what has become of the session since a writer was taken off its record is the work of requests that began
+    /// where it did, so that its bytes still fit: what is acknowledged before its start is the same.
+    /// </summary>
+    public bool IsRepetitionOf(UploadWriter before) =>
+        (Writer is null || Writer.Start == before.Start) && (Offset == before.Start || LastStart == before.Start);
+
     /// <summary>The session with a writer recorded that starts at <paramref name="start"/>.</summary>
     public UploadSession BeginWriting(long start, bool inPlace, string requestId, string replica, DateTimeOffset now)
     {

@@ -420,8 +420,9 @@ internal sealed partial class UploadSessions(
 
                 // The record once more, now that nobody else can open the bytes: we may have been paused between the two,
                 // and what whoever replaced us has staged here since is not ours to cut off.
-                return await ReadOwnAsync(writing) is { } own
-                    ? await WriteAsync(turn, own, claim, staged, body, cancellationToken)
+                var own = await ReadOwnAsync(writing);
+                return own is not null || await IsRepeatedElsewhereAsync(writing.Session)
+                    ? await WriteAsync(turn, own ?? writing, own is not null, claim, staged, body, cancellationToken)
                     : await FencedAsync(writing.Session);
             }
 
@@ -445,6 +446,7 @@ internal sealed partial class UploadSessions(
     private async ValueTask<UploadResult> WriteAsync(
         Turn turn,
         Versioned writing,
+        bool isOnRecord,
         UploadClaim claim,
         IStagedBlob staged,
         PipeReader body,
@@ -457,10 +459,9 @@ internal sealed partial class UploadSessions(
 
         // The loss of the lock ends nothing: a lock service may restart, and whoever takes the session over meanwhile
         // fences this request at its next record.
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, turn.ReleaseRequested);
-
         // By waking the reader, not by its token: Kestrel cannot drain a body whose read was cancelled.
-        using var stopping = stop.Token.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
+        using var leaving = cancellationToken.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
+        using var asked = turn.ReleaseRequested.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
 
         // Wakes it regularly too, so that a client that stalls does not keep what it sent before out of the record.
         var rhythm = TimeSpan.FromTicks(Math.Min(CheckpointInterval.Ticks, Options.IdleExpiry.Ticks / 4));
@@ -476,7 +477,14 @@ internal sealed partial class UploadSessions(
         {
             while (!finished && !overrun)
             {
-                stop.Token.ThrowIfCancellationRequested();
+                cancellationToken.ThrowIfCancellationRequested();
+                if (isOnRecord && turn.ReleaseRequested.IsCancellationRequested)
+                {
+                    isOnRecord = false;
+                    await RecordAsync(writing, own => own.DropWriter());
+                    await turn.ReleaseAsync();
+                }
+
                 var read = await body.ReadAsync(CancellationToken.None);
                 try
                 {
@@ -505,12 +513,17 @@ internal sealed partial class UploadSessions(
                 {
                     checkpointed = time.GetTimestamp();
                     var (state, now) = (hash.Save(), time.GetUtcNow());
-                    if (await RecordAsync(writing, own => own.Checkpoint(hash.Length, state, now)) is not { } renewed)
+                    if (isOnRecord && await RecordAsync(writing, own => own.Checkpoint(hash.Length, state, now)) is { } renewed)
+                    {
+                        writing = renewed;
+                        continue;
+                    }
+
+                    isOnRecord = false;
+                    if (!await IsRepeatedAsync(writing.Session))
                     {
                         return await FencedAsync(writing.Session);
                     }
-
-                    writing = renewed;
                 }
             }
         }
@@ -528,30 +541,103 @@ internal sealed partial class UploadSessions(
         }
 
         var announcedMore = finished && claim.Length is { } announced && hash.Length - start != announced;
-        var replaced = !finished && turn.ReleaseRequested.IsCancellationRequested;
-        var counts = !overrun && !announcedMore && !replaced;
-
-        // The hash is what both hold: an append that failed half-way may have left the store some bytes more.
+        var isWhole = finished && !overrun && !announcedMore && fault is null;
         var (end, endState, endTime) = (hash.Length, hash.Save(), time.GetUtcNow());
-        var outcome = replaced ? UploadOutcome.Fenced
-            : overrun || announcedMore ? UploadOutcome.LengthMismatch
-            : UploadOutcome.Appended;
-        var said = turn.Event(fault is null || replaced ? outcome.ToString() : Kind(fault.SourceException), start, end - start);
-        var ended = await RecordAsync(writing, own =>
+        Versioned? ended = null;
+        if (isOnRecord)
         {
-            var written = own.Checkpoint(end, endState, endTime);
-            return (counts ? written.EndWriting() : written.DropWriter()).With(said);
-        });
-        if (ended is null || replaced)
+            var outcome = overrun || announcedMore ? UploadOutcome.LengthMismatch : UploadOutcome.Appended;
+            var said = turn.Event(fault is null ? outcome.ToString() : Kind(fault.SourceException), start, end - start);
+            ended = await RecordAsync(writing, own =>
+            {
+                // The hash is what both hold: an append that failed half-way may have left the store some bytes more.
+                var written = own.Checkpoint(end, endState, endTime);
+                return (outcome == UploadOutcome.Appended ? written.EndWriting() : written.DropWriter()).With(said);
+            });
+        }
+
+        if (ended is null && isWhole)
+        {
+            ended = await SettleAsync(turn, writing.Session, end, endState);
+        }
+
+        if (ended is null)
         {
             return await FencedAsync(writing.Session);
         }
 
         fault?.Throw();
         turn.IsNoted = true;
-        return outcome == UploadOutcome.Appended && ended.Session.Offset > end
-            ? new UploadResult(UploadOutcome.OutOfOrder, ended.Session.Offset)
-            : new UploadResult(outcome, ended.Session.Offset);
+        return overrun || announcedMore ? new UploadResult(UploadOutcome.LengthMismatch, ended.Session.Offset)
+            : ended.Session.Offset > end ? new UploadResult(UploadOutcome.OutOfOrder, ended.Session.Offset)
+            : new UploadResult(UploadOutcome.Appended, ended.Session.Offset);
+    }
+
+    /// <summary>
+    /// Whether a writer that was fenced was fenced by its own repetition, or by one that has broken off since. That one
+    /// may be the late one: sent before, given up by the client, and delivered only now. So the bytes of this one are
+    /// staged to their end all the same, in their own generation, where they harm nobody.
+    /// </summary>
+    private async ValueTask<bool> IsRepeatedAsync(UploadSession writing) =>
+        await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now }
+        && now.IsRepetitionOf(writing.Writer!);
+
+    /// <summary>The same, before the first byte: nobody may have staged in the same generation meanwhile.</summary>
+    private async ValueTask<bool> IsRepeatedElsewhereAsync(UploadSession writing) =>
+        await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now }
+        && now.IsRepetitionOf(writing.Writer!)
+        && (now.Generation != writing.Writer!.Generation || now.Offset <= writing.Writer.Start);
+
+    /// <summary>
+    /// The end of a writer that was fenced by its own repetition: waits for that one's end. Then the same bytes are
+    /// acknowledged, whoever brought them; or fewer or none are, because the repetition broke off, and these are taken. Null
+    /// when other bytes are, or when it takes too long.
+    /// </summary>
+    private async ValueTask<Versioned?> SettleAsync(Turn turn, UploadSession writing, long end, HashState? state)
+    {
+        var own = writing.Writer!;
+        var began = time.GetTimestamp();
+        while (await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now } loaded)
+        {
+            if (now.LastStart == own.Start && now.Offset == end && HashState.AreSame(now.Hash, state))
+            {
+                return loaded;
+            }
+
+            if (now.Writer is not null)
+            {
+                if (!now.IsRepetitionOf(own) || time.GetElapsedTime(began) >= Options.OrderWait)
+                {
+                    return null;
+                }
+
+                await Task.Delay(RecordPoll, time, CancellationToken.None);
+                continue;
+            }
+
+            var isAsBefore = now.Generation == writing.Generation && now.Offset == writing.Offset;
+            var taken = (now with { Writer = own }).Checkpoint(end, state, time.GetUtcNow()).EndWriting();
+            if (taken.Offset != end || !(isAsBefore || await BeginsWithAsync(own, now)))
+            {
+                return null;
+            }
+
+            taken = taken.With(turn.Event(nameof(UploadOutcome.Appended), own.Start, end - own.Start));
+            if (await documents.ReplaceAsync(loaded, taken, CancellationToken.None) is { } settled)
+            {
+                return settled;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether what a writer has staged begins with what is acknowledged: its repetition broke off on the way.</summary>
+    private async ValueTask<bool> BeginsWithAsync(UploadWriter writer, UploadSession now)
+    {
+        using var read = await stagedHash.ReadAsync(
+            now with { Generation = writer.Generation }, now.Algorithm, now.Offset, CancellationToken.None);
+        return now.LastStart == writer.Start && read is not null && HashState.AreSame(read.Save(), now.Hash);
     }
 
     /// <summary>

@@ -50,7 +50,7 @@ internal sealed class ReplicaSet : IAsyncDisposable
             : [$"OciRegistry:Redis:Configuration={redis.Address}", "OciRegistry:Redis:Lease=00:00:02"];
         var replicas = new ReplicaSet(3, redis,
         [
-            "OciRegistry:Uploads:OrderWait=00:00:03", "OciRegistry:Uploads:FenceWait=00:00:00.2", .. locks, .. settings,
+            "OciRegistry:Uploads:OrderWait=00:00:05", "OciRegistry:Uploads:FenceWait=00:00:00.2", .. locks, .. settings,
         ]);
         try
         {

@@ -114,11 +114,12 @@ public sealed class FailedUploadTests
             failed.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
         }
 
+        // Its repetition has come to nothing, so what it brings home counts.
         stuck.Release();
-        (await first).StatusCode.ShouldBe(HttpStatusCode.Conflict);
+        (await first).StatusCode.ShouldBeOneOf(HttpStatusCode.Accepted, HttpStatusCode.Conflict);
         await registry.AssertNoLockIsHeldAsync();
         var offset = await OffsetAsync(registry, location);
-        offset.ShouldBeGreaterThanOrEqualTo(Acknowledged);
+        offset.ShouldBeGreaterThanOrEqualTo((await first).StatusCode == HttpStatusCode.Accepted ? content.Length : Acknowledged);
         await CompleteFromAsync(registry, repository, location, content, offset);
     }
 

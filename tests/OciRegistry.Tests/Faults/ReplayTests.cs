@@ -404,6 +404,50 @@ public sealed class ReplayTests
     }
 
     [Theory]
+    [InlineData(Locks.Granted, true)]
+    [InlineData(Locks.Never, true)]
+    [InlineData(Locks.Always, true)]
+    [InlineData(Locks.Granted, false)]
+    [InlineData(Locks.Never, false)]
+    [InlineData(Locks.Always, false)]
+    public async Task A_request_that_is_delivered_after_its_repetition_does_not_fail_that_one(Locks locks, bool isWhole)
+    {
+        // The client gave the first up; it was under way all the same, whole or in part, and comes when its repetition runs.
+        await using var registry = await FaultyRegistry.StartAsync(locks);
+        for (var round = 0; round < Counts.Of(ci: 2, full: 100); round++)
+        {
+            var (repository, content, digest) = NewBlob();
+            var location = await registry.Http.NewUploadAsync(repository);
+            using var repetition = await RawUpload.StartAsync(registry.Url, "PATCH", location, content.Length);
+            await repetition.SendAsync(content.AsMemory(0, 1_000));
+            await Until.TrueAsync(
+                async () => (await registry.SessionAsync(location))!.Writer is not null, "the repetition is on record");
+
+            using (var late = await RawUpload.StartAsync(registry.Url, "PATCH", location, content.Length))
+            {
+                await late.SendAsync(isWhole ? content : content.AsMemory(0, 2_000));
+                if (isWhole)
+                {
+                    (await late.StatusAsync()).ShouldBe(202);
+                }
+                else
+                {
+                    await Until.TrueAsync(
+                        async () => (await registry.SessionAsync(location))!.Writer is { Generation: > 0 }, "the late one is on record");
+                    late.Reset();
+                }
+            }
+
+            await repetition.SendAsync(content.AsMemory(1_000));
+            (await repetition.StatusAsync()).ShouldBe(202);
+            using var closed = await registry.Http.CompleteAsync(location, digest.ToString());
+            await closed.ShouldHaveCreatedAsync(registry.Http, digest, content);
+            await registry.AssertNoLockIsHeldAsync();
+            await Until.TrueAsync(() => registry.UploadFiles().Count == 0, "nothing is staged");
+        }
+    }
+
+    [Theory]
     [InlineData(Locks.Granted)]
     [InlineData(Locks.Never)]
     public async Task A_closing_request_that_reads_the_bytes_again_can_be_repeated_while_it_does(Locks locks)

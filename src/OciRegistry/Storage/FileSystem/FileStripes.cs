@@ -5,12 +5,13 @@ namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
 /// The locks behind compare-and-swap: a fixed set of files, one for each of 256 classes of keys, locked by flock. A
-/// process that is killed lets go of them; one that is stopped inside makes the others fail after two seconds.
+/// process that is killed lets go of them; one that is stopped inside makes the others fail after ten seconds: sooner
+/// than clients lose patience, and longer than a busy disk takes.
 /// </summary>
 internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDisposable
 {
     private const int Count = 256;
-    private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(2);
 
     private readonly Stripe[] _stripes = [.. Enumerable.Range(0, Count).Select(_ => new Stripe())];
