@@ -21,6 +21,13 @@ internal sealed class RegistryClient(Uri address) : IDisposable
         return await response.Content.ReadAsByteArrayAsync();
     }
 
+    public async Task<Uri> StartUploadAsync(string repository)
+    {
+        using var response = await _http.PostAsync(new Uri($"/v2/{repository}/blobs/uploads/", UriKind.Relative), null);
+        Expect(response, HttpStatusCode.Accepted);
+        return response.Headers.Location!;
+    }
+
     /// <summary>POST, one PATCH with the content, PUT; the digest is computed on the way.</summary>
     public async Task<Digest> PushByPatchAsync(string repository, Noise noise, bool isChunked = true)
     {
@@ -84,20 +91,19 @@ internal sealed class RegistryClient(Uri address) : IDisposable
         }
     }
 
-    public void Dispose() => _http.Dispose();
-
-    private async Task<Uri> StartUploadAsync(string repository)
-    {
-        using var response = await _http.PostAsync(new Uri($"/v2/{repository}/blobs/uploads/", UriKind.Relative), null);
-        Expect(response, HttpStatusCode.Accepted);
-        return response.Headers.Location!;
-    }
-
-    private async Task CompleteAsync(Uri location, Digest digest, HttpContent? body)
+    /// <summary>Where the request goes that ends an upload.</summary>
+    public static Uri Closing(Uri location, Digest digest)
     {
         var text = location.ToString();
         var separator = text.Contains('?', StringComparison.Ordinal) ? '&' : '?';
-        using var response = await _http.PutAsync(new Uri($"{text}{separator}digest={digest}", UriKind.RelativeOrAbsolute), body);
+        return new Uri($"{text}{separator}digest={digest}", UriKind.RelativeOrAbsolute);
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private async Task CompleteAsync(Uri location, Digest digest, HttpContent? body)
+    {
+        using var response = await _http.PutAsync(Closing(location, digest), body);
         Expect(response, HttpStatusCode.Created);
     }
 

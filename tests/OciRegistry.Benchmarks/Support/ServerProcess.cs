@@ -16,6 +16,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     private ServerProcess(Process process, Uri address)
     {
         _process = process;
+        Address = address;
         Client = new RegistryClient(address);
         AppDomain.CurrentDomain.ProcessExit += Kill;
         process.OutputDataReceived += Remember;
@@ -23,6 +24,8 @@ internal sealed class ServerProcess : IAsyncDisposable
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
     }
+
+    public Uri Address { get; }
 
     public RegistryClient Client { get; }
 
