@@ -2,10 +2,11 @@ using OciRegistry.Benchmarks.Scenarios;
 using OciRegistry.Benchmarks.Support;
 
 // Those that delete 100,000 files come last: ext4 makes new ones slowly for some minutes after that.
-IScenario[] all = [new SmallArtifacts(), new Cpu(), new MemoryLarge(), new MemoryMany(), new Gap(), new Start(), new TagsPage()];
+IScenario[] all = [new SmallArtifacts(), new LockCost(), new Cpu(), new MemoryLarge(), new MemoryMany(), new Gap(), new Start(), new TagsPage()];
 
 string server = ServerProcess.BuiltExecutable();
 string parent = Path.GetTempPath();
+var withRedis = false;
 var names = new List<string>();
 foreach (var argument in args)
 {
@@ -17,6 +18,10 @@ foreach (var argument in args)
 
         case ["--folder", var path]:
             parent = Path.GetFullPath(path);
+            break;
+
+        case ["--redis"]:
+            withRedis = true;
             break;
 
         case [var name] when all.Any(scenario => scenario.Name == name):
@@ -36,9 +41,19 @@ if (!File.Exists(server))
 var report = new Report();
 foreach (var scenario in all.Where(scenario => names.Count == 0 || names.Contains(scenario.Name)))
 {
-    Console.Error.WriteLine($"{scenario.Name} ...");
+    var name = withRedis ? $"{scenario.Name} --redis" : scenario.Name;
+    Console.Error.WriteLine($"{name} ...");
     using var folder = new TemporaryFolder(parent, scenario.DiskGiB);
-    await scenario.RunAsync(new Bench(server, folder, report, scenario.Name));
+    await using var redis = withRedis ? await RedisServer.StartAsync() : null;
+    var bench = new Bench(server, redis, folder, report, name);
+    var load = $"on {Environment.ProcessorCount} processors";
+    bench.Add("load of the machine before", Machine.Load, load);
+    await scenario.RunAsync(bench);
+    bench.Add("load of the machine after", Machine.Load, load);
+    if (redis is not null)
+    {
+        bench.Add("carried out by Redis", await redis.CommandsAsync(), "commands");
+    }
 }
 
 Console.WriteLine(report);
@@ -49,10 +64,11 @@ int Usage(string problem)
     Console.Error.WriteLine($"""
         {problem}
 
-        OciRegistry.Benchmarks [scenario ...] [--server=EXECUTABLE] [--folder=FOLDER]
+        OciRegistry.Benchmarks [scenario ...] [--server=EXECUTABLE] [--folder=FOLDER] [--redis]
 
           --server   the server to measure; default: the one that was built beside this program
           --folder   where the storage of the measured servers goes, and is deleted; default: the system's temporary folder
+          --redis    the measured servers keep their locks in a redis-server that is started for each scenario
 
         Scenarios (all, unless some are named):
           {string.Join("\n          ", all.Select(scenario => $"{scenario.Name,-16} {scenario.Description}"))}

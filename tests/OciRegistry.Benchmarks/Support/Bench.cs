@@ -1,13 +1,16 @@
 namespace OciRegistry.Benchmarks.Support;
 
 /// <summary>What a scenario works with: a folder, servers on parts of it, and the report.</summary>
-internal sealed class Bench(string server, TemporaryFolder folder, Report report, string scenario)
+internal sealed class Bench(string server, RedisServer? redis, TemporaryFolder folder, Report report, string scenario)
 {
     public string Folder { get; } = folder.Path;
 
     /// <summary>Starts a server; the same name means the same storage.</summary>
-    public Task<ServerProcess> StartServerAsync(string storage = "data") =>
-        ServerProcess.StartAsync(server, StorageFolder(storage));
+    public Task<ServerProcess> StartServerAsync(string storage = "data") => StartServerAsync(storage, redis);
+
+    /// <summary>Starts a server with these locks, whatever the program's arguments say.</summary>
+    public Task<ServerProcess> StartServerAsync(string storage, RedisServer? redis) =>
+        ServerProcess.StartAsync(server, StorageFolder(storage), redis);
 
     public string StorageFolder(string storage = "data") => Path.Combine(Folder, storage);
 

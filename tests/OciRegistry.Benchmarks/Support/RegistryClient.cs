@@ -32,14 +32,19 @@ internal sealed class RegistryClient(Uri address) : IDisposable
     public async Task<Digest> PushByPatchAsync(string repository, Noise noise, bool isChunked = true)
     {
         var location = await StartUploadAsync(repository);
-        using var content = new NoiseContent(noise, isChunked);
-        using var patch = new HttpRequestMessage(HttpMethod.Patch, location) { Content = content };
-        using var patched = await _http.SendAsync(patch);
-        Expect(patched, HttpStatusCode.Accepted);
-
-        var digest = content.Digest();
-        await CompleteAsync(patched.Headers.Location!, digest, body: null);
+        var (next, digest) = await PatchAsync(location, noise, isChunked);
+        await CompleteAsync(next, digest, body: null);
         return digest;
+    }
+
+    /// <summary>One PATCH with the content: where the next request goes, and the digest of what was sent.</summary>
+    public async Task<(Uri Next, Digest Digest)> PatchAsync(Uri location, Noise noise, bool isChunked = true)
+    {
+        using var content = new NoiseContent(noise, isChunked);
+        using var request = new HttpRequestMessage(HttpMethod.Patch, location) { Content = content };
+        using var response = await _http.SendAsync(request);
+        Expect(response, HttpStatusCode.Accepted);
+        return (response.Headers.Location!, content.Digest());
     }
 
     /// <summary>POST, PUT with the content.</summary>

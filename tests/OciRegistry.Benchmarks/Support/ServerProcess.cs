@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 
 namespace OciRegistry.Benchmarks.Support;
 
@@ -54,10 +52,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     public static string BuiltExecutable() => Path.GetFullPath(
         Path.Combine(AppContext.BaseDirectory, "..", "..", "OciRegistry.Server", "release", "OciRegistry.Server"));
 
-    public static async Task<ServerProcess> StartAsync(string executable, string storage)
+    public static async Task<ServerProcess> StartAsync(string executable, string storage, RedisServer? redis)
     {
         Directory.CreateDirectory(storage);
-        var address = new Uri($"http://127.0.0.1:{FreePort()}");
+        var address = new Uri($"http://127.0.0.1:{FreePort.Next()}");
         var start = new ProcessStartInfo(executable)
         {
             ArgumentList = { $"--urls={address.GetLeftPart(UriPartial.Authority)}", $"--OciRegistry:Storage:FileSystem:Root={storage}" },
@@ -66,6 +64,11 @@ internal sealed class ServerProcess : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        if (redis is not null)
+        {
+            start.ArgumentList.Add($"--OciRegistry:Redis:Configuration={redis.Address}");
+        }
+
         var started = Stopwatch.GetTimestamp();
         var server = new ServerProcess(Process.Start(start)!, address);
         try
@@ -88,13 +91,6 @@ internal sealed class ServerProcess : IAsyncDisposable
         Kill(null, EventArgs.Empty);
         await _process.WaitForExitAsync();
         _process.Dispose();
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private async Task<TimeSpan> AnswersAsync(string path, long started)

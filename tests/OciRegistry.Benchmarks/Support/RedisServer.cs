@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text;
+
+namespace OciRegistry.Benchmarks.Support;
+
+/// <summary>A redis-server on a free loopback port, which saves nothing.</summary>
+internal sealed class RedisServer : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private readonly Process _process;
+    private readonly int _port;
+
+    private RedisServer(Process process, int port)
+    {
+        _process = process;
+        _port = port;
+        AppDomain.CurrentDomain.ProcessExit += Kill;
+        process.BeginOutputReadLine(); // nobody wants to know
+    }
+
+    /// <summary>What a server is configured with that is to use it.</summary>
+    public string Address => $"127.0.0.1:{_port}";
+
+    public static async Task<RedisServer> StartAsync()
+    {
+        var port = FreePort.Next();
+        var server = new RedisServer(
+            Process.Start(new ProcessStartInfo("redis-server")
+            {
+                ArgumentList =
+                {
+                    "--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                },
+                RedirectStandardOutput = true,
+            })!,
+            port);
+        var started = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                await server.CommandsAsync();
+                return server;
+            }
+            catch (SocketException) when (!server._process.HasExited && Stopwatch.GetElapsedTime(started) < Patience)
+            {
+                await Task.Delay(1);
+            }
+            catch
+            {
+                await server.DisposeAsync();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>How many commands it has carried out, scripts and what they call included.</summary>
+    public async Task<long> CommandsAsync()
+    {
+        const string name = "total_commands_processed:";
+        using var client = new TcpClient();
+        await client.ConnectAsync("127.0.0.1", _port);
+        var stream = client.GetStream();
+        await stream.WriteAsync("INFO stats\r\nQUIT\r\n"u8.ToArray());
+        using var reader = new StreamReader(stream, Encoding.ASCII);
+        var answer = await reader.ReadToEndAsync();
+        return answer.Split("\r\n").FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal)) is { } line
+            ? long.Parse(line.AsSpan(name.Length), CultureInfo.InvariantCulture)
+            : throw new InvalidOperationException($"redis-server does not say what it did: {answer}");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        AppDomain.CurrentDomain.ProcessExit -= Kill;
+        Kill(null, EventArgs.Empty);
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+
+    private void Kill(object? sender, EventArgs e)
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+        }
+    }
+}
