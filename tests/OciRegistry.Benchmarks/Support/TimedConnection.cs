@@ -10,8 +10,8 @@ namespace OciRegistry.Benchmarks.Support;
 internal sealed record TimedAnswer(Uri Location, double MillisecondsAfterLastByte);
 
 /// <summary>
-/// One connection that knows when the last byte of a request left: when the kernel had taken it. What the kernel has not
-/// handed on by then, some 100 KiB, counts too. Calls block, so that no other work of this program comes between.
+/// One connection that knows when the last byte of a request left: when the kernel had taken it. What the server had not
+/// read by then counts too. Calls block, so that no other work of this program comes between.
 /// </summary>
 internal sealed class TimedConnection : IDisposable
 {
