@@ -50,6 +50,13 @@ internal static partial class Posix
     /// <summary>Writes what the kernel holds of a file, or of a folder's entries, to disk.</summary>
     public static void Sync(SafeFileHandle file) => Retry(() => fsync(file), expected: 0, "write to disk");
 
+    /// <summary>Has the kernel begin to write a part of a file to disk. Advice: where it cannot, nothing is lost.</summary>
+    public static void StartWriting(SafeFileHandle file, long offset, long length)
+    {
+        const uint write = 2;
+        _ = sync_file_range(file, offset, length, write);
+    }
+
     /// <summary>Gives a file a second name; false when that name is taken.</summary>
     public static bool TryLink(string existing, string name) =>
         Retry(() => link(existing, name), AlreadyExists, $"link '{name}'");
@@ -160,6 +167,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);
+
+    [LibraryImport("libc")]
+    private static partial int sync_file_range(SafeFileHandle file, long offset, long length, uint flags);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fsync(SafeFileHandle file);
