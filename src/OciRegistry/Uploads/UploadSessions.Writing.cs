@@ -1,0 +1,266 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.ExceptionServices;
+using OciRegistry.Storage;
+using Versioned = OciRegistry.Uploads.UploadSessionDocuments.Versioned;
+
+namespace OciRegistry.Uploads;
+
+/// <summary>The steps (5) and (6) of an append: a request that is on record as the writer, from its first byte to its end.</summary>
+internal sealed partial class UploadSessions
+{
+    private const long CheckpointBytes = 64 * 1024 * 1024;
+    private static readonly TimeSpan CheckpointInterval = TimeSpan.FromSeconds(2);
+
+    private async ValueTask<UploadResult> WriteAsync(
+        Turn turn,
+        Versioned writing,
+        bool isOnRecord,
+        UploadClaim claim,
+        IStagedBlob staged,
+        PipeReader body,
+        CancellationToken cancellationToken)
+    {
+        var start = writing.Session.Writer!.Start;
+        using var hash = writing.Session.Writer.Hash is { } begun
+            ? ResumableHash.Resume(begun)
+            : ResumableHash.Create(writing.Session.Algorithm);
+
+        // The loss of the lock ends nothing: a lock service may restart, and whoever takes the session over meanwhile
+        // fences this request at its next record.
+
+        // By waking the reader, not by its token: Kestrel cannot drain a body whose read was cancelled.
+        using var leaving = cancellationToken.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
+        using var asked = turn.ReleaseRequested.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
+
+        // Wakes it regularly too, so that a client that stalls does not keep what it sent before out of the record.
+        var rhythm = TimeSpan.FromTicks(Math.Min(CheckpointInterval.Ticks, Options.IdleExpiry.Ticks / 4));
+        await using var wake = time.CreateTimer(static b => ((PipeReader)b!).CancelPendingRead(), body, rhythm, rhythm);
+        var checkpointed = time.GetTimestamp();
+        var received = -1L; // at the last look, while off the record
+        var maxLength = Math.Min(Options.MaxBlobSize ?? long.MaxValue, start + (claim.Length ?? (long.MaxValue - start)));
+        var finished = false;
+        var overrun = false;
+        ExceptionDispatchInfo? fault = null;
+
+        // (5)
+        try
+        {
+            while (!finished && !overrun)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (isOnRecord && turn.ReleaseRequested.IsCancellationRequested)
+                {
+                    isOnRecord = false;
+                    await RecordAsync(writing, own => own.DropWriter());
+                    await turn.ReleaseAsync();
+                    if (!await IsRepeatedAsync(writing.Session))
+                    {
+                        return await FencedAsync(writing.Session);
+                    }
+                }
+
+                var read = await body.ReadAsync(CancellationToken.None);
+                try
+                {
+                    overrun = read.Buffer.Length > maxLength - hash.Length;
+                    if (!overrun)
+                    {
+                        await StageAsync(read.Buffer, staged, hash);
+                    }
+                }
+                finally
+                {
+                    // Whatever failed: a body that is left in the middle of a read takes its connection with it, and the
+                    // answer too.
+                    metrics.BytesReceived(read.Buffer.Length);
+                    body.AdvanceTo(read.Buffer.End);
+                }
+
+                finished = read.IsCompleted;
+                var unrecorded = hash.Length - writing.Session.Writer!.Offset;
+                var elapsed = time.GetElapsedTime(checkpointed);
+                var isDue = unrecorded >= CheckpointBytes
+                    || (unrecorded > 0 && elapsed >= rhythm)
+                    || (turn.IsUnsure && elapsed >= rhythm) // somebody may have taken over
+                    || elapsed >= Options.IdleExpiry / 4; // a sign of life, for the sweep
+                if (isDue && !finished)
+                {
+                    checkpointed = time.GetTimestamp();
+                    var (state, now) = (hash.Save(), time.GetUtcNow());
+                    if (isOnRecord && await RecordAsync(writing, own => own.Checkpoint(hash.Length, state, now)) is { } renewed)
+                    {
+                        writing = renewed;
+                        continue;
+                    }
+
+                    isOnRecord = false;
+                    if (!await IsRepeatedAsync(writing.Session, received == hash.Length ? received : null))
+                    {
+                        return await FencedAsync(writing.Session);
+                    }
+
+                    received = hash.Length;
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            // The client left, or the store failed, or somebody wants the session: what arrived is kept (R1.3), and the
+            // exception goes on its way once that is on record.
+            fault = ExceptionDispatchInfo.Capture(e);
+        }
+
+        // (6)
+        if (overrun && maxLength == Options.MaxBlobSize)
+        {
+            return await DiscardTooLargeAsync(writing);
+        }
+
+        var announcedMore = finished && claim.Length is { } announced && hash.Length - start != announced;
+        var isWhole = finished && !overrun && !announcedMore && fault is null;
+        var (end, endState, endTime) = (hash.Length, hash.Save(), time.GetUtcNow());
+        Versioned? ended = null;
+        if (isOnRecord)
+        {
+            var outcome = overrun || announcedMore ? UploadOutcome.LengthMismatch : UploadOutcome.Appended;
+            var said = turn.Event(fault is null ? outcome.ToString() : Kind(fault.SourceException), start, end - start);
+            ended = await RecordAsync(writing, own =>
+            {
+                // The hash is what both hold: an append that failed half-way may have left the store some bytes more.
+                var written = own.Checkpoint(end, endState, endTime);
+                return (outcome == UploadOutcome.Appended ? written.EndWriting() : written.DropWriter()).With(said);
+            });
+        }
+
+        if (ended is null && isWhole)
+        {
+            ended = await SettleAsync(turn, writing.Session, end, endState);
+        }
+
+        if (ended is null)
+        {
+            return await FencedAsync(writing.Session);
+        }
+
+        fault?.Throw();
+        turn.IsNoted = true;
+        return overrun || announcedMore ? new UploadResult(UploadOutcome.LengthMismatch, ended.Session.Offset)
+            : ended.Session.Offset > end ? new UploadResult(UploadOutcome.OutOfOrder, ended.Session.Offset)
+            : new UploadResult(UploadOutcome.Appended, ended.Session.Offset);
+    }
+
+    /// <summary>
+    /// Whether a writer that was fenced was fenced by its own repetition, or by one that has broken off since. That one
+    /// may be the late one: sent before, given up by the client, and delivered only now. So the bytes of this one are
+    /// staged to their end all the same, in their own generation, where they harm nobody. Not for a client that has
+    /// stalled at some offset while its repetition has brought more.
+    /// </summary>
+    private async ValueTask<bool> IsRepeatedAsync(UploadSession writing, long? stalledAt = null) =>
+        await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now }
+        && now.IsRepetitionOf(writing.Writer!)
+        && !(now.Writer is null && now.Offset > stalledAt);
+
+    /// <summary>The same, before the first byte: nobody may have staged in the same generation meanwhile.</summary>
+    private async ValueTask<bool> IsRepeatedElsewhereAsync(UploadSession writing) =>
+        await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now }
+        && now.IsRepetitionOf(writing.Writer!)
+        && (now.Generation != writing.Writer!.Generation || now.Offset <= writing.Writer.Start);
+
+    /// <summary>
+    /// The end of a writer that was fenced by its own repetition: waits for that one's end. Then the same bytes are
+    /// acknowledged, whoever brought them; or fewer or none are, because the repetition broke off, and these are taken. Null
+    /// when other bytes are, or when it takes too long.
+    /// </summary>
+    private async ValueTask<Versioned?> SettleAsync(Turn turn, UploadSession writing, long end, HashState? state)
+    {
+        var own = writing.Writer!;
+        var began = time.GetTimestamp();
+        while (await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now } loaded)
+        {
+            if (now.LastStart == own.Start && now.Offset == end && HashState.AreSame(now.Hash, state))
+            {
+                return loaded;
+            }
+
+            if (now.Writer is not null)
+            {
+                if (!now.IsRepetitionOf(own) || time.GetElapsedTime(began) >= Options.OrderWait)
+                {
+                    return null;
+                }
+
+                await Task.Delay(RecordPoll, time, CancellationToken.None);
+                continue;
+            }
+
+            var isAsBefore = now.Generation == writing.Generation && now.Offset == writing.Offset;
+            var taken = (now with { Writer = own }).Checkpoint(end, state, time.GetUtcNow()).EndWriting();
+            if (taken.Offset != end || !(isAsBefore || await BeginsWithAsync(own, now)))
+            {
+                return null;
+            }
+
+            taken = taken.With(turn.Event(nameof(UploadOutcome.Appended), own.Start, end - own.Start));
+            if (await documents.ReplaceAsync(loaded, taken, CancellationToken.None) is { } settled)
+            {
+                return settled;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether what a writer has staged begins with what is acknowledged: its repetition broke off on the way.</summary>
+    private async ValueTask<bool> BeginsWithAsync(UploadWriter writer, UploadSession now)
+    {
+        using var read = await stagedHash.ReadAsync(
+            now with { Generation = writer.Generation }, now.Algorithm, now.Offset, CancellationToken.None);
+        return now.LastStart == writer.Start && read is not null && HashState.AreSame(read.Save(), now.Hash);
+    }
+
+    /// <summary>
+    /// Changes the session as its writer; null when that is somebody else by now. Others may have added to its timeline.
+    /// </summary>
+    private async ValueTask<Versioned?> RecordAsync(Versioned writing, Func<UploadSession, UploadSession> change)
+    {
+        for (var own = writing; own is not null; own = await ReadOwnAsync(writing))
+        {
+            if (await documents.ReplaceAsync(own, change(own.Session), CancellationToken.None) is { } recorded)
+            {
+                return recorded;
+            }
+        }
+
+        return null;
+    }
+
+    private async ValueTask<Versioned?> ReadOwnAsync(Versioned writing) =>
+        await documents.ReadAsync(writing.Session.Id, CancellationToken.None) is { Session.Writer: { } writer } now
+        && writer.IsSameAs(writing.Session.Writer!)
+            ? now
+            : null;
+
+    private static async ValueTask StageAsync(ReadOnlySequence<byte> bytes, IStagedBlob staged, ResumableHash hash)
+    {
+        foreach (var segment in bytes)
+        {
+            // The store first: the hash never covers a byte that is not staged.
+            await staged.AppendAsync(segment, CancellationToken.None);
+            hash.Append(segment.Span);
+        }
+    }
+
+    private async ValueTask<UploadResult> FencedAsync(UploadSession session)
+    {
+        metrics.UploadFenced();
+        LogFenced(log, session.Id, session.Writer!.RequestId);
+        if (await documents.IsGoneAsync(session.Id, CancellationToken.None))
+        {
+            // Whoever ended the session has deleted what was staged; we may have staged something after that.
+            await uploads.DiscardAsync(session.Id, CancellationToken.None);
+        }
+
+        return new UploadResult(UploadOutcome.Fenced, session.Offset);
+    }
+}
