@@ -78,7 +78,7 @@ public sealed class LostReplicaTests
             await first.SendAsync(RegistryClient.RandomBytes(200_000));
             await Until.TrueAsync(
                 async () => await OffsetAsync(replicas[(held + 1) % 3], location) > 0, "the first is on record");
-            replicas[held].Pause();
+            await replicas.PauseAsync(held);
             string end;
             using (var second = await replicas[(held + 1) % 3].Http.PatchAsync(location, content, chunked: true))
             {

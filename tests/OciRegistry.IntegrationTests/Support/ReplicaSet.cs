@@ -1,3 +1,4 @@
+using OciRegistry.Storage.FileSystem;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.IntegrationTests.Support;
@@ -67,6 +68,26 @@ internal sealed class ReplicaSet : IAsyncDisposable
     /// <summary>Starts a replica that was killed or stopped.</summary>
     public async Task StartAsync(int index) => _servers[index] = await ServerProcess.StartOnAsync(Root, null, _settings);
 
+    /// <summary>
+    /// Holds a replica (SIGSTOP) where it is not within a write to a document: what it holds there, for microseconds, is a
+    /// lock file that the others wait for (KilledProcessTests has that case).
+    /// </summary>
+    public async Task PauseAsync(int index)
+    {
+        var files = Directory.GetFiles(Path.Combine(Root, "locks"));
+        while (true)
+        {
+            _servers[index].Pause();
+            if (files.All(IsFree))
+            {
+                return;
+            }
+
+            _servers[index].Resume();
+            await Task.Yield();
+        }
+    }
+
     public int Choose(int count)
     {
         lock (_random)
@@ -119,6 +140,12 @@ internal sealed class ReplicaSet : IAsyncDisposable
         }
 
         await _folder.DisposeAsync();
+    }
+
+    private static bool IsFree(string lockFile)
+    {
+        using var file = Posix.OpenReadWrite(lockFile, create: false)!;
+        return Posix.TryLock(file);
     }
 
     private List<string> FilesIn(string folder) => Directory.Exists(Path.Combine(Root, folder))
