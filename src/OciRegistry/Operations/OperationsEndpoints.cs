@@ -22,7 +22,8 @@ internal static class OperationsEndpoints
     public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks)
     {
         var storage = await readiness.StorageProblemAsync();
-        var status = locks.Problem is null ? "ready" : "degraded";
+        var lockService = locks.Problem;
+        var status = lockService is null ? "ready" : "degraded";
         var code = StatusCodes.Status200OK;
         if (storage is not null)
         {
@@ -33,7 +34,7 @@ internal static class OperationsEndpoints
         var components = new JsonObject
         {
             ["storage"] = Component(storage, "unavailable"),
-            ["locks"] = Component(locks.Problem, "degraded"),
+            ["locks"] = Component(lockService, "degraded"),
         };
         await WriteAsync(context, code, new JsonObject { ["status"] = status, ["components"] = components });
     }

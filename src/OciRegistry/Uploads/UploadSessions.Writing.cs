@@ -54,7 +54,7 @@ internal sealed partial class UploadSessions
                     isOnRecord = false;
                     await RecordAsync(writing, own => own.DropWriter());
                     await turn.ReleaseAsync();
-                    if (!await IsRepeatedAsync(writing.Session))
+                    if (await ReadRepeatedAsync(writing.Session) is null)
                     {
                         return await FencedAsync(writing.Session);
                     }
@@ -95,7 +95,9 @@ internal sealed partial class UploadSessions
                     }
 
                     isOnRecord = false;
-                    if (!await IsRepeatedAsync(writing.Session, received == hash.Length ? received : null))
+                    var hasStalled = received == hash.Length;
+                    if (await ReadRepeatedAsync(writing.Session) is not { } repeated
+                        || (hasStalled && repeated.Writer is null && repeated.Offset > received))
                     {
                         return await FencedAsync(writing.Session);
                     }
@@ -106,8 +108,8 @@ internal sealed partial class UploadSessions
         }
         catch (Exception e)
         {
-            // The client left, or the store failed, or somebody wants the session: what arrived is kept (R1.3), and the
-            // exception goes on its way once that is on record.
+            // The client left, or the store failed: what arrived is kept (R1.3), and the exception goes on its way once
+            // that is on record.
             fault = ExceptionDispatchInfo.Capture(e);
         }
 
@@ -151,20 +153,20 @@ internal sealed partial class UploadSessions
     }
 
     /// <summary>
-    /// Whether a writer that was fenced was fenced by its own repetition, or by one that has broken off since. That one
-    /// may be the late one: sent before, given up by the client, and delivered only now. So the bytes of this one are
-    /// staged to their end all the same, in their own generation, where they harm nobody. Not for a client that has
-    /// stalled at some offset while its repetition has brought more.
+    /// The session as it is now, when a writer that was fenced was fenced by its own repetition, or by one that has broken
+    /// off since; else null. That one may be the late one: sent before, given up by the client, and delivered only now. So
+    /// the bytes of this one are staged to their end all the same, in their own generation, where they harm nobody. Not
+    /// for a client that has stalled while its repetition has brought more.
     /// </summary>
-    private async ValueTask<bool> IsRepeatedAsync(UploadSession writing, long? stalledAt = null) =>
+    private async ValueTask<UploadSession?> ReadRepeatedAsync(UploadSession writing) =>
         await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now }
         && now.IsRepetitionOf(writing.Writer!)
-        && !(now.Writer is null && now.Offset > stalledAt);
+            ? now
+            : null;
 
-    /// <summary>The same, before the first byte: nobody may have staged in the same generation meanwhile.</summary>
+    /// <summary>Whether that is so before the first byte, and nobody has staged in the same generation meanwhile.</summary>
     private async ValueTask<bool> IsRepeatedElsewhereAsync(UploadSession writing) =>
-        await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now }
-        && now.IsRepetitionOf(writing.Writer!)
+        await ReadRepeatedAsync(writing) is { } now
         && (now.Generation != writing.Writer!.Generation || now.Offset <= writing.Writer.Start);
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using OciRegistry.IntegrationTests.Support;
 
 namespace OciRegistry.Benchmarks.Support;
 

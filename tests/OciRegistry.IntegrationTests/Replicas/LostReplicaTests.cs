@@ -32,7 +32,7 @@ public sealed class LostReplicaTests
             {
                 await upload.SendAsync(content.AsMemory(acknowledged, 1_000_000));
                 var goesOn = replicas[(victim + 1) % 3];
-                await Until.TrueAsync(async () => await OffsetAsync(goesOn, location) > acknowledged, "some of it is on record");
+                await Until.TrueAsync(async () => await goesOn.Http.OffsetAsync(location) > acknowledged, "some of it is on record");
                 await replicas[victim].KillAsync();
             }
 
@@ -77,7 +77,7 @@ public sealed class LostReplicaTests
             using var first = await RawUpload.StartAsync(replicas[held].Http.BaseAddress!, "PATCH", location, content.Length);
             await first.SendAsync(RegistryClient.RandomBytes(200_000));
             await Until.TrueAsync(
-                async () => await OffsetAsync(replicas[(held + 1) % 3], location) > 0, "the first is on record");
+                async () => await replicas[(held + 1) % 3].Http.OffsetAsync(location) > 0, "the first is on record");
             await replicas.PauseAsync(held);
             string end;
             using (var second = await replicas[(held + 1) % 3].Http.PatchAsync(location, content, chunked: true))
@@ -125,7 +125,7 @@ public sealed class LostReplicaTests
             var location = await replicas[0].Http.NewUploadAsync(_repository);
             using var writing = await RawUpload.StartAsync(replicas[0].Http.BaseAddress!, "PATCH", location, 1_000_000);
             await writing.SendAsync(RegistryClient.RandomBytes(500_000));
-            await Until.TrueAsync(async () => await OffsetAsync(replicas[1], location) > 0, "it is on record");
+            await Until.TrueAsync(async () => await replicas[1].Http.OffsetAsync(location) > 0, "it is on record");
             (await replicas[1].Http.DeleteAsync(location)).StatusCode.ShouldBe(HttpStatusCode.NoContent);
             (await replicas[2].Http.DeleteAsync(location)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
             await writing.SendAsync(RegistryClient.RandomBytes(500_000));
@@ -173,7 +173,7 @@ public sealed class LostReplicaTests
             var location = await replicas.Any.Http.NewUploadAsync(_repository);
             using var writing = await RawUpload.StartAsync(replicas.Any.Http.BaseAddress!, "PATCH", location, 400_000);
             await writing.SendAsync(content.AsMemory(0, 200_000));
-            await Until.TrueAsync(async () => await OffsetAsync(replicas.Any, location) > 0, "it is on record");
+            await Until.TrueAsync(async () => await replicas.Any.Http.OffsetAsync(location) > 0, "it is on record");
             await replicas.Redis!.RunAsync("FLUSHALL");
             await writing.SendAsync(content.AsMemory(200_000, 200_000));
             (await writing.StatusAsync()).ShouldBe(202);
@@ -220,12 +220,5 @@ public sealed class LostReplicaTests
         (await Task.WhenAll(pushing)).ShouldAllBe(pushed => pushed > 0);
         replicas.AssertBlobsAreWhole();
         await replicas.AssertNoLockIsHeldAsync();
-    }
-
-    private static async Task<long> OffsetAsync(ServerProcess server, string location)
-    {
-        using var status = await server.Http.GetAsync(new Uri(location, UriKind.Relative));
-        await status.ShouldHaveStatusAsync(HttpStatusCode.NoContent);
-        return RegistryClient.OffsetOf(status);
     }
 }

@@ -22,7 +22,7 @@ public sealed class RepeatedRequestTests(ITestOutputHelper output)
             var location = await replicas.Any.Http.NewUploadAsync(_repository);
             using var first = await RawUpload.StartAsync(replicas.Any.Http.BaseAddress!, "PATCH", location, null);
             await first.SendChunkAsync(content.AsMemory(0, 300_000));
-            await Until.TrueAsync(async () => await OffsetAsync(replicas.Any, location) > 0, "the first is on record");
+            await Until.TrueAsync(async () => await replicas.Any.Http.OffsetAsync(location) > 0, "the first is on record");
 
             // Its rest comes before, during and after the repetition, or never.
             var finishing = (round % 4) switch
@@ -307,12 +307,5 @@ public sealed class RepeatedRequestTests(ITestOutputHelper output)
 
         using var closed = await replicas[1].Http.CompleteAsync(location, Digest.Of(content).ToString());
         await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
-    }
-
-    private static async Task<long> OffsetAsync(ServerProcess server, string location)
-    {
-        using var status = await server.Http.GetAsync(new Uri(location, UriKind.Relative));
-        await status.ShouldHaveStatusAsync(HttpStatusCode.NoContent);
-        return RegistryClient.OffsetOf(status);
     }
 }

@@ -41,6 +41,14 @@ internal static class RegistryClient
     public static int OffsetOf(HttpResponseMessage progress) =>
         int.Parse(progress.Headers.Location!.ToString().Split("offset=")[1], CultureInfo.InvariantCulture);
 
+    /// <summary>Where the session stands.</summary>
+    public static async Task<int> OffsetAsync(this HttpClient http, string location)
+    {
+        using var status = await http.GetAsync(new Uri(location, UriKind.Relative));
+        await status.ShouldHaveStatusAsync(HttpStatusCode.NoContent);
+        return OffsetOf(status);
+    }
+
     public static string WithQuery(string location, string parameter) =>
         location + (location.Contains('?', StringComparison.Ordinal) ? '&' : '?') + parameter;
 
