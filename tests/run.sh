@@ -5,8 +5,8 @@ set -euo pipefail
 exec </dev/null
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tools=(dockerd podman buildah skopeo umoci containerd docker-registry redis-server curl)
-packages=(docker.io podman buildah skopeo umoci containerd docker-registry redis-server curl)
+tools=(dockerd podman buildah skopeo umoci containerd docker-registry redis-server strace curl)
+packages=(docker.io podman buildah skopeo umoci containerd docker-registry redis-server strace curl)
 passed=0 failed=0 skipped=0
 
 # No build server stays behind.

@@ -118,6 +118,27 @@ public sealed class RedisFailureTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_connection_that_hangs_is_given_up_for_a_new_one()
+    {
+        await using var proxy = new RedisProxy(_server);
+        await using var replica = new RedisReplica([proxy.Address], ShortLease);
+        await using var another = new RedisReplica(_server);
+        await replica.WorksAsync();
+        for (var round = 0; round < Counts.Of(ci: 1, full: 10); round++)
+        {
+            var connections = proxy.Accepted;
+            proxy.ForgetConnections();
+            await replica.FailsAsync("does not answer within 500 ms");
+            await replica.WorksAsync();
+            proxy.Accepted.ShouldBeGreaterThan(connections);
+            await using var held = await replica.AcquireAsync(Name);
+            (await another.TryAsync(Name)).ShouldBeNull();
+            await another.Locks.RequestReleaseAsync(Name, default); // messages arrive by the new one, too
+            await Until.TrueAsync(() => held.ReleaseRequested.IsCancellationRequested, "the holder is asked");
+        }
+    }
+
+    [Fact]
     public async Task Scripts_that_are_flushed_are_sent_again()
     {
         await using var replica = new RedisReplica(_server);

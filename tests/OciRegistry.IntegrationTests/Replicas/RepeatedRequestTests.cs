@@ -5,7 +5,7 @@ using OciRegistry.Tests.Support;
 namespace OciRegistry.IntegrationTests.Replicas;
 
 /// <summary>R3 and R4.3 with three processes: repeated and concurrent requests, each to any replica, take effect once.</summary>
-public sealed class RepeatedRequestTests(ITestOutputHelper output)
+public sealed class RepeatedRequestTests
 {
     private readonly string _repository = RegistryClient.NewRepository();
 
@@ -231,44 +231,6 @@ public sealed class RepeatedRequestTests(ITestOutputHelper output)
 
         replicas.AssertBlobsAreWhole();
         await Until.TrueAsync(() => replicas.UploadFiles().Count == 0, "nothing is staged");
-        await replicas.AssertNoLockIsHeldAsync();
-    }
-
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task No_push_of_a_client_with_short_patience_fails_while_replicas_are_held_now_and_then(bool withRedis)
-    {
-        // R3.10: a client as Jib with a read time-out of two seconds, and replicas that do not answer for up to three.
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
-        using var done = new CancellationTokenSource();
-        var holding = Task.Run(async () =>
-        {
-            while (!done.IsCancellationRequested)
-            {
-                var held = replicas.Any;
-                held.Pause();
-                await Task.Delay(replicas.Choose(3_000));
-                held.Resume();
-                await Task.Delay(replicas.Choose(1_000));
-            }
-        });
-        var repeated = 0;
-        await Parallel.ForAsync(
-            0,
-            Counts.Of(ci: 4, full: 100),
-            new ParallelOptions { MaxDegreeOfParallelism = 4 }, // the patience is for the whole request, this machine's load too
-            async (_, _) =>
-            {
-                var client = new RetryingClient(replicas, RegistryClient.NewRepository(), TimeSpan.FromSeconds(2));
-                await Task.WhenAll(Enumerable.Range(0, 8).Select(
-                    _ => client.PushAsync(RegistryClient.RandomBytes(Counts.Of(ci: 200_000, full: 1_000_000)))));
-                Interlocked.Add(ref repeated, client.Repeated);
-            });
-        await done.CancelAsync();
-        await holding;
-        output.WriteLine($"{repeated} requests were repeated.");
-        replicas.AssertBlobsAreWhole();
         await replicas.AssertNoLockIsHeldAsync();
     }
 

@@ -55,7 +55,7 @@ internal sealed class ReplicaSet : IAsyncDisposable
         ]);
         try
         {
-            await Task.WhenAll(Enumerable.Range(0, 3).Select(replicas.StartAsync));
+            await Task.WhenAll(Enumerable.Range(0, 3).Select(i => replicas.StartAsync(i)));
             return replicas;
         }
         catch
@@ -66,7 +66,13 @@ internal sealed class ReplicaSet : IAsyncDisposable
     }
 
     /// <summary>Starts a replica that was killed or stopped.</summary>
-    public async Task StartAsync(int index) => _servers[index] = await ServerProcess.StartOnAsync(Root, null, _settings);
+    /// <param name="index">Which.</param>
+    /// <param name="under">A program that is to start it, as its last argument.</param>
+    public async Task StartAsync(int index, Tool? under = null)
+    {
+        _servers[index]?.Http.Dispose();
+        _servers[index] = await ServerProcess.StartOnAsync(Root, under, _settings);
+    }
 
     /// <summary>
     /// Holds a replica (SIGSTOP) where it is not within a write to a document: what it holds there, for microseconds, is a
@@ -97,10 +103,10 @@ internal sealed class ReplicaSet : IAsyncDisposable
     }
 
     /// <summary>Everything that belongs to an upload: session documents, staged bytes, temporary files.</summary>
-    public List<string> UploadFiles() =>
-    [
-        .. FilesIn("_data"), .. FilesIn(Path.Combine("documents", "_uploads")), .. FilesIn("tmp"),
-    ];
+    public List<string> UploadFiles() => [.. SessionFiles(), .. FilesIn("tmp")];
+
+    /// <summary>Session documents and staged bytes.</summary>
+    public List<string> SessionFiles() => [.. FilesIn("_data"), .. FilesIn(Path.Combine("documents", "_uploads"))];
 
     public List<string> BlobFiles() => FilesIn("blobs");
 

@@ -23,6 +23,8 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public HttpClient Http { get; }
 
+    public int Id => _process.Id;
+
     public string Log => _process.Log;
 
     /// <summary>Starts on a folder that goes with the process.</summary>

@@ -8,36 +8,10 @@ public sealed class FailedUploadTests
 {
     private const int Acknowledged = 100_000;
 
-    /// <summary>What fails a PATCH that goes on after 100,000 acknowledged bytes, and the status that it is answered with.</summary>
-    private static readonly Dictionary<string, (Action<FaultPlan> Plan, int Status)> TransientFailures = new()
-    {
-        ["the session cannot be read"] = (plan => plan.Fail(StoreCall.DocumentRead), 503),
-        ["the writer cannot be recorded"] = (plan => plan.Fail(StoreCall.DocumentWrite), 503),
-        ["the writer was recorded, but the store says no"] =
-            (plan => plan.Fail(StoreCall.DocumentWrite, afterEffect: true), 503),
-        ["the staged bytes cannot be opened"] = (plan => plan.Fail(StoreCall.StagedOpen), 503),
-        ["the staged bytes were opened, but the store says no"] =
-            (plan => plan.Fail(StoreCall.StagedOpen, afterEffect: true), 503),
-        ["an append fails"] = (plan => plan.Fail(StoreCall.StagedAppend), 503),
-        ["an append fails after a while"] = (plan => plan.Fail(StoreCall.StagedAppend, nth: 3), 503),
-        ["an append is torn"] = (plan => plan.TearsAppend = true, 503),
-        ["an append finds the disk full"] = (plan => plan.Fail(StoreCall.StagedAppend, FaultPlan.Full, nth: 2), 507),
-        ["an append fails as nobody expects"] =
-            (plan => plan.Fail(StoreCall.StagedAppend, () => new InvalidOperationException("a bug"), nth: 2), 503),
-        ["the end cannot be recorded"] = (plan => plan.Fail(StoreCall.DocumentWrite, nth: 2), 503),
-        ["the end was recorded, but the store says no"] =
-            (plan => plan.Fail(StoreCall.DocumentWrite, nth: 2, afterEffect: true), 503),
-        ["an append fails, and so does the record of it"] = (plan =>
-        {
-            plan.Fail(StoreCall.StagedAppend, nth: 2);
-            plan.Fail(StoreCall.DocumentWrite, nth: 2);
-        }, 503),
-    };
-
     public static TheoryData<string, Locks> Transient()
     {
         var data = new TheoryData<string, Locks>();
-        foreach (var name in TransientFailures.Keys)
+        foreach (var name in TransientFailures.All.Keys)
         {
             data.Add(name, Locks.Granted);
             data.Add(name, Locks.Never);
@@ -51,7 +25,7 @@ public sealed class FailedUploadTests
     public async Task A_failure_that_may_pass_holds_no_lock_and_keeps_what_was_acknowledged(string failure, Locks locks)
     {
         // R1.1, R1.3, R0.6
-        var (plan, status) = TransientFailures[failure];
+        var (plan, status) = TransientFailures.All[failure];
         await using var registry = await FaultyRegistry.StartAsync(locks);
         for (var round = 0; round < Counts.Of(ci: 2, full: 80); round++)
         {
@@ -79,7 +53,7 @@ public sealed class FailedUploadTests
     public async Task A_client_that_repeats_the_failed_request_is_served(string failure, Locks locks)
     {
         // R1.3, R3.2: whatever of it was recorded, the same request to the same Location is the same request.
-        var (plan, _) = TransientFailures[failure];
+        var (plan, _) = TransientFailures.All[failure];
         await using var registry = await FaultyRegistry.StartAsync(locks);
         var repository = RegistryClient.NewRepository();
         var content = RegistryClient.RandomBytes(400_000);
