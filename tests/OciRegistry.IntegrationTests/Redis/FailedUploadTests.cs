@@ -48,7 +48,7 @@ public sealed class FailedUploadTests(ITestOutputHelper output)
         await using var folder = new TempFolder();
         var root = folder.Create("data");
         var rounds = Counts.Of(ci: 2, full: 1 + (1_000 / Failures.Count));
-        await using (var replica = new RedisReplica(server))
+        await using (var replica = new RedisReplica(server, lease: TimeSpan.FromMinutes(2))) // no key is gone by itself
         await using (var registry = await FaultyRegistry.StartAsync(
             uploads: uploads => uploads.MaxBlobSize = Limit, root: root, lockService: replica.Locks))
         {
