@@ -114,7 +114,10 @@ internal sealed record UploadSession
     }
 
     /// <summary>The hash state at one of the two places where a request may start.</summary>
-    public HashState? HashAt(long start) => start == Offset ? Hash : HashAtLastStart;
+    public HashState? HashAt(long start) =>
+        start == Offset ? Hash
+        : start == LastStart ? HashAtLastStart
+        : throw new ArgumentOutOfRangeException(nameof(start), start, "No request may start there.");
 
     /// <summary>The running writer tells how far it is.</summary>
     public UploadSession Checkpoint(long offset, HashState? hash, DateTimeOffset now) => this with

@@ -180,14 +180,19 @@ internal sealed partial class UploadSessions
         var began = time.GetTimestamp();
         while (await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now } loaded)
         {
-            if (now.LastStart == own.Start && now.Offset == end && HashState.AreSame(now.Hash, state))
+            if (now.Offset == end && HashState.AreSame(now.Hash, state))
             {
                 return loaded;
             }
 
+            if (!now.IsRepetitionOf(own))
+            {
+                return null; // its client has gone on
+            }
+
             if (now.Writer is not null)
             {
-                if (!now.IsRepetitionOf(own) || time.GetElapsedTime(began) >= Options.OrderWait)
+                if (time.GetElapsedTime(began) >= Options.OrderWait)
                 {
                     return null;
                 }
@@ -218,7 +223,7 @@ internal sealed partial class UploadSessions
     {
         using var read = await stagedHash.ReadAsync(
             now with { Generation = writer.Generation }, now.Algorithm, now.Offset, CancellationToken.None);
-        return now.LastStart == writer.Start && read is not null && HashState.AreSame(read.Save(), now.Hash);
+        return read is not null && HashState.AreSame(read.Save(), now.Hash);
     }
 
     /// <summary>

@@ -163,6 +163,43 @@ public sealed class ReplayTests
     [InlineData(Locks.Granted)]
     [InlineData(Locks.Never)]
     [InlineData(Locks.Always)]
+    public async Task A_repetition_that_ends_after_its_client_has_gone_on_changes_nothing(Locks locks)
+    {
+        // Chunks without a byte: the session stands where it stood, but what a repetition may begin at has moved.
+        await using var registry = await FaultyRegistry.StartAsync(locks);
+        var (repository, content, digest) = NewBlob();
+        var location = await registry.Http.NewUploadAsync(repository);
+        string end;
+        using (var first = await PatchAsync(registry, location, content))
+        {
+            end = first.Headers.Location!.ToString();
+        }
+
+        var stuck = registry.Plan.Hold(StoreCall.StagedAppend);
+        var late = PatchAsync(registry, location, content);
+        await stuck.Reached;
+        for (var empty = 0; empty < 2; empty++)
+        {
+            using var patched = await PatchAsync(registry, end, []);
+            await ShouldHaveAcceptedAsync(patched, content);
+        }
+
+        stuck.Release();
+        ((int)(await late).StatusCode).ShouldBeOneOf(202, 409);
+        using (var again = await PatchAsync(registry, location, content))
+        {
+            ((int)again.StatusCode).ShouldBeOneOf(202, 416);
+            again.Header("Range").ShouldBe($"0-{content.Length - 1}");
+        }
+
+        using var closed = await registry.Http.CompleteAsync(end, digest.ToString());
+        await closed.ShouldHaveCreatedAsync(registry.Http, digest, content);
+    }
+
+    [Theory]
+    [InlineData(Locks.Granted)]
+    [InlineData(Locks.Never)]
+    [InlineData(Locks.Always)]
     public async Task A_repetition_that_breaks_off_destroys_nothing_that_was_acknowledged(Locks locks)
     {
         await using var registry = await FaultyRegistry.StartAsync(locks);
