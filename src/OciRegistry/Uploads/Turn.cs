@@ -20,6 +20,9 @@ internal sealed class Turn(IRegistryLocks locks, UploadSessionId session, string
     /// <summary>Whether the session's timeline has the end of this request.</summary>
     public bool IsNoted { get; set; }
 
+    /// <summary>The session, when the end of this request's chunk has sealed it.</summary>
+    public UploadSession? Sealed { get; set; }
+
     public bool IsTaken => _lock is not null;
 
     /// <summary>Since the request first asked for its turn.</summary>

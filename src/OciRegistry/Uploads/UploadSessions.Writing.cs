@@ -17,6 +17,7 @@ internal sealed partial class UploadSessions
         Versioned writing,
         bool isOnRecord,
         UploadClaim claim,
+        Digest? closing,
         IStagedBlob staged,
         PipeReader body,
         CancellationToken cancellationToken)
@@ -127,12 +128,15 @@ internal sealed partial class UploadSessions
         {
             var outcome = overrun || announcedMore ? UploadOutcome.LengthMismatch : UploadOutcome.Appended;
             var said = turn.Event(fault is null ? outcome.ToString() : Kind(fault.SourceException), start, end - start);
+            var seals = isWhole && closing?.Algorithm == hash.Algorithm && hash.Digest() == closing;
             ended = await RecordAsync(writing, own =>
             {
                 // The hash is what both hold: an append that failed half-way may have left the store some bytes more.
                 var written = own.Checkpoint(end, endState, endTime);
-                return (outcome == UploadOutcome.Appended ? written.EndWriting() : written.DropWriter()).With(said);
+                written = (outcome == UploadOutcome.Appended ? written.EndWriting() : written.DropWriter()).With(said);
+                return seals && written.Offset == end ? Seal(turn, written, closing!.Value) : written;
             });
+            turn.Sealed = ended?.Session.State == UploadState.Sealed ? ended.Session : null;
         }
 
         if (ended is null && isWhole)

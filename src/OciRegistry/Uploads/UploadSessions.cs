@@ -61,7 +61,7 @@ internal sealed partial class UploadSessions(
         CancellationToken cancellationToken)
     {
         await using var turn = new Turn(locks, id, "PATCH", requestId, time);
-        var result = await AppendAsync(turn, repository, id, claim, algorithm: null, body, cancellationToken);
+        var result = await AppendAsync(turn, repository, id, claim, closing: null, body, cancellationToken);
         await NoteRefusalAsync(turn, id, result);
         return result;
     }
@@ -156,7 +156,8 @@ internal sealed partial class UploadSessions(
 
     /// <summary>Completes a session.</summary>
     /// <remarks>
-    ///   (1) append the body                            as one more chunk, with the same order
+    ///   (1) append the body                            as one more chunk, with the same order; bytes that have the
+    ///                                                  digest are sealed by the very write that ends the chunk: (6)
     ///   (2) load the session                           gone: 201 if the repository has the digest now, else Unknown
     ///   (3) wait for the running request               or fence it, when it only repeats what is acknowledged
     ///   (4) compare the digest                         wrong bytes are final: the session is discarded
@@ -178,7 +179,12 @@ internal sealed partial class UploadSessions(
         if (body is not null)
         {
             var appended = await AppendAsync(
-                turn, repository, id, claim, digest.Algorithm, body, cancellationToken);
+                turn, repository, id, claim, digest, body, cancellationToken);
+            if (turn.Sealed is { } whole)
+            {
+                return await CommitAsync(turn, whole);
+            }
+
             acknowledgedEnd = appended.Offset;
             var mayBeReplay =
                 appended.Outcome is UploadOutcome.Unknown or UploadOutcome.Completing or UploadOutcome.Fenced;
@@ -272,7 +278,7 @@ internal sealed partial class UploadSessions(
             }
 
             // (5)
-            if (await documents.ReplaceAsync(loaded, session.Seal(digest).With(turn.Event("Sealed", session.Offset, 0)), CancellationToken.None) is { } @sealed)
+            if (await documents.ReplaceAsync(loaded, Seal(turn, session, digest), CancellationToken.None) is { } @sealed)
             {
                 if (hasStalled)
                 {
@@ -302,7 +308,7 @@ internal sealed partial class UploadSessions(
         RepositoryName repository,
         UploadSessionId id,
         UploadClaim claim,
-        DigestAlgorithm? algorithm,
+        Digest? closing,
         PipeReader body,
         CancellationToken cancellationToken)
     {
@@ -386,7 +392,7 @@ internal sealed partial class UploadSessions(
             }
 
             // (4)
-            if (session.Offset == 0 && algorithm is { } named)
+            if (session.Offset == 0 && closing?.Algorithm is { } named)
             {
                 // A request before it may have left a hash of no bytes, of the other algorithm.
                 session = session with { Algorithm = named, Hash = null, HashAtLastStart = null };
@@ -418,7 +424,7 @@ internal sealed partial class UploadSessions(
                 // and what whoever replaced us has staged here since is not ours to cut off.
                 var own = await ReadOwnAsync(writing);
                 return own is not null || await IsRepeatedElsewhereAsync(writing.Session)
-                    ? await WriteAsync(turn, own ?? writing, own is not null, claim, staged, body, cancellationToken)
+                    ? await WriteAsync(turn, own ?? writing, own is not null, claim, closing, staged, body, cancellationToken)
                     : await FencedAsync(writing.Session);
             }
 
@@ -438,6 +444,9 @@ internal sealed partial class UploadSessions(
             mayBeInPlace = false;
         }
     }
+
+    private static UploadSession Seal(Turn turn, UploadSession session, Digest digest) =>
+        session.Seal(digest).With(turn.Event("Sealed", session.Offset, 0));
 
     private async ValueTask<UploadResult> CommitAsync(Turn turn, UploadSession session)
     {
