@@ -10,6 +10,12 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
     public async Task Get(HttpContext context, RepositoryName repository, Digest digest)
     {
         var (request, response) = (context.Request, context.Response);
+        if (HttpMethods.IsHead(request.Method))
+        {
+            await HeadAsync(context, repository, digest);
+            return;
+        }
+
         await using var content = await blobs.OpenReadAsync(repository, digest, context.RequestAborted);
         if (content is null)
         {
@@ -17,25 +23,8 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
             return;
         }
 
-        response.Headers["Docker-Content-Digest"] = digest.ToString();
-        response.Headers.ETag = EntityTags.Of(digest);
-        response.Headers.AcceptRanges = "bytes";
-        if (EntityTags.Excludes(request, digest))
+        if (await IsAnsweredByItsTagAsync(context, digest))
         {
-            await context.WriteErrorAsync(OciError.PreconditionFailed());
-            return;
-        }
-
-        if (EntityTags.HasCurrent(request, digest))
-        {
-            response.StatusCode = StatusCodes.Status304NotModified;
-            return;
-        }
-
-        response.ContentType = MediaTypes.OctetStream;
-        if (HttpMethods.IsHead(request.Method))
-        {
-            response.ContentLength = content.Length;
             return;
         }
 
@@ -74,5 +63,41 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
         {
             await context.WriteErrorAsync(OciError.BlobUnknown(digest));
         }
+    }
+
+    /// <summary>As GET, but nothing is opened that nobody reads.</summary>
+    private async Task HeadAsync(HttpContext context, RepositoryName repository, Digest digest)
+    {
+        if (await blobs.StatAsync(repository, digest, context.RequestAborted) is not { } length)
+        {
+            await context.WriteErrorAsync(OciError.BlobUnknown(digest));
+        }
+        else if (!await IsAnsweredByItsTagAsync(context, digest))
+        {
+            context.Response.ContentLength = length;
+        }
+    }
+
+    /// <summary>Writes the headers of a blob that is there, and the answer when If-Match or If-None-Match decide it.</summary>
+    private static async ValueTask<bool> IsAnsweredByItsTagAsync(HttpContext context, Digest digest)
+    {
+        var (request, response) = (context.Request, context.Response);
+        response.Headers["Docker-Content-Digest"] = digest.ToString();
+        response.Headers.ETag = EntityTags.Of(digest);
+        response.Headers.AcceptRanges = "bytes";
+        if (EntityTags.Excludes(request, digest))
+        {
+            await context.WriteErrorAsync(OciError.PreconditionFailed());
+            return true;
+        }
+
+        if (EntityTags.HasCurrent(request, digest))
+        {
+            response.StatusCode = StatusCodes.Status304NotModified;
+            return true;
+        }
+
+        response.ContentType = MediaTypes.OctetStream;
+        return false;
     }
 }

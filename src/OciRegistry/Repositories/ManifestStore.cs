@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -7,7 +8,7 @@ namespace OciRegistry.Repositories;
 
 /// <summary>
 /// The manifests of repositories, under the digest they were pushed with, byte for byte. A manifest's document holds its
-/// media type in a first line, and its bytes; it is verified whenever it is read.
+/// media type in a first line, and its bytes; it is verified whenever it is read from the storage.
 /// </summary>
 internal sealed partial class ManifestStore(
     IDocumentStore documents,
@@ -19,6 +20,9 @@ internal sealed partial class ManifestStore(
     RegistryMetrics metrics,
     ILogger<ManifestStore> log)
 {
+    // For as long as a store hands out the same document again, which it has not read again.
+    private readonly ConditionalWeakTable<Document, StoredManifest> _verified = [];
+
     /// <summary>The manifest that a tag or digest names; null when there is none. A tag without its manifest names none.</summary>
     public async ValueTask<StoredManifest?> GetAsync(
         RepositoryName repository, Reference reference, CancellationToken cancellationToken)
@@ -195,11 +199,18 @@ internal sealed partial class ManifestStore(
             return null;
         }
 
+        if (_verified.TryGetValue(document, out var verified))
+        {
+            return verified;
+        }
+
         var end = document.Content.Span.IndexOf((byte)'\n');
         var content = document.Content[(end + 1)..];
         if (end > 0 && Digest.Of(content.Span, digest.Algorithm) == digest)
         {
-            return new StoredManifest(digest, Encoding.UTF8.GetString(document.Content.Span[..end]), content);
+            var manifest = new StoredManifest(digest, Encoding.UTF8.GetString(document.Content.Span[..end]), content);
+            _verified.AddOrUpdate(document, manifest);
+            return manifest;
         }
 
         metrics.IntegrityEvent("manifest");

@@ -1,5 +1,3 @@
-using Microsoft.Win32.SafeHandles;
-
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
@@ -44,34 +42,13 @@ internal static class DurableFile
     /// <summary>Renames over whatever is there, creating the folder when it is missing. Does not sync.</summary>
     public static void Rename(string source, string target)
     {
-        try
+        if (!Posix.TryRename(source, target))
         {
-            File.Move(source, target, overwrite: true);
-        }
-        catch (Exception e) when (e is DirectoryNotFoundException or FileNotFoundException)
-        {
-            // The latter too: System.IO looks for the folder only after the rename has failed, and says that the file is
-            // missing when somebody has created the folder meanwhile.
             CreateFolder(Path.GetDirectoryName(target)!);
-            File.Move(source, target, overwrite: true);
-        }
-    }
-
-    /// <summary>Fills <paramref name="buffer"/> from <paramref name="offset"/>, as far as the file goes.</summary>
-    public static int Read(SafeFileHandle file, Span<byte> buffer, long offset)
-    {
-        var total = 0;
-        while (total < buffer.Length)
-        {
-            var read = RandomAccess.Read(file, buffer[total..], offset + total);
-            if (read == 0)
+            if (!Posix.TryRename(source, target))
             {
-                break;
+                throw new FileNotFoundException($"Cannot rename '{source}' to '{target}': one of them is gone.");
             }
-
-            total += read;
         }
-
-        return total;
     }
 }

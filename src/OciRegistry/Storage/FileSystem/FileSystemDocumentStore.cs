@@ -7,8 +7,8 @@ namespace OciRegistry.Storage.FileSystem;
 /// Documents as files: a first line with the version, then the content. A write is a rename; compare-and-swap holds
 /// between threads, processes and (where flock does) machines, by a lock file that is held for read, compare and rename.
 /// </summary>
-internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes stripes, FolderListings listings)
-    : IDocumentStore
+internal sealed class FileSystemDocumentStore(
+    FileSystemRoot root, FileStripes stripes, FolderListings listings, DocumentCache cache) : IDocumentStore
 {
     // "v1 " and 32 hex digits and a line feed: time and inode are no versions, both come back.
     private const int HeaderLength = 3 + 32 + 1;
@@ -18,7 +18,8 @@ internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes s
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            var document = Read(root.Document(key));
+            var path = root.Document(key);
+            var document = cache.Find(path) ?? Read(path);
             if (document is null)
             {
                 root.ThrowIfGone();
@@ -143,7 +144,7 @@ internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes s
         }
     }
 
-    private static Document? Read(string path)
+    private Document? Read(string path)
     {
         using var file = Posix.OpenRead(path);
         if (file is null)
@@ -151,11 +152,17 @@ internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes s
             return null;
         }
 
-        var bytes = new byte[RandomAccess.GetLength(file)];
-        var length = DurableFile.Read(file, bytes, 0);
-        return ReadVersion(bytes.AsSpan(0, length)) is { } version
-            ? new Document(bytes.AsMemory(HeaderLength, length - HeaderLength), version)
-            : null;
+        var status = Posix.Stat(file);
+        var bytes = new byte[status.Size];
+        var length = Posix.Read(file, bytes, 0);
+        if (ReadVersion(bytes.AsSpan(0, length)) is not { } version)
+        {
+            return null;
+        }
+
+        var document = new Document(bytes.AsMemory(HeaderLength, length - HeaderLength), version);
+        cache.Keep(path, status, document);
+        return document;
     }
 
     private static string? CurrentVersion(string path, WriteCondition condition)
@@ -172,7 +179,7 @@ internal sealed class FileSystemDocumentStore(FileSystemRoot root, FileStripes s
         }
 
         Span<byte> header = stackalloc byte[HeaderLength];
-        var length = DurableFile.Read(file, header, 0);
+        var length = Posix.Read(file, header, 0);
         return ReadVersion(header[..length]);
     }
 

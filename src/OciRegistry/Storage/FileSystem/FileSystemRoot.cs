@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace OciRegistry.Storage.FileSystem;
@@ -7,6 +8,9 @@ internal sealed class FileSystemRoot
 {
     // Folders' segments have no '@', so a document never stands where a folder wants to be.
     private const char DocumentSuffix = '@';
+
+    private static readonly SearchValues<char> ThemselvesInNames =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:=-");
 
     public FileSystemRoot(string root)
     {
@@ -53,7 +57,7 @@ internal sealed class FileSystemRoot
 
     public string Folder(string documentFolder) => Path.Combine(Documents, documentFolder);
 
-    public string Document(DocumentKey key) => Path.Combine(Documents, key.Folder, EncodeName(key.Name));
+    public string Document(DocumentKey key) => $"{Documents}/{key.Folder}/{EncodeName(key.Name)}";
 
     public string Blob(Digest digest) => Path.Combine(Root, RegistryLayout.Blob(digest));
 
@@ -66,11 +70,16 @@ internal sealed class FileSystemRoot
     /// <summary>Letters, digits and <c>._:=-</c> stand for themselves, '+' for '/', all else is percent-encoded UTF-8.</summary>
     public static string EncodeName(string name)
     {
+        if (!name.AsSpan().ContainsAnyExcept(ThemselvesInNames))
+        {
+            return name + DocumentSuffix; // every tag and every digest
+        }
+
         var encoded = new StringBuilder(name.Length + 1);
         Span<byte> utf8 = stackalloc byte[4];
         foreach (var rune in name.EnumerateRunes())
         {
-            if (rune.IsAscii && (char.IsAsciiLetterOrDigit((char)rune.Value) || "._:=-".Contains((char)rune.Value, StringComparison.Ordinal)))
+            if (rune.IsAscii && ThemselvesInNames.Contains((char)rune.Value))
             {
                 encoded.Append((char)rune.Value);
             }

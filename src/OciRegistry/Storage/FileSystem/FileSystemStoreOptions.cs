@@ -38,6 +38,7 @@ namespace Microsoft.Extensions.DependencyInjection
             services.AddSingleton(s => new FileSystemRoot(s.GetRequiredService<IOptions<FileSystemStoreOptions>>().Value.Root));
             services.AddSingleton<FileStripes>();
             services.AddSingleton<FolderListings>();
+            services.AddSingleton<DocumentCache>();
             services.Replace(ServiceDescriptor.Singleton<IDocumentStore, FileSystemDocumentStore>());
             services.Replace(ServiceDescriptor.Singleton<IUploadStore, FileSystemUploadStore>());
             services.Replace(ServiceDescriptor.Singleton<IBlobStore, FileSystemBlobStore>());

@@ -61,6 +61,39 @@ internal static partial class Posix
     public static bool TryLink(string existing, string name) =>
         Retry(() => link(existing, name), AlreadyExists, $"link '{name}'");
 
+    /// <summary>Renames over whatever is there; false when the file, or the folder that it is to be in, does not exist.</summary>
+    public static bool TryRename(string source, string target) =>
+        Retry(() => rename(source, target), NoSuchEntry, $"rename '{source}' to '{target}'");
+
+    /// <summary>Fills <paramref name="buffer"/> from <paramref name="offset"/>, as far as the file goes.</summary>
+    public static int Read(SafeFileHandle file, Span<byte> buffer, long offset)
+    {
+        // System.IO asks each newly opened file first whether it can seek.
+        var total = 0;
+        while (total < buffer.Length)
+        {
+            var read = pread(file, buffer[total..], (nuint)(buffer.Length - total), offset + total);
+            if (read > 0)
+            {
+                total += (int)read;
+                continue;
+            }
+
+            if (read == 0)
+            {
+                break;
+            }
+
+            var error = Marshal.GetLastPInvokeError();
+            if (error != Interrupted)
+            {
+                throw Fault(error, "read a file");
+            }
+        }
+
+        return total;
+    }
+
     /// <summary>Identity, size and times of what is at a path; null when nothing is.</summary>
     public static FileStatus? Stat(string path)
     {
@@ -173,6 +206,12 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fsync(SafeFileHandle file);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int rename(string source, string target);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint pread(SafeFileHandle file, Span<byte> buffer, nuint count, long offset);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int link(string existing, string name);

@@ -1,0 +1,81 @@
+using System.Collections.Concurrent;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>
+/// Documents that were read, kept while their file is unchanged: asking for that is one system call, reading them four.
+/// Every read asks, so what another process has written or deleted is seen at once. As with listings, the kernel's tick is
+/// the resolution of a file's times: kept is what was older than a second when it was read.
+/// </summary>
+internal sealed class DocumentCache
+{
+    private const int MaxDocument = 64 * 1024;
+    private const int Overhead = 512; // path, status and dictionary entry
+    private static readonly TimeSpan Settled = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _lock = new();
+    private readonly TimeProvider _time;
+    private readonly int _maxBytes;
+
+    // Those that were used since the last turn, and those from before it: who is not used for a turn is dropped.
+    private ConcurrentDictionary<string, Kept> _recent = new(StringComparer.Ordinal);
+    private ConcurrentDictionary<string, Kept> _before = new(StringComparer.Ordinal);
+    private int _recentBytes;
+
+    /// <param name="time">What the times of files are compared with.</param>
+    /// <param name="maxBytes">Of all documents together, paths included.</param>
+    public DocumentCache(TimeProvider time, int maxBytes = 32 * 1024 * 1024) => (_time, _maxBytes) = (time, maxBytes / 2);
+
+    /// <summary>The document as it was read from the file that is at the path now; null when it has to be read.</summary>
+    public Document? Find(string path)
+    {
+        if (!_recent.TryGetValue(path, out var kept) && !_before.TryGetValue(path, out kept))
+        {
+            return null;
+        }
+
+        if (Posix.Stat(path) != kept.Status)
+        {
+            _recent.TryRemove(path, out _);
+            _before.TryRemove(path, out _);
+            return null;
+        }
+
+        Add(path, kept);
+        return kept.Document;
+    }
+
+    /// <summary>Keeps a document, when its file has been as it is for long enough.</summary>
+    public void Keep(string path, FileStatus status, Document document)
+    {
+        if (document.Content.Length <= MaxDocument
+            && _time.GetUtcNow().UtcTicks - Math.Max(status.ModifiedTicks, status.ChangedTicks) > Settled.Ticks)
+        {
+            Add(path, new Kept(status, document));
+        }
+    }
+
+    private void Add(string path, Kept kept)
+    {
+        if (!_recent.TryAdd(path, kept))
+        {
+            return;
+        }
+
+        var bytes = kept.Document.Content.Length + path.Length + Overhead;
+        if (Interlocked.Add(ref _recentBytes, bytes) <= _maxBytes)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (_recentBytes > _maxBytes)
+            {
+                (_before, _recent, _recentBytes) = (_recent, new(StringComparer.Ordinal), 0);
+            }
+        }
+    }
+
+    private sealed record Kept(FileStatus Status, Document Document);
+}
