@@ -60,7 +60,9 @@ public sealed class DocumentCacheTests : IDisposable
     [Fact]
     public async Task A_store_sees_each_write_of_another_at_once()
     {
-        using var storage = new FileSystemStorage();
+        var time = new ManualTimeProvider();
+        using var storage = new FileSystemStorage(time);
+        time.Advance(TimeSpan.FromSeconds(5)); // so that each is kept
         var (one, another) = (storage.Documents(), storage.Documents());
         for (var i = 0; i < Counts.Of(ci: 300, full: 20_000); i++)
         {
