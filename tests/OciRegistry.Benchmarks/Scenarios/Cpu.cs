@@ -21,7 +21,7 @@ internal sealed class Cpu : IScenario
 
     public async Task RunAsync(Bench bench)
     {
-        bench.Add("the machine's own write and sync of 1 GiB: CPU", WriteCpuSeconds(bench), "s/GiB");
+        bench.Add("the machine's own write and sync of 1 GiB: CPU", MachineFloors.WriteAndSync(bench.Folder).KernelCpuPerGiB, "s/GiB");
         await MeasureFreshAsync(bench, "push, PATCH chunked 128 MiB x 4", 8, 128 << 20, (c, b) => c.PushByPatchAsync(Repository, b));
         await MeasureFreshAsync(
             bench, "push, PATCH sized 128 MiB x 4", 8, 128 << 20, (c, b) => c.PushByPatchAsync(Repository, b, isChunked: false));
@@ -30,32 +30,6 @@ internal sealed class Cpu : IScenario
         await using var server = await bench.StartServerAsync();
         await MeasurePullsAsync(bench, server);
         await MeasureManifestsAsync(bench, server);
-    }
-
-    /// <summary>
-    /// The kernel's price for memory and disk, which every push pays too. In a virtual machine it varies by a factor of
-    /// five: with whether the host has given the memory for the page cache yet.
-    /// </summary>
-    private static double WriteCpuSeconds(Bench bench)
-    {
-        var path = Path.Combine(bench.Folder, "written");
-        var noise = new Noise(Seed: 0, Length: 1 << 30);
-        var block = new byte[Noise.BlockSize];
-        var before = CpuTime.Of(Environment.ProcessId);
-        using (var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write))
-        {
-            for (long offset = 0; offset < noise.Length; offset += block.Length)
-            {
-                noise.Read(block, offset);
-                RandomAccess.Write(file, block, offset);
-            }
-
-            RandomAccess.FlushToDisk(file);
-        }
-
-        var cpu = CpuTime.Of(Environment.ProcessId) - before;
-        File.Delete(path);
-        return cpu.Kernel;
     }
 
     /// <summary>Pushes blobs in a server of its own, whose storage goes away afterwards.</summary>

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using OciRegistry.Benchmarks.Support;
-using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Benchmarks.Scenarios;
 
@@ -22,7 +21,7 @@ internal sealed class SmallArtifacts : IScenario
     {
         foreach (var parallelism in (int[])[1, 8])
         {
-            bench.Add($"the disk's own durable renames x {parallelism}", await DurableRenamesAsync(bench, parallelism), "/s");
+            bench.Add($"the disk's own durable renames x {parallelism}", await MachineFloors.DurableRenamesAsync(bench.Folder, parallelism), "/s");
             await MeasureAsync(bench, parallelism, "one repository", _ => "bench/one");
             await MeasureAsync(bench, parallelism, "different repositories", i => $"bench/different-{parallelism}/repository-{i}");
         }
@@ -57,27 +56,5 @@ internal sealed class SmallArtifacts : IScenario
         var configDigest = await client.PushByPutAsync(repository, config);
         var manifest = ArtifactManifest.Of(configDigest, config.Length, layerDigest, layer.Length);
         await client.PutManifestAsync(repository, $"tag-{index}", manifest);
-    }
-
-    /// <summary>Write, sync, rename, sync the folder: what one durable document takes at least.</summary>
-    private static async Task<double> DurableRenamesAsync(Bench bench, int parallelism)
-    {
-        const int count = 1_000;
-        var folder = Directory.CreateDirectory(Path.Combine(bench.Folder, $"renames-{parallelism}")).FullName;
-        var started = Stopwatch.GetTimestamp();
-        await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = parallelism }, (i, _) =>
-        {
-            var path = Path.Combine(folder, $"{i}");
-            using (var file = Posix.OpenReadWrite($"{path}.new", create: true)!)
-            {
-                RandomAccess.Write(file, new byte[1024], 0);
-                Posix.Sync(file);
-            }
-
-            File.Move($"{path}.new", path);
-            DurableFile.SyncFolder(folder);
-            return ValueTask.CompletedTask;
-        });
-        return count / Stopwatch.GetElapsedTime(started).TotalSeconds;
     }
 }

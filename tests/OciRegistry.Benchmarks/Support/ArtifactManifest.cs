@@ -2,17 +2,30 @@ using System.Text;
 
 namespace OciRegistry.Benchmarks.Support;
 
-/// <summary>The smallest image manifest: one config, one layer.</summary>
+/// <summary>Image manifests with one config.</summary>
 internal static class ArtifactManifest
 {
     public const string MediaType = "application/vnd.oci.image.manifest.v1+json";
 
-    public static byte[] Of(Digest config, long configSize, Digest layer, long layerSize) => Encoding.UTF8.GetBytes($$"""
+    /// <summary>The smallest: one layer.</summary>
+    public static byte[] Of(Digest config, long configSize, Digest layer, long layerSize) =>
+        Of(config, configSize, [(layer, layerSize)]);
+
+    public static byte[] Of(
+        Digest config,
+        long configSize,
+        IEnumerable<(Digest Digest, long Size)> layers,
+        (Digest Digest, long Size)? subject = null,
+        string annotation = "") => Encoding.UTF8.GetBytes($$"""
         {
           "schemaVersion": 2,
           "mediaType": "{{MediaType}}",
-          "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": "{{config}}", "size": {{configSize}} },
-          "layers": [{ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "{{layer}}", "size": {{layerSize}} }]
+          "config": {{Descriptor("config.v1+json", config, configSize)}},
+          "layers": [{{string.Join(", ", layers.Select(layer => Descriptor("layer.v1.tar", layer.Digest, layer.Size)))}}]{{
+          (subject is { } s ? $$""", "subject": {{Descriptor("manifest.v1+json", s.Digest, s.Size)}}, "annotations": { "bench": "{{annotation}}" }""" : "")}}
         }
         """);
+
+    private static string Descriptor(string type, Digest digest, long size) =>
+        $$"""{ "mediaType": "application/vnd.oci.image.{{type}}", "digest": "{{digest}}", "size": {{size}} }""";
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using OciRegistry.IntegrationTests.Support;
 
 namespace OciRegistry.Benchmarks.Support;
@@ -31,23 +30,16 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>From the start of the process to its first answer to GET /v2/.</summary>
     public TimeSpan TimeToAnswer { get; private set; }
 
-    /// <summary>From the start of the process to its first 200 to GET /readyz.</summary>
+    /// <summary>From the start of the process to its first 200 to GET /readyz, where it has that.</summary>
     public TimeSpan TimeToReady { get; private set; }
 
     /// <summary>The most memory that the process ever had resident.</summary>
-    public double PeakMemoryMiB
-    {
-        get
-        {
-            const string name = "VmHWM:";
-            var line = File.ReadLines($"/proc/{_process.Id}/status").First(l => l.StartsWith(name, StringComparison.Ordinal));
-            var kibibytes = line.AsSpan(name.Length).Trim().TrimEnd(" kB");
-            return double.Parse(kibibytes, CultureInfo.InvariantCulture) / 1024;
-        }
-    }
+    public double PeakMemoryMiB => ResidentMemory.PeakMiB(Id);
+
+    public int Id => _process.Id;
 
     /// <summary>Processor time of all its threads so far.</summary>
-    public CpuTime Cpu => CpuTime.Of(_process.Id);
+    public CpuTime Cpu => CpuTime.Of(Id);
 
     /// <summary>Where the server lies that is built together with this program.</summary>
     public static string BuiltExecutable() => Path.GetFullPath(
@@ -55,27 +47,52 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public static async Task<ServerProcess> StartAsync(string executable, string storage, RedisServer? redis)
     {
-        Directory.CreateDirectory(storage);
-        var address = new Uri($"http://127.0.0.1:{FreePort.Next()}");
+        var address = NextAddress();
         var start = new ProcessStartInfo(executable)
         {
             ArgumentList = { $"--urls={address.GetLeftPart(UriPartial.Authority)}", $"--OciRegistry:Storage:FileSystem:Root={storage}" },
             Environment = { ["Logging__LogLevel__Microsoft"] = "Warning" }, // what the program's own default is, to be sure
-            WorkingDirectory = storage,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
         };
         if (redis is not null)
         {
             start.ArgumentList.Add($"--OciRegistry:Redis:Configuration={redis.Address}");
         }
 
+        return await StartAsync(start, storage, address, readiness: "/readyz");
+    }
+
+    /// <summary>Debian's docker-registry (CNCF distribution) as Debian configures it, without a log of requests.</summary>
+    public static async Task<ServerProcess> StartDistributionAsync(string storage)
+    {
+        var address = NextAddress();
+        var configuration = $"{storage}.yml";
+        await File.WriteAllTextAsync(configuration, $$"""
+            version: 0.1
+            log: {level: error, accesslog: {disabled: true} }
+            storage:
+              cache: {blobdescriptor: inmemory}
+              delete: {enabled: true}
+              filesystem: {rootdirectory: {{storage}} }
+            http: {addr: {{address.Authority}} }
+            """);
+        var start = new ProcessStartInfo("docker-registry") { ArgumentList = { "serve", configuration } };
+        return await StartAsync(start, storage, address, readiness: null);
+    }
+
+    private static Uri NextAddress() => new($"http://127.0.0.1:{FreePort.Next()}");
+
+    private static async Task<ServerProcess> StartAsync(ProcessStartInfo start, string storage, Uri address, string? readiness)
+    {
+        Directory.CreateDirectory(storage);
+        start.WorkingDirectory = storage;
+        start.RedirectStandardOutput = true;
+        start.RedirectStandardError = true;
         var started = Stopwatch.GetTimestamp();
         var server = new ServerProcess(Process.Start(start)!, address);
         try
         {
             server.TimeToAnswer = await server.AnswersAsync("/v2/", started);
-            server.TimeToReady = await server.AnswersAsync("/readyz", started);
+            server.TimeToReady = readiness is null ? server.TimeToAnswer : await server.AnswersAsync(readiness, started);
             return server;
         }
         catch
