@@ -1,4 +1,5 @@
 using System.Globalization;
+using OciRegistry.Benchmarks.Micro;
 using OciRegistry.Benchmarks.Peers;
 using OciRegistry.Benchmarks.Scenarios;
 using OciRegistry.Benchmarks.Support;
@@ -47,6 +48,10 @@ foreach (var argument in args)
         case ["--load", var part]:
             only = part;
             break;
+
+        case ["micro"]:
+            MicroBenchmarks.Run();
+            return 0;
 
         case ["all"]:
             names.AddRange(all.Select(scenario => scenario.Name));
@@ -114,10 +119,13 @@ int Usage(string problem)
         {problem}
 
         OciRegistry.Benchmarks [--peer=URL[,PID] ...] [--rounds=N] [--load=PART] [--server=EXECUTABLE] [--folder=FOLDER]
+        OciRegistry.Benchmarks micro
         OciRegistry.Benchmarks all|scenario ... [--server=EXECUTABLE] [--folder=FOLDER] [--redis]
 
         Without a scenario, this registry and others are compared: docker-registry, if it is installed, and those that are
         named. A run of 5 rounds or more with all loads is kept in results/.
+
+        micro: BenchmarkDotNet on digests, routing and the parsing of manifests.
 
           --peer     another registry that runs already, by http; its CPU and memory are measured if its process is named
           --rounds   how often each load is measured on each registry; default: 5

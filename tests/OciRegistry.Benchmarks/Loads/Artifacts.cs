@@ -3,7 +3,7 @@ namespace OciRegistry.Benchmarks.Loads;
 /// <summary>A blob, a config and a manifest of 1 KiB each.</summary>
 internal static class Artifacts
 {
-    private static int s_lastRound;
+    private static int _lastRound;
 
     public static Load OneRepository => Of("small artifacts, one repository × 16", (_, _) => "bench/artifacts");
 
@@ -19,7 +19,7 @@ internal static class Artifacts
         Aim = Aim.PerSecond(400),
         NextRound = (_, count) =>
         {
-            var round = ++s_lastRound;
+            var round = ++_lastRound;
             var blobs = Content.Next(2 * count, 1024);
             return (connection, index) =>
             {

@@ -6,13 +6,13 @@ namespace OciRegistry.Benchmarks.Loads;
 /// <summary>Blobs of noise that no registry has seen, with digests that are computed before anything is measured.</summary>
 internal sealed record Content(Noise Noise, Digest Digest)
 {
-    private static long s_lastSeed;
+    private static long _lastSeed;
 
     public long Length => Noise.Length;
 
     public static Content Next(long length)
     {
-        var noise = new Noise(Interlocked.Increment(ref s_lastSeed), length);
+        var noise = new Noise(Interlocked.Increment(ref _lastSeed), length);
         return new Content(noise, noise.Digest());
     }
 

@@ -46,8 +46,7 @@ internal static class Lists
             Subject.PushByPut(connection, Repository);
             for (var i = 0; i < ReferrersOfSubject; i++)
             {
-                var manifest = ArtifactManifest.Of(
-                    Subject.Digest, Subject.Length, [(Subject.Digest, Subject.Length)], (Subject.Digest, Subject.Length), $"{i}");
+                var manifest = ArtifactManifest.OfReferrer(Subject.Digest, Subject.Length, Subject.Digest, Subject.Length, i);
                 Content.PutManifest(connection, Repository, $"{Digest.Of(manifest)}", manifest);
             }
         },

@@ -8,11 +8,11 @@ internal static class ManifestReads
 
     private static readonly Content Config = Content.Next(1024);
     private static readonly Content Layer = Content.Next(1024);
-    private static Digest s_digest;
+    private static Digest _digest;
 
     public static Load ByTag => Of("manifest GET by tag × 16", () => "latest");
 
-    public static Load ByDigest => Of("manifest GET by digest × 16", () => s_digest.ToString());
+    public static Load ByDigest => Of("manifest GET by digest × 16", () => _digest.ToString());
 
     private static Load Of(string name, Func<string> reference) => new()
     {
@@ -23,7 +23,7 @@ internal static class ManifestReads
         {
             Config.PushByPut(connection, Repository);
             Layer.PushByPut(connection, Repository);
-            s_digest = Content.PutManifest(connection, Repository, "latest", Config, Layer);
+            _digest = Content.PutManifest(connection, Repository, "latest", Config, Layer);
         },
         NextRound = (peer, _) =>
         {

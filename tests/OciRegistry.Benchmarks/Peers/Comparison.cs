@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using OciRegistry.Benchmarks.Loads;
 using OciRegistry.Benchmarks.Support;
@@ -7,11 +8,16 @@ namespace OciRegistry.Benchmarks.Peers;
 /// <summary>Our registry and others under the same loads, in turns, so that whatever else the machine does falls on all.</summary>
 internal sealed class Comparison(ComparisonOptions options)
 {
+    // Until its code has been compiled for good, a server of ours spends more on that than on small requests.
+    private static readonly TimeSpan WarmupDuration = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan RoundDuration = TimeSpan.FromSeconds(2);
+
     /// <summary>Free space that it needs.</summary>
     public const double DiskGiB = 50;
 
     public async Task<ComparisonReport> RunAsync(TemporaryFolder folder)
     {
+        var started = Stopwatch.GetTimestamp();
         var report = new ComparisonReport(options);
         report.AddFact("load of the machine before", $"{Machine.Load:0.0}");
         await AddFloorsAsync(report, folder.Path);
@@ -63,6 +69,7 @@ internal sealed class Comparison(ComparisonOptions options)
         }
 
         report.AddFact("load of the machine after", $"{Machine.Load:0.0}");
+        report.AddFact("minutes in all", $"{Stopwatch.GetElapsedTime(started).TotalMinutes:0}");
         return report;
 
         string StorageOf(IStartedRegistry registry) => Path.Combine(folder.Path, registry.Name);
@@ -110,7 +117,7 @@ internal sealed class Comparison(ComparisonOptions options)
 
             if ((load.Warmup ?? load.Count) is not 0 and var warmup)
             {
-                Run(load, peer, warmup, report);
+                Run(load, peer, warmup, WarmupDuration, report);
             }
         }
 
@@ -118,7 +125,7 @@ internal sealed class Comparison(ComparisonOptions options)
         {
             foreach (var peer in able)
             {
-                measured[peer].Add(Run(load, peer, load.Count, report));
+                measured[peer].Add(Run(load, peer, load.Count, RoundDuration, report));
             }
         }
 
@@ -146,7 +153,7 @@ internal sealed class Comparison(ComparisonOptions options)
         }
     }
 
-    private static Measurement Run(Load load, Peer peer, int? count, ComparisonReport report)
+    private static Measurement Run(Load load, Peer peer, int? count, TimeSpan duration, ComparisonReport report)
     {
         var operation = load.NextRound(peer, count ?? 0);
         if (load.Writes)
@@ -155,7 +162,7 @@ internal sealed class Comparison(ComparisonOptions options)
         }
 
         GC.Collect(); // not while it is measured
-        var round = new Round(peer, load, operation, count);
+        var round = new Round(peer, load, operation, count, duration);
         var measured = round.Run();
         Console.Error.WriteLine(
             $"  {peer.Name}: {measured.PerSecond:0.0} /s, {measured.CpuMilliseconds:0.000} CPU ms, {measured.Errors} errors");

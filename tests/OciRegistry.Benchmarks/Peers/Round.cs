@@ -6,9 +6,8 @@ using OciRegistry.Benchmarks.Support;
 namespace OciRegistry.Benchmarks.Peers;
 
 /// <summary>One load on one registry for a while: a thread for each connection, which blocks.</summary>
-internal sealed class Round(Peer peer, Load load, Operation operation, int? count)
+internal sealed class Round(Peer peer, Load load, Operation operation, int? count, TimeSpan duration)
 {
-    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(2);
     private const int MostErrorsOfConnection = 20;
 
@@ -81,7 +80,7 @@ internal sealed class Round(Peer peer, Load load, Operation operation, int? coun
     private bool TryTakeNext(out int index)
     {
         index = Interlocked.Increment(ref _next);
-        return Stopwatch.GetElapsedTime(_started) < (count is null ? Duration : Longest) && (count is null || index < count);
+        return Stopwatch.GetElapsedTime(_started) < (count is null ? duration : Longest) && !(index >= count);
     }
 
     private bool Try(Action action, ref int errors)
