@@ -17,6 +17,7 @@ internal static class Lists
         Name = "tags/list, 2,000 of 100,000 tags × 4",
         Connections = 4,
         Aim = Aim.CpuMilliseconds(0.15),
+        NeedsPreparedContent = true,
         Prepare = (peer, connection) =>
         {
             if (!peer.HasManyTags)

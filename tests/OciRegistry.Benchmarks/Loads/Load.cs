@@ -30,6 +30,9 @@ internal sealed record Load
     /// <summary>Whether the storage is changed: then what is not on the disk yet is waited for before each round.</summary>
     public bool Writes { get; init; }
 
+    /// <summary>Whether <see cref="PreparedContent"/> is asked for, where it is.</summary>
+    public bool NeedsPreparedContent { get; init; }
+
     /// <summary>What our own figures are to be.</summary>
     public Aim? Aim { get; init; }
 

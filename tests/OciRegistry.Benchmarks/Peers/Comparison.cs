@@ -27,6 +27,10 @@ internal sealed class Comparison(ComparisonOptions options)
         {
             registries.Add(new DistributionRegistry());
         }
+        else
+        {
+            report.AddFact("docker-registry", "not installed");
+        }
 
         var servers = new List<ServerProcess>();
         var peers = new List<Peer>();
@@ -35,22 +39,24 @@ internal sealed class Comparison(ComparisonOptions options)
             foreach (var registry in registries)
             {
                 report.AddFact(registry.Name, await registry.VersionAsync());
-                Console.Error.WriteLine($"{registry.Name}: preparing its storage ...");
-                await registry.PrepareAsync(StorageOf(registry));
             }
 
-            Disk.Sync();
-            await Task.Delay(TimeSpan.FromSeconds(2)); // of a folder that has just changed nothing is kept in memory
-            report.AddStarts(await StartInTurnsAsync(registries, StorageOf));
+            var isPrepared = options.Loads.Any(load => load.NeedsPreparedContent);
+            if (isPrepared)
+            {
+                await PrepareAsync(registries, StorageOf);
+                report.AddStarts(await StartInTurnsAsync(registries, StorageOf));
+            }
+
             foreach (var registry in registries)
             {
                 var server = await registry.StartAsync(StorageOf(registry));
                 servers.Add(server);
-                peers.Add(new Peer(registry.Name, server.Address, server.Id, HasManyTags: true));
+                peers.Add(new Peer(registry.Name, server.Address, server.Id, isPrepared));
             }
 
             peers.AddRange(options.Peers);
-            foreach (var load in Load.All.Where(load => load.Name.Contains(options.Only, StringComparison.OrdinalIgnoreCase)))
+            foreach (var load in options.Loads)
             {
                 Measure(load, peers, report);
             }
@@ -68,7 +74,7 @@ internal sealed class Comparison(ComparisonOptions options)
             }
         }
 
-        report.AddFact("load of the machine after", $"{Machine.Load:0.0}");
+        report.AddFact("load of the machine after, this program's own with it", $"{Machine.Load:0.0}");
         report.AddFact("minutes in all", $"{Stopwatch.GetElapsedTime(started).TotalMinutes:0}");
         return report;
 
@@ -82,6 +88,18 @@ internal sealed class Comparison(ComparisonOptions options)
         report.AddFact("floor: write and sync of 1 GiB", $"{cpu:0.00} CPU s/GiB in the kernel, {rate / 1e6:0} MB/s");
         report.AddFact("floor: loopback socket to socket, both ends", $"{MachineFloors.LoopbackCpuPerGiB():0.00} CPU s/GiB");
         report.AddFact("floor: durable renames of small files × 16", $"{await MachineFloors.DurableRenamesAsync(folder, 16):0} /s");
+    }
+
+    private static async Task PrepareAsync(List<IStartedRegistry> registries, Func<IStartedRegistry, string> storageOf)
+    {
+        foreach (var registry in registries)
+        {
+            Console.Error.WriteLine($"{registry.Name}: preparing its storage ...");
+            await registry.PrepareAsync(storageOf(registry));
+        }
+
+        Disk.Sync();
+        await Task.Delay(TimeSpan.FromSeconds(2)); // of a folder that has just changed nothing is kept in memory
     }
 
     private async Task<List<(string Registry, double Milliseconds)>> StartInTurnsAsync(

@@ -1,3 +1,5 @@
+using OciRegistry.Benchmarks.Loads;
+
 namespace OciRegistry.Benchmarks.Peers;
 
 /// <summary>What the command line says.</summary>
@@ -9,6 +11,9 @@ namespace OciRegistry.Benchmarks.Peers;
 internal sealed record ComparisonOptions(string Server, IReadOnlyList<Peer> Peers, int Rounds, string Only, string Command)
 {
     public const int EnoughRounds = 5;
+
+    public IReadOnlyList<Load> Loads =>
+        [.. Load.All.Where(load => load.Name.Contains(Only, StringComparison.OrdinalIgnoreCase))];
 
     /// <summary>Whether the result is worth keeping.</summary>
     public bool IsFull => Rounds >= EnoughRounds && Only.Length == 0;

@@ -78,15 +78,19 @@ internal sealed class ComparisonReport(ComparisonOptions options)
 
         {MarkdownTable.Of(_facts)}
         {MarkdownTable.Of(_rows)}
-        Start with 10,000 repositories and 100,000 tags in one more:
-
-        {MarkdownTable.Of(_starts)}
+        {Starts}
         Memory over all loads:
 
         {MarkdownTable.Of(_memory)}
         {string.Join('\n', _notes.Distinct().Select(note => $"* {note}"))}
         """.TrimEnd() + "\n";
 
-    private static string Number(double value) => FormattableString.Invariant(
+    private string Starts => _starts.Count == 1 ? "" : $"""
+        Start with 10,000 repositories, and 100,000 tags in one more:
+
+        {MarkdownTable.Of(_starts)}
+        """;
+
+    private static string Number(double value) => value == 0 ? "0" : FormattableString.Invariant(
         $"{value.ToString(value switch { < 0.1 => "0.000", < 10 => "0.00", < 100 => "0.0", _ => "0" }, null)}");
 }
