@@ -80,11 +80,10 @@ internal sealed class ReplicaSet : IAsyncDisposable
     /// </summary>
     public async Task PauseAsync(int index)
     {
-        var files = Directory.GetFiles(Path.Combine(Root, "locks"));
         while (true)
         {
             _servers[index].Pause();
-            if (files.All(IsFree))
+            if (Directory.GetFiles(Path.Combine(Root, "locks")).All(IsFree)) // it may have made one a moment ago
             {
                 return;
             }
