@@ -127,7 +127,7 @@ internal sealed class ReplicaSet : IAsyncDisposable
     {
         foreach (var server in _servers)
         {
-            using var pulled = await server.Http.GetBlobAsync(repository, Digest.Of(content));
+            using var pulled = await server.Http.GetBlobAsync(repository, Digest.Of(content), isRead: false);
             await pulled.ShouldBeContentAsync(Digest.Of(content), content);
         }
     }

@@ -24,7 +24,7 @@ public sealed class VisibilityTests
             while (!stop.IsCancellationRequested)
             {
                 using var head = await registry.Http.HeadBlobAsync(repository, digest);
-                using var get = await registry.Http.GetBlobAsync(repository, digest);
+                using var get = await registry.Http.GetBlobAsync(repository, digest, isRead: false);
                 if (head.StatusCode == HttpStatusCode.OK)
                 {
                     Volatile.Read(ref closing).ShouldBeTrue();
@@ -34,7 +34,7 @@ public sealed class VisibilityTests
 
                 if (get.StatusCode == HttpStatusCode.OK)
                 {
-                    Digest.Of(await get.Content.ReadAsByteArrayAsync()).ShouldBe(digest);
+                    await get.ShouldBeContentAsync(digest, content);
                 }
                 else
                 {

@@ -61,8 +61,14 @@ internal static class RegistryClient
         return digest;
     }
 
-    public static Task<HttpResponseMessage> GetBlobAsync(this HttpClient http, string repository, Digest digest) =>
-        http.GetAsync(new Uri($"/v2/{repository}/blobs/{digest}", UriKind.Relative));
+    /// <param name="http">To whom.</param>
+    /// <param name="repository">Where.</param>
+    /// <param name="digest">What.</param>
+    /// <param name="isRead">Whether to read it into memory now; else its reader does, in parts.</param>
+    public static Task<HttpResponseMessage> GetBlobAsync(
+        this HttpClient http, string repository, Digest digest, bool isRead = true) => http.GetAsync(
+        new Uri($"/v2/{repository}/blobs/{digest}", UriKind.Relative),
+        isRead ? HttpCompletionOption.ResponseContentRead : HttpCompletionOption.ResponseHeadersRead);
 
     public static Task<HttpResponseMessage> HeadBlobAsync(this HttpClient http, string repository, Digest digest) =>
         http.SendAsync(new HttpRequestMessage(HttpMethod.Head, $"/v2/{repository}/blobs/{digest}"));
