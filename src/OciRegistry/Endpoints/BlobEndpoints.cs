@@ -78,26 +78,16 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
         }
     }
 
-    /// <summary>Writes the headers of a blob that is there, and the answer when If-Match or If-None-Match decide it.</summary>
+    /// <summary>Writes the headers of a blob that is there, and the answer when a condition decides it.</summary>
     private static async ValueTask<bool> IsAnsweredByItsTagAsync(HttpContext context, Digest digest)
     {
-        var (request, response) = (context.Request, context.Response);
-        response.Headers["Docker-Content-Digest"] = digest.ToString();
-        response.Headers.ETag = EntityTags.Of(digest);
-        response.Headers.AcceptRanges = "bytes";
-        if (EntityTags.Excludes(request, digest))
+        context.Response.Headers.AcceptRanges = "bytes";
+        if (await EntityTags.IsAnswerAsync(context, digest))
         {
-            await context.WriteErrorAsync(OciError.PreconditionFailed());
             return true;
         }
 
-        if (EntityTags.HasCurrent(request, digest))
-        {
-            response.StatusCode = StatusCodes.Status304NotModified;
-            return true;
-        }
-
-        response.ContentType = MediaTypes.OctetStream;
+        context.Response.ContentType = MediaTypes.OctetStream;
         return false;
     }
 }

@@ -9,14 +9,26 @@ internal static class EntityTags
 {
     public static string Of(Digest digest) => $"\"{digest}\"";
 
-    /// <summary>Whether the client has this content already, and wants 304 instead of it.</summary>
-    public static bool HasCurrent(HttpRequest request, Digest digest) =>
-        Parse(request.Headers.IfNoneMatch, weak: true) is { } tags
-        && (tags.Contains(Precondition.Any) || tags.Contains(digest.ToString()));
+    /// <summary>Writes the digest's headers of content that is there, and the whole answer when a condition decides it: 412 or 304.</summary>
+    public static async ValueTask<bool> IsAnswerAsync(HttpContext context, Digest digest)
+    {
+        var (request, response) = (context.Request, context.Response);
+        response.Headers["Docker-Content-Digest"] = digest.ToString();
+        response.Headers.ETag = Of(digest);
+        if (Excludes(request, digest))
+        {
+            await context.WriteErrorAsync(OciError.PreconditionFailed());
+            return true;
+        }
 
-    /// <summary>Whether the client wants other content than this, or none: 412.</summary>
-    public static bool Excludes(HttpRequest request, Digest digest) =>
-        !new Precondition(Parse(request.Headers.IfMatch, weak: false), null).Allows(digest);
+        if (HasCurrent(request, digest))
+        {
+            response.StatusCode = StatusCodes.Status304NotModified;
+            return true;
+        }
+
+        return false;
+    }
 
     /// <summary>Whether a Range may be answered: If-Range is absent or names this content.</summary>
     public static bool AllowsRange(HttpRequest request, Digest digest) =>
@@ -25,6 +37,15 @@ internal static class EntityTags
     /// <summary>What must hold before a tag or manifest is changed.</summary>
     public static Precondition PreconditionOf(HttpRequest request) =>
         new(Parse(request.Headers.IfMatch, weak: false), Parse(request.Headers.IfNoneMatch, weak: true));
+
+    /// <summary>Whether the client has this content already, and wants 304 instead of it.</summary>
+    private static bool HasCurrent(HttpRequest request, Digest digest) =>
+        Parse(request.Headers.IfNoneMatch, weak: true) is { } tags
+        && (tags.Contains(Precondition.Any) || tags.Contains(digest.ToString()));
+
+    /// <summary>Whether the client wants other content than this, or none: 412.</summary>
+    private static bool Excludes(HttpRequest request, Digest digest) =>
+        !new Precondition(Parse(request.Headers.IfMatch, weak: false), null).Allows(digest);
 
     /// <summary>
     /// The digests of a list of entity tags, or "*"; null when there is no header. A header that lists nothing is not

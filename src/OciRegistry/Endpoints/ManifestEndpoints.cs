@@ -21,17 +21,8 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
             return;
         }
 
-        response.Headers["Docker-Content-Digest"] = manifest.Digest.ToString();
-        response.Headers.ETag = EntityTags.Of(manifest.Digest);
-        if (EntityTags.Excludes(context.Request, manifest.Digest))
+        if (await EntityTags.IsAnswerAsync(context, manifest.Digest))
         {
-            await context.WriteErrorAsync(OciError.PreconditionFailed());
-            return;
-        }
-
-        if (EntityTags.HasCurrent(context.Request, manifest.Digest))
-        {
-            response.StatusCode = StatusCodes.Status304NotModified;
             return;
         }
 

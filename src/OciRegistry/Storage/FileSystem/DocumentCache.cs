@@ -11,7 +11,6 @@ internal sealed class DocumentCache
 {
     private const int MaxDocument = 64 * 1024;
     private const int Overhead = 512; // path, status and dictionary entry
-    private static readonly TimeSpan Settled = TimeSpan.FromSeconds(1);
 
     private readonly Lock _lock = new();
     private readonly TimeProvider _time;
@@ -29,7 +28,8 @@ internal sealed class DocumentCache
     /// <summary>The document as it was read from the file that is at the path now; null when it has to be read.</summary>
     public Document? Find(string path)
     {
-        if (!_recent.TryGetValue(path, out var kept) && !_before.TryGetValue(path, out kept))
+        var recent = _recent.GetValueOrDefault(path);
+        if ((recent ?? _before.GetValueOrDefault(path)) is not { } kept)
         {
             return null;
         }
@@ -41,15 +41,18 @@ internal sealed class DocumentCache
             return null;
         }
 
-        Add(path, kept);
+        if (recent is null)
+        {
+            Add(path, kept);
+        }
+
         return kept.Document;
     }
 
     /// <summary>Keeps a document, when its file has been as it is for long enough.</summary>
     public void Keep(string path, FileStatus status, Document document)
     {
-        if (document.Content.Length <= MaxDocument
-            && _time.GetUtcNow().UtcTicks - Math.Max(status.ModifiedTicks, status.ChangedTicks) > Settled.Ticks)
+        if (document.Content.Length <= MaxDocument && status.HasSettled(_time))
         {
             Add(path, new Kept(status, document));
         }

@@ -10,7 +10,6 @@ namespace OciRegistry.Storage.FileSystem;
 internal sealed class FolderListings(TimeProvider time)
 {
     private const int MaxNames = 500_000;
-    private static readonly TimeSpan Settled = TimeSpan.FromSeconds(1);
     private static readonly EnumerationOptions AllEntries = new() { AttributesToSkip = 0, ReturnSpecialDirectories = false };
 
     private readonly Lock _lock = new();
@@ -32,7 +31,7 @@ internal sealed class FolderListings(TimeProvider time)
         }
 
         var names = Enumerate(folder);
-        if (time.GetUtcNow().UtcTicks - Math.Max(status.ModifiedTicks, status.ChangedTicks) > Settled.Ticks)
+        if (status.HasSettled(time))
         {
             Keep(new Listing(folder, status, names));
         }

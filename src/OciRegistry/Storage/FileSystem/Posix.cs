@@ -257,4 +257,9 @@ internal static partial class Posix
 internal readonly record struct FileIdentity(uint DeviceMajor, uint DeviceMinor, ulong Inode);
 
 /// <summary>Size in bytes; modified (content) and changed (anything, cannot be set) as UTC ticks.</summary>
-internal readonly record struct FileStatus(FileIdentity Identity, long Size, long ModifiedTicks, long ChangedTicks);
+internal readonly record struct FileStatus(FileIdentity Identity, long Size, long ModifiedTicks, long ChangedTicks)
+{
+    /// <summary>Whether a change from now on must move the times: they have the kernel's tick as resolution.</summary>
+    public bool HasSettled(TimeProvider time) =>
+        time.GetUtcNow().UtcTicks - Math.Max(ModifiedTicks, ChangedTicks) > TimeSpan.TicksPerSecond;
+}
