@@ -16,7 +16,8 @@ namespace OciRegistry.Storage;
 ///
 /// content
 ///   blobs/{algorithm}/{first two of hex}/{hex}                       immutable (IBlobStore)
-///   _data/{session}/{generation}                                     staged bytes (IUploadStore)
+///   _data/{session}                                                  staged bytes (IUploadStore), and in
+///   _data/{session}+/{generation}                                    the rare case of more than one generation
 /// </code>
 /// </summary>
 internal static class RegistryLayout
@@ -25,6 +26,7 @@ internal static class RegistryLayout
     public const string Catalog = "_catalog";
     public const string StagedFolder = "_data";
     public const string BlobFolder = "blobs";
+    public const char LaterSuffix = '+';
 
     public static DocumentKey Upload(UploadSessionId session) => new(Uploads, session.ToString());
 
@@ -63,9 +65,12 @@ internal static class RegistryLayout
     // Two hex digits of fan-out: 256 folders, so that a folder of a million blobs has 4,000 entries.
     public static string Blob(Digest digest) => $"{BlobFolder}/{digest.Algorithm.Name()}/{digest.Hex[..2]}/{digest.Hex}";
 
-    public static string Staged(UploadSessionId session) => $"{StagedFolder}/{session}";
+    public static string Staged(StagedKey key) => key.Generation == 0
+        ? $"{StagedFolder}/{key.Session}"
+        : $"{StagedLater(key.Session)}/{key.Generation}";
 
-    public static string Staged(StagedKey key) => $"{Staged(key.Session)}/{key.Generation}";
+    /// <summary>The folder of the generations after the first: most sessions have none, and need no folder.</summary>
+    public static string StagedLater(UploadSessionId session) => $"{StagedFolder}/{session}{LaterSuffix}";
 
     private static string Split(Digest digest) => $"{digest.Algorithm.Name()}/{digest.Hex}";
 }

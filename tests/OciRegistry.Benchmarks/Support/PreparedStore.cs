@@ -64,15 +64,18 @@ internal sealed class PreparedStore : IDisposable
         public ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken) =>
             documents.ReadAsync(key, cancellationToken);
 
-        public ValueTask<string?> WriteAsync(
+        public async ValueTask<string?> WriteAsync(
             DocumentKey key,
             ReadOnlyMemory<byte> content,
             WriteCondition condition,
             Durability durability,
             CancellationToken cancellationToken)
         {
-            Directory.CreateDirectory(root.Folder(key.Folder)); // the store would sync every folder that it makes
-            return documents.WriteAsync(key, content, condition, Durability.Atomic, cancellationToken);
+            var version = Guid.NewGuid();
+            Directory.CreateDirectory(root.Folder(key.Folder));
+            await File.WriteAllBytesAsync(
+                root.Document(key), FileSystemDocumentStore.Encode(version, content.Span), cancellationToken);
+            return version.ToString("n");
         }
 
         public ValueTask<bool> DeleteAsync(

@@ -25,7 +25,7 @@ internal sealed class FileSystemStorage : IDisposable
     {
         var stripes = new FileStripes(Root, _time);
         _stripes.Add(stripes);
-        return new FileSystemDocumentStore(Root, stripes, new FolderListings(_time), new DocumentCache(_time));
+        return new FileSystemDocumentStore(Root, stripes, new FolderListings(_time), new DocumentCache(_time), new SpareFiles(Root));
     }
 
     public IUploadStore Uploads() => new FileSystemUploadStore(Root, _time);

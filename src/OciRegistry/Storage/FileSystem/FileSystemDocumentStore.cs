@@ -4,11 +4,13 @@ using Microsoft.Win32.SafeHandles;
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
-/// Documents as files: a first line with the version, then the content. A write is a rename; compare-and-swap holds
-/// between threads, processes and (where flock does) machines, by a lock file that is held for read, compare and rename.
+/// Documents as files: a first line with the version, then the content. A write is a rename, or, where it need not be
+/// synced, goes over the <see cref="OverwrittenDocument"/>; compare-and-swap holds between threads, processes and (where
+/// flock does) machines, by a lock file that is held for read, compare and write.
 /// </summary>
 internal sealed class FileSystemDocumentStore(
-    FileSystemRoot root, FileStripes stripes, FolderListings listings, DocumentCache cache) : IDocumentStore
+    FileSystemRoot root, FileStripes stripes, FolderListings listings, DocumentCache cache, SpareFiles spares)
+    : IDocumentStore
 {
     // "v1 " and 32 hex digits and a line feed: time and inode are no versions, both come back.
     private const int HeaderLength = 3 + 32 + 1;
@@ -19,13 +21,20 @@ internal sealed class FileSystemDocumentStore(
         try
         {
             var path = root.Document(key);
-            var document = cache.Find(path) ?? Read(path);
-            if (document is null)
+            if (cache.Find(path) is { } kept)
             {
-                root.ThrowIfGone();
+                return ValueTask.FromResult<Document?>(kept);
             }
 
-            return ValueTask.FromResult(document);
+            if (Read(path, key) is not { } found)
+            {
+                root.ThrowIfGone();
+                return ValueTask.FromResult<Document?>(null);
+            }
+
+            return found.Document is { } document
+                ? ValueTask.FromResult<Document?>(document)
+                : ReadAloneAsync(path, key, cancellationToken);
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
@@ -41,37 +50,11 @@ internal sealed class FileSystemDocumentStore(
         CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var path = root.Document(key);
-        var temporary = root.NewTemporary();
-        var version = Guid.NewGuid().ToString("n");
-        try
-        {
-            // The slow part first, a new folder too: under the lock there is only a read, a comparison and a rename.
-            WriteTemporary(temporary, version, content.Span, durability);
-            DurableFile.CreateFolder(Path.GetDirectoryName(path)!);
-            using (await stripes.LockAsync(key, cancellationToken))
-            {
-                if (!condition.Allows(CurrentVersion(path, condition)))
-                {
-                    File.Delete(temporary);
-                    return null;
-                }
-
-                DurableFile.Rename(temporary, path);
-            }
-
-            if (durability == Durability.Synced)
-            {
-                DurableFile.SyncFolder(Path.GetDirectoryName(path)!);
-            }
-
-            return version;
-        }
-        catch (Exception e)
-        {
-            TryDelete(temporary);
-            throw FileSystemFault.Is(e) ? FileSystemFault.Wrap(e) : e;
-        }
+        var version = Guid.NewGuid();
+        var isWritten = durability == Durability.Atomic && OverwrittenDocument.Fits(key, content.Length)
+            ? await OverwriteAsync(key, version, content, condition, cancellationToken)
+            : await ReplaceAsync(key, version, content, condition, durability, cancellationToken);
+        return isWritten ? version.ToString("n") : null;
     }
 
     public async ValueTask<bool> DeleteAsync(
@@ -83,12 +66,15 @@ internal sealed class FileSystemDocumentStore(
         {
             using (await stripes.LockAsync(key, cancellationToken))
             {
-                if (Posix.Stat(path) is null || !condition.Allows(CurrentVersion(path, condition)))
+                if (Read(path, key) is not { } current || !condition.Allows(current.Document?.Version))
                 {
                     return false;
                 }
 
-                File.Delete(path);
+                if (current.Sequence is not { } sequence || !spares.TryKeep(path, sequence))
+                {
+                    File.Delete(path);
+                }
             }
 
             if (durability == Durability.Synced)
@@ -144,74 +130,175 @@ internal sealed class FileSystemDocumentStore(
         }
     }
 
-    private Document? Read(string path)
+    /// <summary>
+    /// Nobody writes the document or gives its file to another while its lock is held: what is unreadable then, a crash of
+    /// the machine has left of an unsynced write, and such a document is none.
+    /// </summary>
+    private async ValueTask<Document?> ReadAloneAsync(string path, DocumentKey key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using (await stripes.LockAsync(key, cancellationToken))
+            {
+                return Read(path, key)?.Document;
+            }
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    private async ValueTask<bool> OverwriteAsync(
+        DocumentKey key,
+        Guid version,
+        ReadOnlyMemory<byte> content,
+        WriteCondition condition,
+        CancellationToken cancellationToken)
+    {
+        var path = root.Document(key);
+        try
+        {
+            using (await stripes.LockAsync(key, cancellationToken))
+            {
+                using var existing = Posix.OpenReadWrite(path, create: false);
+                var current = existing is null ? default : Read(existing, path, key);
+                if (!condition.Allows(current.Document?.Version))
+                {
+                    return false;
+                }
+
+                if (current.Sequence is { } sequence)
+                {
+                    OverwrittenDocument.Write(existing!, sequence + 1, key, version, content.Span);
+                    return true;
+                }
+
+                Create(path, key, version, content.Span);
+                return true;
+            }
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    private void Create(string path, DocumentKey key, Guid version, ReadOnlySpan<byte> content)
+    {
+        var spare = spares.Take();
+        try
+        {
+            using (var file = Posix.OpenReadWrite(spare.Path, create: true)
+                ?? throw new DirectoryNotFoundException($"The folder '{root.Spare}' is gone."))
+            {
+                OverwrittenDocument.Write(file, spare.Sequence, key, version, content);
+            }
+
+            DurableFile.Rename(spare.Path, path);
+        }
+        catch
+        {
+            TemporaryFiles.TryDelete(spare.Path);
+            throw;
+        }
+    }
+
+    private async ValueTask<bool> ReplaceAsync(
+        DocumentKey key,
+        Guid version,
+        ReadOnlyMemory<byte> content,
+        WriteCondition condition,
+        Durability durability,
+        CancellationToken cancellationToken)
+    {
+        var path = root.Document(key);
+        var temporary = root.NewTemporary();
+        try
+        {
+            // The slow part first, a new folder too: under the lock there is only a read, a comparison and a rename.
+            WriteTemporary(temporary, version, content.Span, durability);
+            DurableFile.CreateFolder(Path.GetDirectoryName(path)!);
+            using (await stripes.LockAsync(key, cancellationToken))
+            {
+                if (!condition.Allows(CurrentVersion(path, key, condition)))
+                {
+                    File.Delete(temporary);
+                    return false;
+                }
+
+                DurableFile.Rename(temporary, path);
+            }
+
+            if (durability == Durability.Synced)
+            {
+                DurableFile.SyncFolder(Path.GetDirectoryName(path)!);
+            }
+
+            return true;
+        }
+        catch (Exception e)
+        {
+            TemporaryFiles.TryDelete(temporary);
+            throw FileSystemFault.Is(e) ? FileSystemFault.Wrap(e) : e;
+        }
+    }
+
+    /// <summary>Null when there is no file.</summary>
+    private (Document? Document, ulong? Sequence)? Read(string path, DocumentKey key)
     {
         using var file = Posix.OpenRead(path);
-        if (file is null)
-        {
-            return null;
-        }
+        return file is null ? null : Read(file, path, key);
+    }
 
+    /// <returns>
+    /// The document, null when the file's bytes are none, and its sequence number if it is one that is overwritten.
+    /// </returns>
+    private (Document? Document, ulong? Sequence) Read(SafeFileHandle file, string path, DocumentKey key)
+    {
         var status = Posix.Stat(file);
         var bytes = new byte[status.Size];
         var length = Posix.Read(file, bytes, 0);
-        if (ReadVersion(bytes.AsSpan(0, length)) is not { } version)
+        if (ReadVersion(bytes.AsSpan(0, length)) is { } version)
         {
-            return null;
+            var document = new Document(bytes.AsMemory(HeaderLength, length - HeaderLength), version);
+            cache.Keep(path, status, document);
+            return (document, null);
         }
 
-        var document = new Document(bytes.AsMemory(HeaderLength, length - HeaderLength), version);
-        cache.Keep(path, status, document);
-        return document;
+        return OverwrittenDocument.Read(bytes.AsSpan(0, length), key) is { } overwritten
+            ? (overwritten.Document, overwritten.Sequence)
+            : (null, null);
     }
 
-    private static string? CurrentVersion(string path, WriteCondition condition)
-    {
-        if (!condition.MustNotExist && condition.Version is null)
-        {
-            return null; // nobody asks
-        }
+    private string? CurrentVersion(string path, DocumentKey key, WriteCondition condition) =>
+        condition.MustNotExist || condition.Version is not null
+            ? Read(path, key)?.Document?.Version
+            : null; // nobody asks
 
-        using var file = Posix.OpenRead(path);
-        if (file is null)
-        {
-            return null;
-        }
-
-        Span<byte> header = stackalloc byte[HeaderLength];
-        var length = Posix.Read(file, header, 0);
-        return ReadVersion(header[..length]);
-    }
-
-    /// <summary>Null for what a crash of the machine has left of an unsynced write: such a document is none.</summary>
+    /// <summary>Null where there is no such first line: a power cut has left it so, or the file is an overwritten document.</summary>
     private static string? ReadVersion(ReadOnlySpan<byte> bytes) =>
         bytes.Length >= HeaderLength && bytes.StartsWith("v1 "u8) && bytes[HeaderLength - 1] == '\n'
             ? Encoding.ASCII.GetString(bytes[3..(HeaderLength - 1)])
             : null;
 
-    private static void WriteTemporary(string path, string version, ReadOnlySpan<byte> content, Durability durability)
+    /// <summary>What the file of a document that is replaced holds.</summary>
+    internal static byte[] Encode(Guid version, ReadOnlySpan<byte> content)
+    {
+        var bytes = new byte[HeaderLength + content.Length];
+        Encoding.ASCII.GetBytes($"v1 {version:n}\n", bytes);
+        content.CopyTo(bytes.AsSpan(HeaderLength));
+        return bytes;
+    }
+
+    private static void WriteTemporary(string path, Guid version, ReadOnlySpan<byte> content, Durability durability)
     {
         using SafeFileHandle file = Posix.OpenReadWrite(path, create: true)
             ?? throw new DirectoryNotFoundException($"The folder of '{path}' is gone.");
-        var bytes = new byte[HeaderLength + content.Length];
-        Encoding.ASCII.GetBytes($"v1 {version}\n", bytes);
-        content.CopyTo(bytes.AsSpan(HeaderLength));
-        RandomAccess.Write(file, bytes, 0);
+        RandomAccess.Write(file, Encode(version, content), 0);
         if (durability == Durability.Synced)
         {
             Posix.Sync(file);
-        }
-    }
-
-    private static void TryDelete(string temporary)
-    {
-        try
-        {
-            File.Delete(temporary);
-        }
-        catch (Exception e) when (FileSystemFault.Is(e))
-        {
-            // The sweep takes what is left in the temporary folder; the first failure is the one to report.
         }
     }
 }

@@ -28,7 +28,7 @@ internal sealed class FileSystemProbe(FileSystemRoot root) : IStorageProbe
                 root.ThrowIfGone(); // not to be made anew: that would be another, empty registry
             }
 
-            foreach (var folder in new[] { root.Documents, root.Temporary, root.Locks, root.Staged, root.Blobs })
+            foreach (var folder in new[] { root.Documents, root.Temporary, root.Spare, root.Locks, root.Staged, root.Blobs })
             {
                 DurableFile.CreateFolder(folder);
             }

@@ -17,6 +17,7 @@ internal sealed class FileSystemRoot
         Root = Path.GetFullPath(root);
         Documents = Path.Combine(Root, "documents");
         Temporary = Path.Combine(Root, "tmp");
+        Spare = Path.Combine(Root, "spare");
         Locks = Path.Combine(Root, "locks");
         Quarantine = Path.Combine(Root, "quarantine");
         Staged = Path.Combine(Root, RegistryLayout.StagedFolder);
@@ -29,6 +30,9 @@ internal sealed class FileSystemRoot
 
     /// <summary>Files that are being written, before they get their names.</summary>
     public string Temporary { get; }
+
+    /// <summary>Files of session documents that are gone, for those to come.</summary>
+    public string Spare { get; }
 
     /// <summary>
     /// Files that are only ever locked, and one whose time is the file system's. Never deleted: a lock on a deleted file
@@ -61,11 +65,14 @@ internal sealed class FileSystemRoot
 
     public string Blob(Digest digest) => Path.Combine(Root, RegistryLayout.Blob(digest));
 
-    public string StagedSession(UploadSessionId session) => Path.Combine(Root, RegistryLayout.Staged(session));
-
     public string StagedGeneration(StagedKey key) => Path.Combine(Root, RegistryLayout.Staged(key));
 
+    public string StagedLaterGenerations(UploadSessionId session) =>
+        Path.Combine(Root, RegistryLayout.StagedLater(session));
+
     public string NewTemporary() => Path.Combine(Temporary, Guid.NewGuid().ToString("n"));
+
+    public string NewSpare() => Path.Combine(Spare, Guid.NewGuid().ToString("n"));
 
     /// <summary>Letters, digits and <c>._:=-</c> stand for themselves, '+' for '/', all else is percent-encoded UTF-8.</summary>
     public static string EncodeName(string name)

@@ -39,6 +39,7 @@ namespace Microsoft.Extensions.DependencyInjection
             services.AddSingleton<FileStripes>();
             services.AddSingleton<FolderListings>();
             services.AddSingleton<DocumentCache>();
+            services.AddSingleton<SpareFiles>();
             services.Replace(ServiceDescriptor.Singleton<IDocumentStore, FileSystemDocumentStore>());
             services.Replace(ServiceDescriptor.Singleton<IUploadStore, FileSystemUploadStore>());
             services.Replace(ServiceDescriptor.Singleton<IBlobStore, FileSystemBlobStore>());

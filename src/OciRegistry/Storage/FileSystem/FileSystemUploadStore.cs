@@ -130,12 +130,18 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
             cancellationToken.ThrowIfCancellationRequested();
             try
             {
-                Directory.Delete(root.StagedSession(session), recursive: true);
+                Posix.TryUnlink(root.StagedGeneration(new StagedKey(session, 0)));
+                var later = root.StagedLaterGenerations(session);
+                if (Posix.Stat(later) is not null)
+                {
+                    Directory.Delete(later, recursive: true);
+                }
+
                 return ValueTask.CompletedTask;
             }
             catch (DirectoryNotFoundException)
             {
-                return ValueTask.CompletedTask; // nothing was staged, or it was discarded before
+                return ValueTask.CompletedTask; // it was discarded by another meanwhile
             }
             catch (IOException) when (attempt < attempts)
             {
@@ -153,23 +159,32 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
     {
         await Task.Yield();
         var staged = new DirectoryInfo(root.Staged);
-        foreach (var folder in staged.Exists ? staged.EnumerateDirectories() : [])
+        foreach (var entry in staged.Exists ? staged.EnumerateFileSystemInfos() : [])
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (UploadSessionId.TryParse(folder.Name, out var session) && LastWrite(folder) < before)
+            if (!UploadSessionId.TryParse(entry.Name.TrimEnd(RegistryLayout.LaterSuffix), out var session))
+            {
+                continue;
+            }
+
+            // Where there are later generations, their folder stands for the first as well.
+            var first = new FileInfo(root.StagedGeneration(new StagedKey(session, 0)));
+            var later = new DirectoryInfo(root.StagedLaterGenerations(session));
+            if ((entry is DirectoryInfo || !later.Exists) && LastWrite(first, later) < before)
             {
                 yield return session;
             }
         }
     }
 
-    private static DateTimeOffset LastWrite(DirectoryInfo folder)
+    private static DateTimeOffset LastWrite(FileInfo first, DirectoryInfo later)
     {
         try
         {
-            return folder.EnumerateFiles().Select(f => f.LastWriteTimeUtc).Append(folder.LastWriteTimeUtc).Max();
+            FileSystemInfo[] entries = later.Exists ? [first, later, .. later.EnumerateFiles()] : [first];
+            return entries.Where(entry => entry.Exists).Max(entry => entry.LastWriteTimeUtc);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or InvalidOperationException)
         {
             return DateTimeOffset.MaxValue; // it went away while we looked
         }

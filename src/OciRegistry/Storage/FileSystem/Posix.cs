@@ -65,6 +65,9 @@ internal static partial class Posix
     public static bool TryRename(string source, string target) =>
         Retry(() => rename(source, target), NoSuchEntry, $"rename '{source}' to '{target}'");
 
+    /// <summary>Deletes a file, not a folder; false when there is none.</summary>
+    public static bool TryUnlink(string path) => Retry(() => unlink(path), NoSuchEntry, $"delete '{path}'");
+
     /// <summary>Fills <paramref name="buffer"/> from <paramref name="offset"/>, as far as the file goes.</summary>
     public static int Read(SafeFileHandle file, Span<byte> buffer, long offset)
     {
@@ -215,6 +218,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int link(string existing, string name);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int unlink(string path);
 
     // statx, because its layout is the same on every architecture; stat's is not.
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

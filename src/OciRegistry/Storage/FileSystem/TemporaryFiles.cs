@@ -4,13 +4,27 @@ using Microsoft.Extensions.Logging;
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
-/// Deletes what processes that died have left in the temporary folder, at the start and every hour. A file that is being
-/// written lives for milliseconds, so one that is an hour old is nobody's.
+/// Deletes what processes that died have left in the temporary folder and in that of spare files, at the start and every
+/// hour. A file that is being written lives for milliseconds, so one that is an hour old is nobody's, or a spare file that
+/// nobody needs.
 /// </summary>
 internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider time, ILogger<TemporaryFiles> log)
     : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
+
+    /// <summary>Of what writing has left, where another failure is the one to report: the sweep takes what stays.</summary>
+    public static void TryDelete(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            // As said.
+        }
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -31,8 +45,8 @@ internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider t
 
     private void Sweep()
     {
-        var folder = new DirectoryInfo(root.Temporary);
-        if (!folder.Exists)
+        DirectoryInfo[] folders = [new(root.Temporary), new(root.Spare)];
+        if (!folders[0].Exists)
         {
             return;
         }
@@ -41,9 +55,12 @@ internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider t
         var clock = Path.Combine(root.Locks, "clock");
         File.WriteAllBytes(clock, [0]);
         var before = File.GetLastWriteTimeUtc(clock) - Interval;
-        foreach (var file in folder.EnumerateFiles().Where(file => file.LastWriteTimeUtc < before))
+        foreach (var file in folders.Where(folder => folder.Exists).SelectMany(folder => folder.EnumerateFiles()))
         {
-            file.Delete();
+            if (file.LastWriteTimeUtc < before)
+            {
+                file.Delete();
+            }
         }
     }
 
