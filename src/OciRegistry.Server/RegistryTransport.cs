@@ -25,6 +25,11 @@ internal static class RegistryTransport
             sockets.MaxReadBufferSize = BufferSize;
             sockets.MaxWriteBufferSize = BufferSize;
         });
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.ConfigureEndpointDefaults(endpoint =>
+                endpoint.Use(next => connection => SocketOutput.RunAsync(connection, next)));
+        });
     }
 }

@@ -1,17 +1,23 @@
 using System.Globalization;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Win32.SafeHandles;
 using OciRegistry.Storage;
+using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Endpoints;
 
 /// <summary>
-/// Writes content as a response body: read straight into the response's own buffers, which measured as cheap as a
-/// server in C; SendFileAsync copies in small steps.
+/// Writes content as a response body: a large file by sendfile(2) where the connection can do that, for less than half of
+/// the CPU time; else read straight into the response's own buffers, as cheap as a server in C that reads and writes.
+/// SendFileAsync copies in small steps.
 /// </summary>
 internal static class BlobBody
 {
     private const int ReadSize = 64 * 1024;
+
+    // Less goes out with the response's head, in one call to the system.
+    private const int LeastFileSent = 128 * 1024;
 
     public static async Task WriteWholeAsync(HttpContext context, IBlobContent content, RegistryMetrics metrics)
     {
@@ -55,6 +61,12 @@ internal static class BlobBody
     private static async Task CopyAsync(
         HttpContext context, IBlobContent content, long offset, long length, RegistryMetrics metrics)
     {
+        if (content is FileContent file && length >= LeastFileSent && context.Features.Get<IFileOutput>() is { } output)
+        {
+            var sent = await SendFileAsync(context, output, file.File, offset, length, metrics);
+            (offset, length) = (offset + sent, length - sent);
+        }
+
         var writer = context.Response.BodyWriter;
         while (length > 0)
         {
@@ -69,7 +81,52 @@ internal static class BlobBody
             writer.Advance(read);
             (offset, length) = (offset + read, length - read);
             metrics.BytesSent(read);
-            await writer.FlushAsync(context.RequestAborted);
+            if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
+            {
+                return; // the client has gone
+            }
+        }
+    }
+
+    /// <returns>How many bytes went that way: all, or none where something stands between the response and the connection.</returns>
+    private static async Task<long> SendFileAsync(
+        HttpContext context,
+        IFileOutput output,
+        SafeFileHandle file,
+        long offset,
+        long length,
+        RegistryMetrics metrics)
+    {
+        await context.Response.StartAsync(context.RequestAborted);
+        var writer = context.Response.BodyWriter;
+        await writer.FlushAsync(context.RequestAborted); // the head, which must not be taken for the file's
+        output.BeginFile(file, offset);
+        try
+        {
+            var sent = 0L;
+            while (sent < length && writer.GetMemory() is var memory && output.IsPlaceholder(memory))
+            {
+                var next = (int)Math.Min(memory.Length, length - sent);
+                writer.Advance(next);
+                if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
+                {
+                    return output.Failure is { } failure
+                        ? throw new StorageException("The content could not be sent to its end.", failure)
+                        : length; // the client has gone
+                }
+
+                sent += next;
+                metrics.BytesSent(next);
+
+                // A client that takes bytes as fast as we send them must not keep a thread of the pool for its whole download.
+                await Task.Yield();
+            }
+
+            return sent;
+        }
+        finally
+        {
+            output.EndFile();
         }
     }
 

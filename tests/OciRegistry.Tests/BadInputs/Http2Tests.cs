@@ -1,6 +1,4 @@
 using System.Net;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.BadInputs;
@@ -16,8 +14,7 @@ public sealed class Http2Tests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        _registry = await RegistryApp.StartAsync(services: services => services.Configure<KestrelServerOptions>(
-            kestrel => kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Protocols = HttpProtocols.Http2)));
+        _registry = await RegistryApp.StartAsync(host: builder => builder.Configuration["Kestrel:EndpointDefaults:Protocols"] = "Http2");
         _http = new HttpClient(new SocketsHttpHandler { UseProxy = false })
         {
             BaseAddress = _registry.Url,

@@ -113,7 +113,7 @@ internal sealed class RawHttp : IAsyncDisposable
         var all = _received.ToArray();
         _received.SetLength(0);
         _received.Write(all.AsSpan(end + 4 + length));
-        return new RawAnswer(status, headers, Encoding.UTF8.GetString(all, end + 4, length));
+        return new RawAnswer(status, headers, all[(end + 4)..(end + 4 + length)]);
     }
 
     private string Text() => Encoding.Latin1.GetString(_received.GetBuffer(), 0, (int)_received.Length);
@@ -137,10 +137,12 @@ internal sealed class RawHttp : IAsyncDisposable
 }
 
 /// <summary>An answer as it came. Bodies of HEAD cannot be told from missing ones: ask with other methods.</summary>
-internal sealed record RawAnswer(int Status, ILookup<string, string> Headers, string Body)
+internal sealed record RawAnswer(int Status, ILookup<string, string> Headers, byte[] Content)
 {
     public static RawAnswer Closed { get; } =
-        new(0, Array.Empty<string>().ToLookup(name => name, StringComparer.OrdinalIgnoreCase), "");
+        new(0, Array.Empty<string>().ToLookup(name => name, StringComparer.OrdinalIgnoreCase), []);
+
+    public string Body => Encoding.UTF8.GetString(Content);
 
     public bool IsClosed => Status == 0;
 

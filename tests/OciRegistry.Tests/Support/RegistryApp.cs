@@ -4,12 +4,13 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using OciRegistry.Server;
 
 namespace OciRegistry.Tests.Support;
 
 /// <summary>
-/// A registry embedded as an application would: real Kestrel on a free loopback port, real files in a folder of its own,
-/// which is deleted with it unless it was handed in.
+/// A registry embedded as an application would, on the program's transport: real Kestrel on a free loopback port, real
+/// files in a folder of its own, which is deleted with it unless it was handed in.
 /// </summary>
 internal sealed class RegistryApp : IAsyncDisposable
 {
@@ -43,7 +44,8 @@ internal sealed class RegistryApp : IAsyncDisposable
     public static async Task<RegistryApp> StartAsync(
         Action<OciRegistryOptions>? options = null,
         Action<IServiceCollection>? services = null,
-        string? root = null)
+        string? root = null,
+        Action<WebApplicationBuilder>? host = null)
     {
         var folder = root ?? Directory.CreateTempSubdirectory("oci-registry-").FullName;
         var log = new LogCapture();
@@ -59,7 +61,9 @@ internal sealed class RegistryApp : IAsyncDisposable
                 registry.Configure(options);
             }
         });
+        RegistryTransport.Configure(builder);
         services?.Invoke(builder.Services);
+        host?.Invoke(builder);
         var app = builder.Build();
         app.MapOciRegistry();
         app.MapOciRegistryOperations();

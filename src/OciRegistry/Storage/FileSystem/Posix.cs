@@ -14,6 +14,11 @@ internal static partial class Posix
     private const int NoSuchEntry = 2;
     private const int Interrupted = 4;
     private const int WouldBlock = 11;
+    private const int Invalid = 22;
+    private const int BrokenPipe = 32;
+    private const int NotImplemented = 38;
+    private const int ConnectionReset = 104;
+    private const int NotConnected = 107;
     private const int AlreadyExists = 17;
     private const int NotAFolder = 20;
     private const int NoSpace = 28;
@@ -96,6 +101,38 @@ internal static partial class Posix
 
         return total;
     }
+
+    /// <summary>
+    /// Sends a part of a file to a socket that does not block. Null when it has no room now, or when sendfile(2) cannot do it
+    /// with this file; 0 when the file ends there.
+    /// </summary>
+    public static long? TrySendFile(SafeHandle socket, SafeFileHandle file, long offset, long length)
+    {
+        while (true)
+        {
+            var sent = sendfile(socket, file, ref offset, (nuint)length);
+            if (sent >= 0)
+            {
+                return sent;
+            }
+
+            switch (Marshal.GetLastPInvokeError())
+            {
+                case Interrupted:
+                    break;
+
+                case WouldBlock or Invalid or NotImplemented:
+                    return null;
+
+                case var error:
+                    throw Fault(error, "send a file");
+            }
+        }
+    }
+
+    /// <summary>Whether the other side of a connection is gone.</summary>
+    public static bool IsDisconnect(Exception exception) =>
+        exception is IOException && exception.HResult is BrokenPipe or ConnectionReset or NotConnected;
 
     /// <summary>Identity, size and times of what is at a path; null when nothing is.</summary>
     public static FileStatus? Stat(string path)
@@ -215,6 +252,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint pread(SafeFileHandle file, Span<byte> buffer, nuint count, long offset);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint sendfile(SafeHandle socket, SafeFileHandle file, ref long offset, nuint count);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int link(string existing, string name);
