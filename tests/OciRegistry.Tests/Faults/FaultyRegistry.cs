@@ -28,6 +28,8 @@ internal sealed class FaultyRegistry : IAsyncDisposable
 
     public FileSystemRoot Root => _app.Services.GetRequiredService<FileSystemRoot>();
 
+    public IDocumentStore Documents => _app.Services.GetRequiredService<IDocumentStore>();
+
     public UploadSessionDocuments Sessions => _app.Services.GetRequiredService<UploadSessionDocuments>();
 
     public static async Task<FaultyRegistry> StartAsync(

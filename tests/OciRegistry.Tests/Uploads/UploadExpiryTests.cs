@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using OciRegistry.Storage;
 using OciRegistry.Tests.Faults;
@@ -327,13 +328,15 @@ public sealed class UploadExpiryTests
     private static string DocumentOf(FaultyRegistry registry, string location) =>
         registry.Root.Document(RegistryLayout.Upload(FaultyRegistry.SessionOf(location)));
 
-    /// <summary>Changes the session's document as it lies on the disk.</summary>
+    /// <summary>Changes the session's document as no registry of this release would.</summary>
     private static async Task ChangeAsync(FaultyRegistry registry, string location, Action<JsonObject> change)
     {
-        var lines = (await File.ReadAllTextAsync(DocumentOf(registry, location))).Split('\n', 2);
-        var session = JsonNode.Parse(lines[1])!.AsObject();
+        var key = RegistryLayout.Upload(FaultyRegistry.SessionOf(location));
+        var document = await registry.Documents.ReadAsync(key, default);
+        var session = JsonNode.Parse(document!.Content.Span)!.AsObject();
         change(session);
-        await File.WriteAllTextAsync(DocumentOf(registry, location), $"{lines[0]}\n{session.ToJsonString()}");
+        await registry.Documents.WriteAsync(
+            key, JsonSerializer.SerializeToUtf8Bytes(session), WriteCondition.None, Durability.Atomic, default);
     }
 
     private static async Task ZeroAsync(FaultyRegistry registry, string location)
