@@ -156,6 +156,36 @@ public sealed class OverwrittenDocumentTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_finds_the_bytes_of_another_document_looks_again_when_nobody_can_be_writing()
+    {
+        var time = new ManualTimeProvider();
+        using var storage = new FileSystemStorage(time);
+        var store = storage.Documents();
+        var path = storage.Root.Document(Key);
+        await WriteAsync(store, Key, "right");
+        var right = await File.ReadAllBytesAsync(path);
+        var other = new DocumentKey("folder", "other");
+        await WriteAsync(store, other, "another's");
+        File.Copy(storage.Root.Document(other), path, overwrite: true);
+
+        var locks = Directory.EnumerateFiles(storage.Root.Locks)
+            .Select(name => Posix.OpenReadWrite(name, create: false)!).ToList();
+        locks.ShouldAllBe(file => Posix.TryLock(file));
+        var read = store.ReadAsync(Key, default).AsTask();
+        await Until.TrueAsync(() => time.Waiting > 0 || read.IsCompleted, "the read waits for the lock file");
+        await File.WriteAllBytesAsync(path, right);
+        locks.ForEach(file => file.Dispose());
+        await Until.TrueAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromMilliseconds(2));
+                return read.IsCompleted;
+            },
+            "the read goes on");
+        Text((await read)!).ShouldBe("right");
+    }
+
+    [Fact]
     public async Task Spare_files_that_the_sweep_has_taken_are_made_anew()
     {
         var store = _storage.Documents();
