@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 using OciRegistry.Repositories;
@@ -49,22 +50,17 @@ internal sealed class ListEndpoints(
             page.LinkNext(context, names[count - 1]);
         }
 
-        await context.WriteJsonAsync(StatusCodes.Status200OK, "application/json", json =>
-        {
-            json.WriteStartObject();
-            if (repository is { } name)
+        // Neither tags nor names of repositories have a character that JSON escapes.
+        var before = repository is { } name ? $"{{\"name\":\"{name}\",\"{property}\":[" : $"{{\"{property}\":[";
+        await context.WriteJsonArrayAsync(
+            "application/json",
+            before,
+            names as ArraySegment<string>? is { } segment ? segment[..count] : names.Take(count).ToArray(),
+            static listed => listed.Length + 2,
+            static (json, listed) =>
             {
-                json.WriteString("name", name.ToString());
-            }
-
-            json.WriteStartArray(property);
-            for (var i = 0; i < count; i++)
-            {
-                json.WriteStringValue(names[i]);
-            }
-
-            json.WriteEndArray();
-            json.WriteEndObject();
-        });
+                json[0] = json[^1] = (byte)'"';
+                Encoding.ASCII.GetBytes(listed, json[1..]);
+            });
     }
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 using OciRegistry.Repositories;
@@ -31,19 +30,11 @@ internal sealed class ReferrerEndpoints(ReferrerIndex referrers, IOptions<OciReg
             page.LinkNext(context, last, filter is null ? null : $"&artifactType={Uri.EscapeDataString(filter)}");
         }
 
-        await context.WriteJsonAsync(StatusCodes.Status200OK, MediaTypes.ImageIndex, json =>
-        {
-            json.WriteStartObject();
-            json.WriteNumber("schemaVersion", 2);
-            json.WriteString("mediaType", MediaTypes.ImageIndex);
-            json.WriteStartArray("manifests");
-            foreach (var referrer in found.Referrers)
-            {
-                JsonSerializer.Serialize(json, referrer, ReferrerJson.Default.Descriptor);
-            }
-
-            json.WriteEndArray();
-            json.WriteEndObject();
-        });
+        await context.WriteJsonArrayAsync<ReadOnlyMemory<byte>>(
+            MediaTypes.ImageIndex,
+            $"{{\"schemaVersion\":2,\"mediaType\":\"{MediaTypes.ImageIndex}\",\"manifests\":[",
+            found.Descriptors,
+            static descriptor => descriptor.Length,
+            static (json, descriptor) => descriptor.Span.CopyTo(json));
     }
 }

@@ -50,7 +50,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         int limit,
         CancellationToken cancellationToken)
     {
-        var found = new List<Descriptor>();
+        var found = new List<ReadOnlyMemory<byte>>();
         var bytes = 0;
         var names = await documents.ListAsync(
             RegistryLayout.Referrers(repository, subject), after, MaxScanned + 1, cancellationToken);
@@ -61,43 +61,38 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
                 batch.Select(name => ReadAsync(repository, subject, name, cancellationToken).AsTask()));
             for (var i = 0; i < read.Length; i++)
             {
-                var isFull = found.Count == limit || (found.Count > 0 && bytes + read[i].Bytes > MaxPageBytes);
+                var isFull = found.Count == limit || (found.Count > 0 && bytes + read[i].Length > MaxPageBytes);
                 if (isFull || start + i == MaxScanned)
                 {
-                    return new ReferrerPage(found, start + i == 0 ? after : names[start + i - 1]);
+                    return new ReferrerPage(found.ToArray(), start + i == 0 ? after : names[start + i - 1]);
                 }
 
-                if (read[i].Descriptor is { } referrer
-                    && (artifactType is null || referrer.ArtifactType == artifactType))
+                if (!read[i].IsEmpty && (artifactType is null || ArtifactTypeOf(read[i]) == artifactType))
                 {
-                    found.Add(referrer);
-                    bytes += read[i].Bytes;
+                    found.Add(read[i]);
+                    bytes += read[i].Length;
                 }
             }
         }
 
-        return new ReferrerPage(found, null);
+        return new ReferrerPage(found.ToArray(), null);
     }
 
-    private async ValueTask<(Descriptor? Descriptor, int Bytes)> ReadAsync(
-        RepositoryName repository, Digest subject, string name, CancellationToken cancellationToken)
-    {
-        if (!Digest.TryParse(name, out var digest)
-            || await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken)
-                is not { } document)
-        {
-            return (null, 0); // deleted since it was listed
-        }
+    private static string? ArtifactTypeOf(ReadOnlyMemory<byte> descriptor) =>
+        JsonSerializer.Deserialize(descriptor.Span, ReferrerJson.Default.Descriptor)?.ArtifactType;
 
-        return (
-            JsonSerializer.Deserialize(document.Content.Span, ReferrerJson.Default.Descriptor),
-            document.Content.Length);
-    }
+    /// <summary>Empty when it was deleted since it was listed.</summary>
+    private async ValueTask<ReadOnlyMemory<byte>> ReadAsync(
+        RepositoryName repository, Digest subject, string name, CancellationToken cancellationToken) =>
+        Digest.TryParse(name, out var digest)
+        && await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken) is { } document
+            ? document.Content
+            : default;
 }
 
-/// <param name="Referrers">The entries of this page.</param>
+/// <param name="Descriptors">The entries of this page, as JSON.</param>
 /// <param name="Last">Where the next page starts after; null when this is the last one.</param>
-internal sealed record ReferrerPage(IReadOnlyList<Descriptor> Referrers, string? Last);
+internal sealed record ReferrerPage(ReadOnlyMemory<byte>[] Descriptors, string? Last);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
