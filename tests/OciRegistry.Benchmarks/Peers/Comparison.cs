@@ -87,6 +87,8 @@ internal sealed class Comparison(ComparisonOptions options)
         var (cpu, rate) = MachineFloors.WriteAndSync(folder);
         report.AddFact("floor: write and sync of 1 GiB", $"{cpu:0.00} CPU s/GiB in the kernel, {rate / 1e6:0} MB/s");
         report.AddFact("floor: loopback socket to socket, both ends", $"{MachineFloors.LoopbackCpuPerGiB():0.00} CPU s/GiB");
+        var (copied, sent) = MachineFloors.FileToLoopbackCpuPerGiB(folder);
+        report.AddFact("floor: file in memory to loopback socket, the sender", $"{copied:0.00} CPU s/GiB copied, {sent:0.00} by sendfile");
         report.AddFact("floor: durable renames of small files × 16", $"{await MachineFloors.DurableRenamesAsync(folder, 16):0} /s");
     }
 
