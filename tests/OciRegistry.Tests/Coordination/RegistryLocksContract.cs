@@ -12,7 +12,8 @@ public abstract class RegistryLocksContract
     private readonly ManualTimeProvider _time = new();
     private IRegistryLocks? _locks;
 
-    private IRegistryLocks Locks => _locks ??= Create(_time);
+    // The same for all, who may ask for it at once.
+    private IRegistryLocks Locks => LazyInitializer.EnsureInitialized(ref _locks, () => Create(_time));
 
     private protected abstract IRegistryLocks Create(ManualTimeProvider time);
 
