@@ -3,7 +3,6 @@ using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Win32.SafeHandles;
 using OciRegistry.Storage;
-using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Endpoints;
 
@@ -61,9 +60,9 @@ internal static class BlobBody
     private static async Task CopyAsync(
         HttpContext context, IBlobContent content, long offset, long length, RegistryMetrics metrics)
     {
-        if (content is FileContent file && length >= LeastFileSent && context.Features.Get<IFileOutput>() is { } output)
+        if (content.File is { } file && length >= LeastFileSent && context.Features.Get<IFileOutput>() is { } output)
         {
-            var sent = await SendFileAsync(context, output, file.File, offset, length, metrics);
+            var sent = await SendFileAsync(context, output, file, offset, length, metrics);
             (offset, length) = (offset + sent, length - sent);
         }
 

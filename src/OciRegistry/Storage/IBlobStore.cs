@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace OciRegistry.Storage;
 
 /// <summary>
@@ -24,6 +26,9 @@ public interface IBlobContent : IAsyncDisposable
 {
     /// <summary>Size in bytes.</summary>
     long Length { get; }
+
+    /// <summary>The file that it is, for who can send it without reading it; null when it is none. Not to be disposed.</summary>
+    SafeFileHandle? File => null;
 
     /// <summary>Reads at <paramref name="offset"/>; 0 means that the content ends there, whatever its length said.</summary>
     ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken);

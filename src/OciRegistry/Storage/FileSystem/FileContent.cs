@@ -7,8 +7,7 @@ internal sealed class FileContent(SafeFileHandle file) : IBlobContent
 {
     public long Length { get; } = Posix.Stat(file).Size;
 
-    /// <summary>For who can send it without reading it; whoever has the content disposes it.</summary>
-    public SafeFileHandle File => file;
+    public SafeFileHandle? File => file;
 
     // Synchronous on purpose: most reads come from the page cache, where a hop to the pool costs more than the copy.
     public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
