@@ -140,6 +140,11 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
         {
             _isClosed = true;
         }
+        catch (OperationCanceledException)
+        {
+            _isClosed = true; // a part may have gone: nothing must follow it
+            throw;
+        }
         catch (IOException e)
         {
             // Kestrel takes a flush that throws for one that was done, and would go on with the next answer.
