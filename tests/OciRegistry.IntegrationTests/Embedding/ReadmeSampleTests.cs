@@ -39,7 +39,10 @@ public sealed partial class ReadmeSampleTests : IAsyncLifetime
         await dotnet.RunAsync("build", _folder["Sample.csproj"], "-o", _folder["out"], "-v", "quiet");
 
         var url = new Uri($"http://127.0.0.1:{FreePort.Next()}");
-        await using var application = dotnet.Start(_folder["out/Sample.dll"], "--urls", url.ToString());
+
+        // In a folder of its own: a web application watches all that is below the one that it is started in.
+        await using var application = dotnet.Start(
+            _folder["out/Sample.dll"], "--urls", url.ToString(), "--contentRoot", _folder["out"]);
         using var http = new HttpClient { BaseAddress = url };
         await application.WaitUntilReadyAsync(() => http.AnswersAsync(new Uri(url, "/v2/")));
 
