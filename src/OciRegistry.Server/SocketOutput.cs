@@ -32,7 +32,6 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
     private readonly List<(IMemoryOwner<byte> Block, int Length)> _full = [];
     private IMemoryOwner<byte>? _block;
     private int _length;
-    private long _fullLength;
 
     private SafeFileHandle? _file;
     private long _fileOffset;
@@ -44,7 +43,7 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
 
     public override bool CanGetUnflushedBytes => true;
 
-    public override long UnflushedBytes => _fullLength + _length + _fileBytes;
+    public override long UnflushedBytes => _full.Sum(full => (long)full.Length) + _length + _fileBytes;
 
     /// <summary>A connection middleware: everything behind it writes here.</summary>
     public static async Task RunAsync(ConnectionContext connection, ConnectionDelegate next)
@@ -100,7 +99,6 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
             if (_block is not null)
             {
                 _full.Add((_block, _length));
-                _fullLength += _length;
             }
 
             _block = sizeHint <= pool.MaxBufferSize ? pool.Rent(sizeHint) : MemoryPool<byte>.Shared.Rent(sizeHint);
@@ -245,7 +243,7 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
 
             _full.Clear();
             _block?.Dispose();
-            (_block, _length, _fullLength, _fileBytes) = (null, 0, 0, 0);
+            (_block, _length, _fileBytes) = (null, 0, 0);
         }
     }
 

@@ -7,7 +7,7 @@ using OciRegistry.Storage;
 namespace OciRegistry.Endpoints;
 
 /// <summary>
-/// Writes content as a response body: a large file by sendfile(2) where the connection can do that, for less than half of
+/// Writes content as a response body: a large file by sendfile(2) where the connection can do that, for about half of
 /// the CPU time; else read straight into the response's own buffers, as cheap as a server in C that reads and writes.
 /// SendFileAsync copies in small steps.
 /// </summary>

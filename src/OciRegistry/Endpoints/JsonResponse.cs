@@ -48,11 +48,11 @@ internal static class JsonResponse
         this HttpContext context,
         string contentType,
         string before,
-        ArraySegment<T> elements,
+        T[] elements,
         Func<T, int> length,
         SpanAction<byte, T> write)
     {
-        var total = before.Length + Math.Max(0, elements.Count - 1) + ArrayEnd.Length;
+        var total = before.Length + Math.Max(0, elements.Length - 1) + ArrayEnd.Length;
         foreach (var element in elements)
         {
             total += length(element);
@@ -65,7 +65,7 @@ internal static class JsonResponse
 
         var writer = context.Response.BodyWriter;
         writer.Advance(Encoding.ASCII.GetBytes(before, writer.GetSpan(before.Length)));
-        for (var next = 0; next < elements.Count;)
+        for (var next = 0; next < elements.Length;)
         {
             next = WriteSome(writer, elements, next, length, write);
             if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
@@ -78,11 +78,11 @@ internal static class JsonResponse
     }
 
     private static int WriteSome<T>(
-        PipeWriter writer, ArraySegment<T> elements, int next, Func<T, int> length, SpanAction<byte, T> write)
+        PipeWriter writer, T[] elements, int next, Func<T, int> length, SpanAction<byte, T> write)
     {
         var span = writer.GetSpan(Math.Max(WriteSize, length(elements[next]) + 1));
         var written = 0;
-        for (; next < elements.Count; next++)
+        for (; next < elements.Length; next++)
         {
             var size = length(elements[next]);
             if (written + size + 1 > span.Length)

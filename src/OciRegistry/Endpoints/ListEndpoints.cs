@@ -55,7 +55,7 @@ internal sealed class ListEndpoints(
         await context.WriteJsonArrayAsync(
             "application/json",
             before,
-            names as ArraySegment<string>? is { } segment ? segment[..count] : names.Take(count).ToArray(),
+            names.Take(count).ToArray(),
             static listed => listed.Length + 2,
             static (json, listed) =>
             {

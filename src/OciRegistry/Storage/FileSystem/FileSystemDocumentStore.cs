@@ -171,10 +171,12 @@ internal sealed class FileSystemDocumentStore(
                 if (current.Sequence is { } sequence)
                 {
                     OverwrittenDocument.Write(existing!, sequence + 1, key, version, content.Span);
-                    return true;
+                }
+                else
+                {
+                    Create(path, key, version, content.Span);
                 }
 
-                Create(path, key, version, content.Span);
                 return true;
             }
         }
