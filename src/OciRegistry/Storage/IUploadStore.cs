@@ -13,6 +13,13 @@ public interface IUploadStore
     string Epoch { get; }
 
     /// <summary>
+    /// True where a generation grows as a file does: the next writer goes on in it, and what is staged is readable at any
+    /// time. False where bytes are staged as blocks, to be put together when they are published: every writer takes a
+    /// generation of its own then, which costs nothing, and <see cref="OpenReadAsync"/> ends the staging.
+    /// </summary>
+    bool AppendsInPlace { get; }
+
+    /// <summary>
     /// Opens a generation for appending at <paramref name="offset"/>, alone. Staged bytes beyond are cut off by the first
     /// append, not before: only who has it open can find out whether it is still his turn. Null when another writer still
     /// has it open, or when it holds fewer bytes than that: take a new generation then.
@@ -21,7 +28,7 @@ public interface IUploadStore
 
     /// <summary>
     /// The bytes of a generation, read beside whoever has it open: those that were recorded are never written again. Null
-    /// when there is none.
+    /// when there is none. Where generations are not appended to in place, nothing can be staged after it.
     /// </summary>
     ValueTask<IBlobContent?> OpenReadAsync(StagedKey key, CancellationToken cancellationToken);
 
@@ -54,16 +61,31 @@ public interface IUploadStore
 }
 
 /// <summary>Names the staged bytes of one generation of a session.</summary>
-public readonly record struct StagedKey(UploadSessionId Session, int Generation);
+/// <param name="Session">The session.</param>
+/// <param name="Generation">Given to one writer, or to one after the other.</param>
+/// <param name="Parts">What <see cref="IStagedBlob.Parts"/> said when the bytes were last recorded.</param>
+public readonly record struct StagedKey(UploadSessionId Session, int Generation, string? Parts = null);
 
 /// <summary>A generation that this writer alone has open. Disposing closes it; the bytes stay.</summary>
 public interface IStagedBlob : IAsyncDisposable
 {
-    /// <summary>Bytes that the generation holds: after an exception, those that surely arrived.</summary>
+    /// <summary>Bytes that were appended: after an exception, those that surely were.</summary>
     long Length { get; }
 
-    /// <summary>Appends; returns when the store has the bytes (they survive the process, not yet the machine).</summary>
+    /// <summary>
+    /// Where the store has put the first <see cref="Length"/> bytes, in its own words: to be recorded with them once they
+    /// are flushed, and told again in every <see cref="StagedKey"/>. Null for a store that knows by itself.
+    /// </summary>
+    string? Parts { get; }
+
+    /// <summary>Appends; the bytes may be kept back until <see cref="FlushAsync"/>, some block's size of them at most.</summary>
     ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Returns when the store has all bytes that were appended (they survive the process, not yet the machine). After an
+    /// exception only those count that were flushed before.
+    /// </summary>
+    ValueTask FlushAsync(CancellationToken cancellationToken);
 }
 
 public enum PublishResult

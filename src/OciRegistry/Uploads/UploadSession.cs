@@ -50,11 +50,17 @@ internal sealed record UploadSession
     /// <summary>The hash of the acknowledged bytes; null at 0.</summary>
     public HashState? Hash { get; init; }
 
+    /// <summary>Where the store has them, in its own words.</summary>
+    public string? Parts { get; init; }
+
     /// <summary>Where the last acknowledged request began: where a repetition of it would begin.</summary>
     public long LastStart { get; init; }
 
     /// <summary>The hash at <see cref="LastStart"/>; null at 0.</summary>
     public HashState? HashAtLastStart { get; init; }
+
+    /// <summary><see cref="Parts"/> at <see cref="LastStart"/>.</summary>
+    public string? PartsAtLastStart { get; init; }
 
     /// <summary>The request that is writing, or was when its process died; null when none is.</summary>
     public UploadWriter? Writer { get; init; }
@@ -73,7 +79,7 @@ internal sealed record UploadSession
     /// <summary>What requests did with the session: its first event and the latest, for who asks why a push failed.</summary>
     public IReadOnlyList<UploadEvent> Timeline { get; init; } = [];
 
-    public StagedKey Staged => new(Id, Generation);
+    public StagedKey Staged => new(Id, Generation, Parts);
 
     /// <summary>What to tell a client that asks how far the upload is.</summary>
     public long Progress => Writer is { } writer ? Math.Max(Offset, writer.Offset) : Offset;
@@ -109,7 +115,7 @@ internal sealed record UploadSession
         return this with
         {
             LastGeneration = Math.Max(LastGeneration, generation),
-            Writer = new UploadWriter(generation, start, start, HashAt(start), requestId, replica, now),
+            Writer = new UploadWriter(generation, start, start, HashAt(start), PartsAt(start), requestId, replica, now),
         };
     }
 
@@ -119,11 +125,14 @@ internal sealed record UploadSession
         : start == LastStart ? HashAtLastStart
         : throw new ArgumentOutOfRangeException(nameof(start), start, "No request may start there.");
 
+    /// <summary>What the store has said of the bytes before one of the two places where a request may start.</summary>
+    public string? PartsAt(long start) => start == Offset ? Parts : PartsAtLastStart;
+
     /// <summary>The running writer tells how far it is.</summary>
-    public UploadSession Checkpoint(long offset, HashState? hash, DateTimeOffset now) => this with
+    public UploadSession Checkpoint(Settled settled, DateTimeOffset now) => this with
     {
-        Active = offset > Writer!.Offset ? now : Active,
-        Writer = Writer with { Offset = offset, Hash = hash, Renewed = now },
+        Active = settled.Offset > Writer!.Offset ? now : Active,
+        Writer = Writer with { Offset = settled.Offset, Hash = settled.Hash, Parts = settled.Parts, Renewed = now },
     };
 
     /// <summary>
@@ -140,8 +149,10 @@ internal sealed record UploadSession
             Generation = writer.Generation,
             Offset = writer.Offset,
             Hash = writer.Hash,
+            Parts = writer.Parts,
             LastStart = writer.Start,
             HashAtLastStart = HashAt(writer.Start),
+            PartsAtLastStart = PartsAt(writer.Start),
             Writer = null,
         }
         : DropWriter();
@@ -173,6 +184,7 @@ internal sealed record UploadSession
 /// <param name="Start">Where it began.</param>
 /// <param name="Offset">How far it is, at the last checkpoint.</param>
 /// <param name="Hash">The hash there.</param>
+/// <param name="Parts">Where the store has the bytes before, in its own words.</param>
 /// <param name="RequestId">Whose it is.</param>
 /// <param name="Replica">The process that runs it.</param>
 /// <param name="Renewed">When it last gave a sign of life.</param>
@@ -181,6 +193,7 @@ internal sealed record UploadWriter(
     long Start,
     long Offset,
     HashState? Hash,
+    string? Parts,
     string RequestId,
     string Replica,
     DateTimeOffset Renewed)
@@ -189,6 +202,12 @@ internal sealed record UploadWriter(
     public bool IsSameAs(UploadWriter other) =>
         Generation == other.Generation && RequestId == other.RequestId && Replica == other.Replica;
 }
+
+/// <summary>Bytes that the store surely has and the hash covers: what a writer may put on record.</summary>
+/// <param name="Offset">Where they end.</param>
+/// <param name="Hash">The hash there; null at 0.</param>
+/// <param name="Parts">Where the store has them, in its own words.</param>
+internal readonly record struct Settled(long Offset, HashState? Hash, string? Parts);
 
 /// <summary>One request's part in a session.</summary>
 /// <param name="At">When it ended.</param>

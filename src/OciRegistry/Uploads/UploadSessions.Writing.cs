@@ -38,6 +38,7 @@ internal sealed partial class UploadSessions
         var rhythm = TimeSpan.FromTicks(Math.Min(CheckpointInterval.Ticks, Options.IdleExpiry.Ticks / 4));
         await using var wake = time.CreateTimer(static b => ((PipeReader)b!).CancelPendingRead(), body, rhythm, rhythm);
         var checkpointed = time.GetTimestamp();
+        var settled = new Settled(start, writing.Session.Writer.Hash, writing.Session.Writer.Parts);
         var received = -1L; // at the last look, while off the record
         var maxLength = Math.Min(Options.MaxBlobSize ?? long.MaxValue, start + (claim.Length ?? (long.MaxValue - start)));
         var finished = false;
@@ -62,24 +63,27 @@ internal sealed partial class UploadSessions
                 }
 
                 var read = await body.ReadAsync(CancellationToken.None);
+                var taken = read.Buffer;
                 try
                 {
-                    overrun = read.Buffer.Length > maxLength - hash.Length;
+                    overrun = taken.Length > maxLength - hash.Length;
                     if (!overrun)
                     {
-                        await StageAsync(read.Buffer, staged, hash);
+                        // Not beyond the next checkpoint: a store that stages in blocks has whole ones there.
+                        taken = taken.Slice(0, Math.Min(taken.Length, settled.Offset + CheckpointBytes - hash.Length));
+                        await StageAsync(taken, staged, hash);
                     }
                 }
                 finally
                 {
                     // Whatever failed: a body that is left in the middle of a read takes its connection with it, and the
                     // answer too.
-                    metrics.BytesReceived(read.Buffer.Length);
-                    body.AdvanceTo(read.Buffer.End);
+                    metrics.BytesReceived(taken.Length);
+                    body.AdvanceTo(taken.End);
                 }
 
-                finished = read.IsCompleted;
-                var unrecorded = hash.Length - writing.Session.Writer!.Offset;
+                finished = read.IsCompleted && taken.Length == read.Buffer.Length;
+                var unrecorded = hash.Length - settled.Offset;
                 var elapsed = time.GetElapsedTime(checkpointed);
                 var isDue = unrecorded >= CheckpointBytes
                     || (unrecorded > 0 && elapsed >= rhythm)
@@ -88,8 +92,9 @@ internal sealed partial class UploadSessions
                 if (isDue && !finished)
                 {
                     checkpointed = time.GetTimestamp();
-                    var (state, now) = (hash.Save(), time.GetUtcNow());
-                    if (isOnRecord && await RecordAsync(writing, own => own.Checkpoint(hash.Length, state, now)) is { } renewed)
+                    settled = await FlushAsync(staged, hash);
+                    var now = time.GetUtcNow();
+                    if (isOnRecord && await RecordAsync(writing, own => own.Checkpoint(settled, now)) is { } renewed)
                     {
                         writing = renewed;
                         continue;
@@ -120,9 +125,18 @@ internal sealed partial class UploadSessions
             return await DiscardTooLargeAsync(writing);
         }
 
+        try
+        {
+            settled = await FlushAsync(staged, hash);
+        }
+        catch (StorageException e)
+        {
+            fault ??= ExceptionDispatchInfo.Capture(e); // what was settled before is kept
+        }
+
         var announcedMore = finished && claim.Length is { } announced && hash.Length - start != announced;
         var isWhole = finished && !overrun && !announcedMore && fault is null;
-        var (end, endState, endTime) = (hash.Length, hash.Save(), time.GetUtcNow());
+        var (end, endTime) = (settled.Offset, time.GetUtcNow());
         Versioned? ended = null;
         if (isOnRecord)
         {
@@ -131,8 +145,7 @@ internal sealed partial class UploadSessions
             var seals = isWhole && closing?.Algorithm == hash.Algorithm && hash.Digest() == closing;
             ended = await RecordAsync(writing, own =>
             {
-                // The hash is what both hold: an append that failed half-way may have left the store some bytes more.
-                var written = own.Checkpoint(end, endState, endTime);
+                var written = own.Checkpoint(settled, endTime);
                 written = (outcome == UploadOutcome.Appended ? written.EndWriting() : written.DropWriter()).With(said);
                 return seals && written.Offset == end ? Seal(turn, written, closing!.Value) : written;
             });
@@ -141,7 +154,7 @@ internal sealed partial class UploadSessions
 
         if (ended is null && isWhole)
         {
-            ended = await SettleAsync(turn, writing.Session, end, endState);
+            ended = await SettleAsync(turn, writing.Session, settled);
         }
 
         if (ended is null)
@@ -178,13 +191,14 @@ internal sealed partial class UploadSessions
     /// acknowledged, whoever brought them; or fewer or none are, because the repetition broke off, and these are taken. Null
     /// when other bytes are, or when it takes too long.
     /// </summary>
-    private async ValueTask<Versioned?> SettleAsync(Turn turn, UploadSession writing, long end, HashState? state)
+    private async ValueTask<Versioned?> SettleAsync(Turn turn, UploadSession writing, Settled staged)
     {
         var own = writing.Writer!;
+        var end = staged.Offset;
         var began = time.GetTimestamp();
         while (await documents.ReadAsync(writing.Id, CancellationToken.None) is { Session: { State: UploadState.Open } now } loaded)
         {
-            if (now.Offset == end && HashState.AreSame(now.Hash, state))
+            if (now.Offset == end && HashState.AreSame(now.Hash, staged.Hash))
             {
                 return loaded;
             }
@@ -206,7 +220,7 @@ internal sealed partial class UploadSessions
             }
 
             var isAsBefore = now.Generation == writing.Generation && now.Offset == writing.Offset;
-            var taken = (now with { Writer = own }).Checkpoint(end, state, time.GetUtcNow()).EndWriting();
+            var taken = (now with { Writer = own }).Checkpoint(staged, time.GetUtcNow()).EndWriting();
             if (taken.Offset != end || !(isAsBefore || await BeginsWithAsync(own, now)))
             {
                 return null;
@@ -222,9 +236,17 @@ internal sealed partial class UploadSessions
         return null;
     }
 
-    /// <summary>Whether what a writer has staged begins with what is acknowledged: its repetition broke off on the way.</summary>
+    /// <summary>
+    /// Whether what a writer has staged begins with what is acknowledged: its repetition broke off on the way. Taken for
+    /// granted where what is staged cannot be read: the digest decides in the end.
+    /// </summary>
     private async ValueTask<bool> BeginsWithAsync(UploadWriter writer, UploadSession now)
     {
+        if (!uploads.AppendsInPlace)
+        {
+            return true;
+        }
+
         using var read = await stagedHash.ReadAsync(
             now with { Generation = writer.Generation }, now.Algorithm, now.Offset, CancellationToken.None);
         return read is not null && HashState.AreSame(read.Save(), now.Hash);
@@ -260,6 +282,15 @@ internal sealed partial class UploadSessions
             await staged.AppendAsync(segment, CancellationToken.None);
             hash.Append(segment.Span);
         }
+    }
+
+    /// <summary>
+    /// What both the store and the hash hold: an append that failed half-way may have left the store some bytes more.
+    /// </summary>
+    private static async ValueTask<Settled> FlushAsync(IStagedBlob staged, ResumableHash hash)
+    {
+        await staged.FlushAsync(CancellationToken.None);
+        return new Settled(hash.Length, hash.Save(), staged.Parts);
     }
 
     private async ValueTask<UploadResult> FencedAsync(UploadSession session)

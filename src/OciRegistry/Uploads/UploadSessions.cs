@@ -400,7 +400,7 @@ internal sealed partial class UploadSessions(
 
             // Beside a writer whose lock we do not have: it may be about to open the very generation.
             var replaces = !turn.IsTaken && loaded.Session.Writer is not null;
-            var inPlace = mayBeInPlace && start == session.Offset && !replaces;
+            var inPlace = uploads.AppendsInPlace && mayBeInPlace && start == session.Offset && !replaces;
             var begun = session.BeginWriting(start, inPlace, turn.RequestId, Turn.Replica, time.GetUtcNow());
             if (await documents.ReplaceAsync(loaded, begun, CancellationToken.None) is not { } writing)
             {
@@ -415,14 +415,18 @@ internal sealed partial class UploadSessions(
             var staged = inPlace
                 ? await uploads.OpenAsync(session.Staged, start, CancellationToken.None)
                 : await uploads.ForkAsync(
-                    session.Staged, start, new StagedKey(id, begun.Writer!.Generation), CancellationToken.None);
+                    session.Staged with { Parts = session.PartsAt(start) },
+                    start,
+                    new StagedKey(id, begun.Writer!.Generation),
+                    CancellationToken.None);
             if (staged is not null)
             {
                 await using var open = staged;
 
                 // The record once more, now that nobody else can open the bytes: we may have been paused between the two,
-                // and what whoever replaced us has staged here since is not ours to cut off.
-                var own = await ReadOwnAsync(writing);
+                // and what whoever replaced us has staged here since is not ours to cut off. A generation that is given to
+                // one writer only holds nothing of others.
+                var own = uploads.AppendsInPlace ? await ReadOwnAsync(writing) : writing;
                 return own is not null || await IsRepeatedElsewhereAsync(writing.Session)
                     ? await WriteAsync(turn, own ?? writing, own is not null, claim, closing, staged, body, cancellationToken)
                     : await FencedAsync(writing.Session);

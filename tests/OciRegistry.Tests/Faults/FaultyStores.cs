@@ -38,6 +38,8 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
 {
     public string Epoch => inner.Epoch;
 
+    public bool AppendsInPlace => inner.AppendsInPlace;
+
     public ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken) =>
         plan.RunAsync<IStagedBlob?>(
             StoreCall.StagedOpen,
@@ -95,6 +97,10 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
 internal sealed class FaultyStagedBlob(IStagedBlob inner, string name, FaultPlan plan) : IStagedBlob
 {
     public long Length => inner.Length;
+
+    public string? Parts => inner.Parts;
+
+    public ValueTask FlushAsync(CancellationToken cancellationToken) => inner.FlushAsync(cancellationToken);
 
     public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.StagedAppend, name, async () =>

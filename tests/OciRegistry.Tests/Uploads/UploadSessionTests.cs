@@ -183,7 +183,7 @@ public sealed class UploadSessionTests
         var later = Now + Options.IdleExpiry + TimeSpan.FromMinutes(1);
         var writing = Writing(Fresh, 0);
         writing.HasExpired(Options, later).ShouldBeTrue();
-        writing.Checkpoint(0, null, later.AddMinutes(-10)).HasExpired(Options, later).ShouldBeFalse();
+        writing.Checkpoint(default, later.AddMinutes(-10)).HasExpired(Options, later).ShouldBeFalse();
     }
 
     [Fact]
@@ -250,5 +250,5 @@ public sealed class UploadSessionTests
         session.BeginWriting(start, inPlace, "request", "replica", Now);
 
     private static UploadSession Checkpoint(UploadSession session, long offset) =>
-        session.Checkpoint(offset, HashOf(offset), Now.AddSeconds(2));
+        session.Checkpoint(new Settled(offset, HashOf(offset), $"{offset} bytes"), Now.AddSeconds(2));
 }

@@ -14,6 +14,8 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
 
     public string Epoch { get; } = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
+    public bool AppendsInPlace => true;
+
     public ValueTask<IStagedBlob?> OpenAsync(StagedKey key, long offset, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -285,6 +287,8 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
 
         public long Length { get; private set; } = length;
 
+        public string? Parts => null; // the file is where they are
+
         public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
         {
             try
@@ -310,6 +314,8 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
                 throw FileSystemFault.Wrap(e);
             }
         }
+
+        public ValueTask FlushAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
         public ValueTask DisposeAsync()
         {
