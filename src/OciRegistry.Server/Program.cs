@@ -26,7 +26,7 @@ try
     await listening.StartAsync(app);
     Console.WriteLine(StartupMessage.For(
         app.Urls,
-        ServerConfiguration.DataFolder(app.Configuration),
+        ServerConfiguration.Storage(app.Configuration),
         ServerConfiguration.Redis(app.Configuration).EndPoints()));
     await app.WaitForShutdownAsync();
     return 0;

@@ -1,3 +1,4 @@
+using OciRegistry.Azure;
 using OciRegistry.Server.Settings;
 using OciRegistry.Storage.FileSystem;
 
@@ -13,8 +14,15 @@ internal static class StartupCheck
         problems.AddRange(SettingsCheck.Problems(configuration));
         problems.AddRange(Listening.Problems(configuration));
 
-        var folder = new FileSystemRoot(ServerConfiguration.DataFolder(configuration));
-        if (await new FileSystemProbe(folder).ProblemAsync(CancellationToken.None) is { } problem)
+        if (ServerConfiguration.AzureBlobs(configuration) is { } azure)
+        {
+            // Only what is right by itself can be tried.
+            if (problems.Count == 0 && await AzureProbe.ProblemAsync(azure) is { } problem)
+            {
+                problems.Add(problem);
+            }
+        }
+        else if (await FolderProblemAsync(configuration) is { } problem)
         {
             problems.Add(problem);
         }
@@ -24,4 +32,7 @@ internal static class StartupCheck
             throw new StartupException(problems);
         }
     }
+    private static ValueTask<string?> FolderProblemAsync(IConfiguration configuration) =>
+        new FileSystemProbe(new FileSystemRoot(ServerConfiguration.DataFolder(configuration)))
+            .ProblemAsync(CancellationToken.None);
 }

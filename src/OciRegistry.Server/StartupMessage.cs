@@ -3,11 +3,11 @@ namespace OciRegistry.Server;
 /// <summary>What a person who started the program wants to know next.</summary>
 internal static class StartupMessage
 {
-    public static string For(IEnumerable<string> urls, string folder, params IEnumerable<string> redis)
+    public static string For(IEnumerable<string> urls, string storage, params IEnumerable<string> redis)
     {
         var lines = new List<string> { CommandLine.Version };
         lines.AddRange(urls.Select(url => $"Listening on {url}"));
-        lines.Add($"Storing in {folder}");
+        lines.Add($"Storing in {storage}");
         if (redis.Any())
         {
             lines.Add($"Locking with Redis at {string.Join(", ", redis)}");

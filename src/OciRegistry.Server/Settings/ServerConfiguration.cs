@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Configuration.Memory;
+using OciRegistry.Azure;
 using OciRegistry.Hosting;
 using OciRegistry.Redis;
 using OciRegistry.Storage.FileSystem;
@@ -42,7 +43,15 @@ internal static class ServerConfiguration
     public static void Apply(IConfiguration configuration, OciRegistryBuilder registry)
     {
         registry.Configure(options => configuration.GetSection(Setting.Section).Bind(options));
-        registry.UseFileSystem(DataFolder(configuration));
+        if (AzureBlobs(configuration) is not null)
+        {
+            registry.UseAzureBlobs(configuration.GetSection(Setting.AzureBlobs).Bind);
+        }
+        else
+        {
+            registry.UseFileSystem(DataFolder(configuration));
+        }
+
         if (Redis(configuration).Configuration.Count > 0)
         {
             registry.UseRedisLocks(options => BindRedis(configuration, options));
@@ -54,6 +63,17 @@ internal static class ServerConfiguration
     {
         var folder = configuration[$"{Setting.FileSystem}:{nameof(FileSystemStoreOptions.Root)}"];
         return Path.GetFullPath(string.IsNullOrWhiteSpace(folder) ? new FileSystemStoreOptions().Root : folder);
+    }
+
+    /// <summary>Where the data is kept, for people; no secret is in it.</summary>
+    public static string Storage(IConfiguration configuration) =>
+        AzureBlobs(configuration) is { } azure ? AzureAccount.AddressOf(azure) : DataFolder(configuration);
+
+    /// <summary>The container that the data is kept in; null when it is a folder.</summary>
+    public static AzureBlobsOptions? AzureBlobs(IConfiguration configuration)
+    {
+        var section = configuration.GetSection(Setting.AzureBlobs);
+        return section.GetChildren().Any() ? section.Get<AzureBlobsOptions>() : null;
     }
 
     /// <summary>The Redis that keeps the locks; without any <c>Configuration</c> they are within the process.</summary>

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Reflection;
+using OciRegistry.Azure;
 using OciRegistry.Redis;
 using OciRegistry.Storage.FileSystem;
 
@@ -13,6 +14,7 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
 {
     public const string Section = "OciRegistry";
     public const string FileSystem = $"{Section}:Storage:FileSystem";
+    public const string AzureBlobs = $"{Section}:Storage:AzureBlobs";
     public const string Redis = $"{Section}:Redis";
 
     /// <summary>The whole section: the library's options, and beside them a group for each backend.</summary>
@@ -20,7 +22,12 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
         Section,
         [
             .. Of(Section, new OciRegistryOptions()),
-            Group($"{Section}:Storage", [Group(FileSystem, Of(FileSystem, new FileSystemStoreOptions()))]),
+            Group(
+                $"{Section}:Storage",
+                [
+                    Group(FileSystem, Of(FileSystem, new FileSystemStoreOptions())),
+                    Group(AzureBlobs, Of(AzureBlobs, new AzureBlobsOptions())),
+                ]),
             Group(Redis, Of(Redis, new RedisLocksOptions())),
         ]);
 

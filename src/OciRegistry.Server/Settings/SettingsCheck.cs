@@ -2,7 +2,9 @@ using System.Globalization;
 using Microsoft.Extensions.Configuration.CommandLine;
 using Microsoft.Extensions.Configuration.EnvironmentVariables;
 using Microsoft.Extensions.Configuration.Json;
+using OciRegistry.Azure;
 using OciRegistry.Redis;
+using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Server.Settings;
 
@@ -127,6 +129,15 @@ internal sealed class SettingsCheck
         readable.GetSection(Setting.Redis).Bind(redis);
 
         var problems = redis.Configuration.Count == 0 ? options.Problems() : options.Problems().Concat(redis.Problems());
+        if (_configuration.GetSection(Setting.AzureBlobs).GetChildren().Any())
+        {
+            problems = problems.Concat((ServerConfiguration.AzureBlobs(readable) ?? new AzureBlobsOptions()).Problems());
+            if (_configuration[$"{Setting.FileSystem}:{nameof(FileSystemStoreOptions.Root)}"] is not null)
+            {
+                problems = problems.Append("Storage has settings of FileSystem and of AzureBlobs. Leave those of one of them out.");
+            }
+        }
+
         _problems.AddRange(problems.Select(problem => $"{Setting.Section}:{problem}"));
     }
 

@@ -16,7 +16,22 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
             return;
         }
 
-        await using var content = await blobs.OpenReadAsync(repository, digest, context.RequestAborted);
+        if (await blobs.LinkedSizeAsync(repository, digest, context.RequestAborted) is not { } size)
+        {
+            await context.WriteErrorAsync(OciError.BlobUnknown(digest));
+            return;
+        }
+
+        var ranges = EntityTags.AllowsRange(request, digest) ? ByteRange.Parse(request.Headers.Range, size) : null;
+        if (IsPlain(request, ranges) && await blobs.RedirectAsync(digest, context.RequestAborted) is { } elsewhere)
+        {
+            Redirect(response, digest, elsewhere);
+            return;
+        }
+
+        var first = FirstRead(request, ranges, size);
+        await using var content = await blobs.OpenReadAsync(
+            repository, digest, size, first.Offset, first.Length, context.RequestAborted);
         if (content is null)
         {
             await context.WriteErrorAsync(OciError.BlobUnknown(digest));
@@ -28,9 +43,6 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
             return;
         }
 
-        var ranges = EntityTags.AllowsRange(request, digest)
-            ? ByteRange.Parse(request.Headers.Range, content.Length)
-            : null;
         switch (ranges)
         {
             case null:
@@ -64,6 +76,34 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
             await context.WriteErrorAsync(OciError.BlobUnknown(digest));
         }
     }
+
+    /// <summary>Whether another server, which knows nothing of our entity tags, answers the same: the whole or one range.</summary>
+    private static bool IsPlain(HttpRequest request, IReadOnlyList<ByteRange>? ranges)
+    {
+        var headers = request.Headers;
+        return headers.IfMatch.Count + headers.IfNoneMatch.Count + headers.IfRange.Count == 0
+            && (headers.Range.Count == 0
+                || (ranges is [_] && !headers.Range.ToString().Contains("=-", StringComparison.Ordinal))); // no suffix
+    }
+
+    /// <summary>
+    /// 307, which clients follow with what they have sent us; without their credentials, as the address is another's.
+    /// </summary>
+    private static void Redirect(HttpResponse response, Digest digest, Uri elsewhere)
+    {
+        response.Headers["Docker-Content-Digest"] = digest.ToString();
+        response.Headers.Location = elsewhere.AbsoluteUri;
+        response.Headers.CacheControl = "no-store"; // it expires
+        response.ContentLength = 0;
+        response.StatusCode = StatusCodes.Status307TemporaryRedirect;
+    }
+
+    /// <summary>What will be read first; nothing where a condition may spare it.</summary>
+    private static (long Offset, long Length) FirstRead(HttpRequest request, IReadOnlyList<ByteRange>? ranges, long size) =>
+        request.Headers.IfNoneMatch.Count + request.Headers.IfMatch.Count > 0 ? default
+        : ranges is null ? (0, size)
+        : ranges is [var range, ..] ? (range.First, range.Length)
+        : default;
 
     /// <summary>As GET, but nothing is opened that nobody reads.</summary>
     private async Task HeadAsync(HttpContext context, RepositoryName repository, Digest digest)

@@ -6,6 +6,7 @@ using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
 using OciRegistry.Hosting;
 using OciRegistry.Repositories;
+using OciRegistry.Storage;
 using OciRegistry.Uploads;
 
 namespace Microsoft.Extensions.DependencyInjection;
@@ -52,8 +53,12 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<ReferrerEndpoints>();
 
         var builder = new OciRegistryBuilder(services);
-        builder.UseFileSystem();
         configure?.Invoke(builder);
+        if (services.All(service => service.ServiceType != typeof(IDocumentStore)))
+        {
+            builder.UseFileSystem();
+        }
+
         return services;
     }
 }

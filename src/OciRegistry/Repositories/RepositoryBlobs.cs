@@ -19,11 +19,24 @@ internal sealed partial class RepositoryBlobs(
     private static readonly byte[] Linked = "linked"u8.ToArray();
     private static readonly byte[] Unlinking = "unlinking"u8.ToArray();
 
+    /// <summary>
+    /// The size in bytes of a blob that the repository was given and has not deleted since, or null; whether its content is
+    /// still in the store is not looked at.
+    /// </summary>
+    public async ValueTask<long?> LinkedSizeAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        var link = await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
+        return link is not null && long.TryParse(link.Content.Span, CultureInfo.InvariantCulture, out var size)
+            ? size
+            : null;
+    }
+
     /// <summary>The blob's size in bytes, or null when the repository has no such blob.</summary>
     public async ValueTask<long?> StatAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
-        if (await ReadLinkAsync(repository, digest, cancellationToken) is not { } size)
+        if (await LinkedSizeAsync(repository, digest, cancellationToken) is not { } size)
         {
             return null;
         }
@@ -32,16 +45,19 @@ internal sealed partial class RepositoryBlobs(
         return IsIntact(repository, digest, size, found) ? size : null;
     }
 
-    /// <summary>The blob for reading, or null when the repository has no such blob.</summary>
+    /// <summary>
+    /// A blob of the repository for reading, once its <see cref="LinkedSizeAsync"/> is known; null when its content is gone
+    /// or damaged. What is read first is told beforehand, as to <see cref="IBlobStore.OpenReadAsync"/>.
+    /// </summary>
     public async ValueTask<IBlobContent?> OpenReadAsync(
-        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+        RepositoryName repository,
+        Digest digest,
+        long size,
+        long offset,
+        long length,
+        CancellationToken cancellationToken)
     {
-        if (await ReadLinkAsync(repository, digest, cancellationToken) is not { } size)
-        {
-            return null;
-        }
-
-        var content = await blobs.OpenReadAsync(digest, cancellationToken);
+        var content = await blobs.OpenReadAsync(digest, offset, length, cancellationToken);
         if (IsIntact(repository, digest, size, content?.Length))
         {
             return content;
@@ -54,6 +70,10 @@ internal sealed partial class RepositoryBlobs(
 
         return null;
     }
+
+    /// <summary>Where a client can read a blob of a repository from the store itself; null when it must come from here.</summary>
+    public ValueTask<Uri?> RedirectAsync(Digest digest, CancellationToken cancellationToken) =>
+        blobs.RedirectAsync(digest, cancellationToken);
 
     /// <summary>Makes content that is in the store readable in a repository. Repeatable.</summary>
     /// <remarks>
@@ -142,15 +162,6 @@ internal sealed partial class RepositoryBlobs(
         }
 
         return null;
-    }
-
-    private async ValueTask<long?> ReadLinkAsync(
-        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
-    {
-        var link = await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
-        return link is not null && long.TryParse(link.Content.Span, CultureInfo.InvariantCulture, out var size)
-            ? size
-            : null;
     }
 
     /// <summary>

@@ -50,14 +50,16 @@ public interface IUploadStore
     ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken);
 
-    /// <summary>Deletes all generations of a session; content that was published from one stays. Repeatable.</summary>
-    ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken);
+    /// <summary>
+    /// Deletes all generations of a session, whichever is named; content that was published from one stays. Repeatable.
+    /// </summary>
+    ValueTask DiscardAsync(StagedKey key, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Sessions that have staged bytes, last written to before <paramref name="before"/>: for the sweep, which discards
-    /// those that have no session document.
+    /// Staged bytes, last written to before <paramref name="before"/>, of sessions of which nothing else may be left: for
+    /// the sweep, which discards those that have no session document. Not what the store itself drops in time.
     /// </summary>
-    IAsyncEnumerable<UploadSessionId> ListAsync(DateTimeOffset before, CancellationToken cancellationToken);
+    IAsyncEnumerable<StagedKey> ListAsync(DateTimeOffset before, CancellationToken cancellationToken);
 }
 
 /// <summary>Names the staged bytes of one generation of a session.</summary>

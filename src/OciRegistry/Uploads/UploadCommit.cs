@@ -46,7 +46,7 @@ internal sealed class UploadCommit(
                 if (await blobs.StatAsync(digest, CancellationToken.None) == session.Offset)
                 {
                     await repositoryBlobs.LinkAsync(session.Repository, digest, session.Offset, CancellationToken.None);
-                    await uploads.DiscardAsync(session.Id, CancellationToken.None);
+                    await uploads.DiscardAsync(session.Staged, CancellationToken.None);
                     await documents.DeleteAsync(session.Id, CancellationToken.None);
                     return true;
                 }

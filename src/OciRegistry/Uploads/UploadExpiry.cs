@@ -32,7 +32,7 @@ internal sealed partial class UploadExpiry(
             return false;
         }
 
-        var (active, staged) = (0L, 0L);
+        var (active, bytes) = (0L, 0L);
         UploadSessionId? last = null;
         while (await documents.ListAsync(last, PageSize, cancellationToken) is { Count: > 0 } page)
         {
@@ -42,23 +42,23 @@ internal sealed partial class UploadExpiry(
                 if (await ExpireAsync(session) is { } goesOn)
                 {
                     active++;
-                    staged += goesOn.Progress;
+                    bytes += goesOn.Progress;
                 }
             }
 
             last = page[^1];
         }
 
-        metrics.UploadsCounted(active, staged);
+        metrics.UploadsCounted(active, bytes);
 
         // Staged bytes whose session document did not survive a power cut.
         var before = time.GetUtcNow() - options.Value.Uploads.IdleExpiry;
-        await foreach (var session in uploads.ListAsync(before, cancellationToken))
+        await foreach (var staged in uploads.ListAsync(before, cancellationToken))
         {
-            if (await documents.ReadAsync(session, cancellationToken) is null)
+            if (await documents.ReadAsync(staged.Session, cancellationToken) is null)
             {
-                await uploads.DiscardAsync(session, cancellationToken);
-                await documents.DeleteAsync(session, cancellationToken);
+                await uploads.DiscardAsync(staged, cancellationToken);
+                await documents.DeleteAsync(staged.Session, cancellationToken);
             }
         }
 

@@ -300,7 +300,7 @@ internal sealed partial class UploadSessions
         if (await documents.IsGoneAsync(session.Id, CancellationToken.None))
         {
             // Whoever ended the session has deleted what was staged; we may have staged something after that.
-            await uploads.DiscardAsync(session.Id, CancellationToken.None);
+            await uploads.DiscardAsync(session.Staged, CancellationToken.None);
         }
 
         return new UploadResult(UploadOutcome.Fenced, session.Offset);

@@ -120,7 +120,7 @@ internal sealed partial class UploadSessions(
         {
             if (await documents.IsGoneAsync(id, CancellationToken.None))
             {
-                await FinishDiscardAsync(id); // listed, but none: a power cut has left an empty name
+                await FinishDiscardAsync(new StagedKey(id, 0)); // listed, but none: a power cut has left an empty name
             }
 
             return null;
@@ -128,7 +128,7 @@ internal sealed partial class UploadSessions(
 
         if (loaded.Session.State == UploadState.Discarding)
         {
-            await FinishDiscardAsync(id);
+            await FinishDiscardAsync(loaded.Session.Staged);
             return null;
         }
 
@@ -470,7 +470,7 @@ internal sealed partial class UploadSessions(
 
         LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
         metrics.IntegrityEvent("staged");
-        await FinishDiscardAsync(session.Id);
+        await FinishDiscardAsync(session.Staged);
         return new UploadResult(UploadOutcome.Unknown);
     }
 
@@ -673,14 +673,14 @@ internal sealed partial class UploadSessions(
             return false;
         }
 
-        await FinishDiscardAsync(loaded.Session.Id);
+        await FinishDiscardAsync(loaded.Session.Staged);
         return true;
     }
 
-    private async ValueTask FinishDiscardAsync(UploadSessionId id)
+    private async ValueTask FinishDiscardAsync(StagedKey staged)
     {
-        await uploads.DiscardAsync(id, CancellationToken.None);
-        await documents.DeleteAsync(id, CancellationToken.None);
+        await uploads.DiscardAsync(staged, CancellationToken.None);
+        await documents.DeleteAsync(staged.Session, CancellationToken.None);
     }
 
     [LoggerMessage(LogLevel.Information, "Upload session {Session}: a client repeats request {Running}, which still runs on {Replica}; the repetition takes over.")]

@@ -68,19 +68,19 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
             return inner.PublishAsync(key, digest, size, cancellationToken);
         });
 
-    public ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken) =>
+    public ValueTask DiscardAsync(StagedKey key, CancellationToken cancellationToken) =>
         plan.RunAsync(
-            StoreCall.StagedDiscard, session.ToString(), () => inner.DiscardAsync(session, cancellationToken));
+            StoreCall.StagedDiscard, key.Session.ToString(), () => inner.DiscardAsync(key, cancellationToken));
 
-    public async IAsyncEnumerable<UploadSessionId> ListAsync(
+    public async IAsyncEnumerable<StagedKey> ListAsync(
         DateTimeOffset before, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await plan.RunAsync(StoreCall.StagedList, "", () => ValueTask.CompletedTask);
-        await foreach (var session in inner.ListAsync(before, cancellationToken))
+        await foreach (var staged in inner.ListAsync(before, cancellationToken))
         {
-            if (plan.Weak?.Lists(session.ToString()) ?? true)
+            if (plan.Weak?.Lists(staged.Session.ToString()) ?? true)
             {
-                yield return session;
+                yield return staged;
             }
         }
     }
@@ -124,11 +124,12 @@ internal sealed class FaultyBlobStore(IBlobStore inner, FaultPlan plan) : IBlobS
         plan.RunAsync(StoreCall.BlobStat, digest.ToString(), async () =>
             plan.HidesContentFromLooks-- > 0 || !Finds(digest) ? null : await inner.StatAsync(digest, cancellationToken));
 
-    public ValueTask<IBlobContent?> OpenReadAsync(Digest digest, CancellationToken cancellationToken) =>
+    public ValueTask<IBlobContent?> OpenReadAsync(
+        Digest digest, long offset, long length, CancellationToken cancellationToken) =>
         plan.RunAsync<IBlobContent?>(
             StoreCall.BlobOpen,
             digest.ToString(),
-            async () => Finds(digest) && await inner.OpenReadAsync(digest, cancellationToken) is { } content
+            async () => Finds(digest) && await inner.OpenReadAsync(digest, offset, length, cancellationToken) is { } content
                 ? new FaultyBlobContent(content, digest.ToString(), plan)
                 : null);
 

@@ -45,7 +45,7 @@ public sealed class WeakStoreTests
                 foreach (var digest in contents.Select(content => Digest.Of(content)))
                 {
                     var isFound = await store.StatAsync(digest, default) == 100;
-                    await using var open = await store.OpenReadAsync(digest, default);
+                    await using var open = await store.OpenReadAsync(digest, 0, long.MaxValue, default);
                     (open is not null).ShouldBe(isFound);
                     seen.Append(isFound ? '1' : '0');
                 }

@@ -40,7 +40,7 @@ public sealed class SettingsCheckTests
     [InlineData("OciRegistry:Redis:Leas", "OciRegistry:Redis:Leas is no setting. Did you mean OciRegistry:Redis:Lease?")]
     [InlineData("OciRegistry:Redis:Configuration:first", "OciRegistry:Redis:Configuration:first is no setting. Number the entries: OciRegistry:Redis:Configuration:0, OciRegistry:Redis:Configuration:1.")]
     [InlineData("OciRegistry:Redis:Configuration:0:0", "OciRegistry:Redis:Configuration:0 takes one value, not several. Set it to a text.")]
-    [InlineData("OciRegistry:Storage:Azure:Container", "OciRegistry:Storage:Azure is no setting. OciRegistry:Storage has FileSystem.")]
+    [InlineData("OciRegistry:Storage:Azure:Container", "OciRegistry:Storage:Azure is no setting. OciRegistry:Storage has FileSystem, AzureBlobs.")]
     public void An_unknown_setting_is_named_with_the_one_that_was_meant(string key, string problem) =>
         Problems([(key, "secret")]).ShouldBe([problem]);
 

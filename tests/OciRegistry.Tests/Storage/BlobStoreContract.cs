@@ -25,7 +25,7 @@ public abstract class BlobStoreContract
         var content = RegistryClient.RandomBytes(size);
         var digest = await AddAsync(content, algorithm);
         (await Blobs.StatAsync(digest, default)).ShouldBe(size);
-        await using var blob = (await Blobs.OpenReadAsync(digest, default))!;
+        await using var blob = (await Blobs.OpenReadAsync(digest, 0, long.MaxValue, default))!;
         blob.Length.ShouldBe(size);
         (await ReadAsync(blob, 0, size + 10)).ShouldBe(content);
     }
@@ -37,7 +37,7 @@ public abstract class BlobStoreContract
         {
             var digest = Digest.Of("nothing"u8, algorithm);
             (await Blobs.StatAsync(digest, default)).ShouldBeNull();
-            (await Blobs.OpenReadAsync(digest, default)).ShouldBeNull();
+            (await Blobs.OpenReadAsync(digest, 0, long.MaxValue, default)).ShouldBeNull();
             (await Blobs.DeleteAsync(digest, default)).ShouldBeFalse();
         }
 
@@ -48,7 +48,7 @@ public abstract class BlobStoreContract
     public async Task Any_part_can_be_read_and_nothing_is_beyond_the_end()
     {
         var content = RegistryClient.RandomBytes(10_000);
-        await using var blob = (await Blobs.OpenReadAsync(await AddAsync(content), default))!;
+        await using var blob = (await Blobs.OpenReadAsync(await AddAsync(content), 0, 1, default))!;
         (await ReadAsync(blob, 0, 1)).ShouldBe(content[..1]);
         (await ReadAsync(blob, 4_321, 1_000)).ShouldBe(content[4_321..5_321]);
         (await ReadAsync(blob, 9_999, 1)).ShouldBe(content[9_999..]);
@@ -57,15 +57,30 @@ public abstract class BlobStoreContract
     }
 
     [Fact]
-    public async Task Who_has_opened_content_can_read_it_to_its_end_whatever_happens_to_it()
+    public async Task Who_reads_from_one_end_to_the_other_gets_all_whatever_happens_to_it()
     {
         var content = RegistryClient.RandomBytes(200_000);
         var digest = await AddAsync(content);
-        await using var blob = (await Blobs.OpenReadAsync(digest, default))!;
+        await using var blob = (await Blobs.OpenReadAsync(digest, 0, content.Length, default))!;
         await AddAsync(content);
         (await ReadAsync(blob, 0, 1_000)).ShouldBe(content[..1_000]);
         (await OpenBlobs().DeleteAsync(digest, default)).ShouldBeTrue();
-        (await ReadAsync(blob, 0, content.Length)).ShouldBe(content);
+        (await ReadAsync(blob, 1_000, content.Length)).ShouldBe(content[1_000..]);
+    }
+
+    [Fact]
+    public async Task Many_are_deleted_at_once()
+    {
+        var digests = new List<Digest>();
+        for (var i = 0; i < 40; i++)
+        {
+            digests.Add(await AddAsync(RegistryClient.RandomBytes(10)));
+        }
+
+        var kept = await AddAsync(RegistryClient.RandomBytes(10));
+        (await Blobs.DeleteAsync([.. digests, Digest.Of("nothing"u8)], default)).ShouldBe(40);
+        (await Blobs.DeleteAsync(digests, default)).ShouldBe(0);
+        (await ListAsync()).ShouldBe([kept]);
     }
 
     [Fact]
@@ -98,7 +113,7 @@ public abstract class BlobStoreContract
         var cancelled = new CancellationToken(canceled: true);
         var digest = await AddAsync(RegistryClient.RandomBytes(10));
         await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.StatAsync(digest, cancelled));
-        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.OpenReadAsync(digest, cancelled));
+        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.OpenReadAsync(digest, 0, 10, cancelled));
         await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.DeleteAsync(digest, cancelled));
         (await Blobs.StatAsync(digest, default)).ShouldBe(10);
     }
@@ -110,6 +125,8 @@ public abstract class BlobStoreContract
         await using (var staged = (await uploads.OpenAsync(key, 0, default))!)
         {
             await staged.AppendAsync(content, default);
+            await staged.FlushAsync(default);
+            key = key with { Parts = staged.Parts };
         }
 
         var digest = Digest.Of(content, algorithm);

@@ -24,7 +24,8 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root) : IBlobStore
         }
     }
 
-    public ValueTask<IBlobContent?> OpenReadAsync(Digest digest, CancellationToken cancellationToken)
+    public ValueTask<IBlobContent?> OpenReadAsync(
+        Digest digest, long offset, long length, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         try

@@ -124,7 +124,7 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         }
     }
 
-    public ValueTask DiscardAsync(UploadSessionId session, CancellationToken cancellationToken)
+    public ValueTask DiscardAsync(StagedKey key, CancellationToken cancellationToken)
     {
         const int attempts = 5;
         for (var attempt = 1; ; attempt++)
@@ -132,8 +132,8 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
             cancellationToken.ThrowIfCancellationRequested();
             try
             {
-                Posix.TryUnlink(root.StagedGeneration(new StagedKey(session, 0)));
-                var later = root.StagedLaterGenerations(session);
+                Posix.TryUnlink(root.StagedGeneration(new StagedKey(key.Session, 0)));
+                var later = root.StagedLaterGenerations(key.Session);
                 if (Posix.Stat(later) is not null)
                 {
                     Directory.Delete(later, recursive: true);
@@ -156,7 +156,7 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         }
     }
 
-    public async IAsyncEnumerable<UploadSessionId> ListAsync(
+    public async IAsyncEnumerable<StagedKey> ListAsync(
         DateTimeOffset before, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await Task.Yield();
@@ -174,7 +174,7 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
             var later = new DirectoryInfo(root.StagedLaterGenerations(session));
             if ((entry is DirectoryInfo || !later.Exists) && LastWrite(first, later) < before)
             {
-                yield return session;
+                yield return new StagedKey(session, 0);
             }
         }
     }

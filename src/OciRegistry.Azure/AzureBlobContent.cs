@@ -1,0 +1,132 @@
+using System.Globalization;
+using Azure;
+using Azure.Storage.Blobs.Models;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Azure;
+
+/// <summary>
+/// Content that streams from the storage: one request for what is read one after the other, another when reading goes on
+/// elsewhere, or where the connection broke.
+/// </summary>
+internal sealed class AzureBlobContent : IBlobContent
+{
+    private readonly AzureContainer _container;
+    private readonly string _name;
+    private readonly ETag _version;
+    private Stream? _stream;
+    private long _position; // of the stream
+
+    private AzureBlobContent(AzureContainer container, BlobPointer pointer, ETag version)
+    {
+        _container = container;
+        _name = pointer.Data;
+        _version = version;
+        Length = pointer.Size;
+    }
+
+    public long Length { get; }
+
+    /// <summary>Null when there is nothing, or something of another size, where the pointer leads.</summary>
+    public static async ValueTask<IBlobContent?> OpenAsync(
+        AzureContainer container, BlobPointer pointer, long offset, long length, CancellationToken cancellationToken)
+    {
+        length = Math.Min(length, pointer.Size - offset);
+        try
+        {
+            if (length <= 0)
+            {
+                BlobProperties found = await container.CallAsync(
+                    async (_, token) => await container.Blob(pointer.Data).GetPropertiesAsync(cancellationToken: token),
+                    cancellationToken);
+                return found.ContentLength == pointer.Size ? new AzureBlobContent(container, pointer, found.ETag) : null;
+            }
+
+            var isWhole = offset == 0 && length == pointer.Size;
+            var opened = await DownloadAsync(
+                container, pointer.Data, isWhole ? default : new HttpRange(offset, length), null, cancellationToken);
+            if (SizeOf(opened.Details) == pointer.Size)
+            {
+                return new AzureBlobContent(container, pointer, opened.Details.ETag)
+                {
+                    _stream = opened.Content,
+                    _position = offset,
+                };
+            }
+
+            await opened.Content.DisposeAsync();
+            return null;
+        }
+        catch (StorageException e) when (e.InnerException is RequestFailedException failed
+            && (AzureProblem.IsMissing(failed) || failed.ErrorCode == BlobErrorCode.InvalidRange))
+        {
+            return null;
+        }
+    }
+
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
+    {
+        if (offset >= Length || buffer.IsEmpty)
+        {
+            return 0;
+        }
+
+        var wanted = buffer[..(int)Math.Min(buffer.Length, Length - offset)];
+        return await _container.CallAsync(
+            async (_, token) =>
+            {
+                if (_stream is null || _position != offset)
+                {
+                    await DisposeAsync();
+                    var opened = await _container.Blob(_name).DownloadStreamingAsync(
+                        new BlobDownloadOptions
+                        {
+                            Range = new HttpRange(offset),
+                            Conditions = new BlobRequestConditions { IfMatch = _version },
+                        },
+                        token);
+                    (_stream, _position) = (opened.Value.Content, offset);
+                }
+
+                try
+                {
+                    var read = await _stream.ReadAsync(wanted, token);
+                    _position += read;
+                    return read > 0 ? read : throw new IOException("the content ended early");
+                }
+                catch
+                {
+                    await DisposeAsync();
+                    throw;
+                }
+            },
+            cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_stream is { } stream)
+        {
+            _stream = null;
+            await stream.DisposeAsync();
+        }
+    }
+
+    private static ValueTask<BlobDownloadStreamingResult> DownloadAsync(
+        AzureContainer container, string name, HttpRange range, ETag? version, CancellationToken cancellationToken) =>
+        container.CallAsync(
+            async (_, token) => (await container.Blob(name).DownloadStreamingAsync(
+                new BlobDownloadOptions
+                {
+                    Range = range,
+                    Conditions = version is null ? null : new BlobRequestConditions { IfMatch = version },
+                },
+                token)).Value,
+            cancellationToken);
+
+    /// <summary>Of the whole blob, from <c>bytes 0-9/100</c> or the length of an answer that is whole.</summary>
+    private static long SizeOf(BlobDownloadDetails details) =>
+        details.ContentRange is { Length: > 0 } range
+            ? long.Parse(range.AsSpan(range.IndexOf('/', StringComparison.Ordinal) + 1), CultureInfo.InvariantCulture)
+            : details.ContentLength;
+}

@@ -1,0 +1,88 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Text;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Azure;
+
+/// <summary>Where the content of a digest is: in the blob that the session was staged in which brought it.</summary>
+/// <param name="Session">The session.</param>
+/// <param name="Size">Bytes.</param>
+internal readonly record struct BlobPointer(UploadSessionId Session, long Size)
+{
+    /// <summary>The blob that it leads to.</summary>
+    public string Data => DataOf(Session);
+
+    /// <summary>Where a session's bytes are staged, and stay when they are content.</summary>
+    public static string DataOf(UploadSessionId session) => RegistryLayout.Staged(new StagedKey(session, 0));
+
+    public byte[] ToBytes() => Encoding.ASCII.GetBytes($"{Session} {Size.ToString(CultureInfo.InvariantCulture)}");
+
+    public static BlobPointer? Parse(ReadOnlySpan<byte> content)
+    {
+        Span<char> text = stackalloc char[128];
+        return content.Length <= text.Length
+            && text[..Encoding.ASCII.GetChars(content, text)] is var told
+            && told.IndexOf(' ') is > 0 and var space
+            && UploadSessionId.TryParse(told[..space].ToString(), out var session)
+            && long.TryParse(told[(space + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var size)
+                ? new BlobPointer(session, size)
+                : null;
+    }
+}
+
+/// <summary>
+/// Reads pointers, and remembers them: a pointer says where to look, never that anything is there. Whoever finds nothing
+/// where a remembered one leads must read it again.
+/// </summary>
+internal sealed class BlobPointers(SmallBlobs blobs)
+{
+    private const int Capacity = 100_000; // of about 200 bytes
+
+    private readonly ConcurrentDictionary<Digest, BlobPointer> _known = [];
+
+    public static string NameOf(Digest digest) => RegistryLayout.Blob(digest);
+
+    public BlobPointer? Known(Digest digest) => _known.TryGetValue(digest, out var pointer) ? pointer : null;
+
+    public void Forget(Digest digest) => _known.TryRemove(digest, out _);
+
+    /// <summary>What is in the storage; null when there is none. One that cannot be read leads nowhere, but has a version.</summary>
+    public async ValueTask<StoredPointer?> ReadAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        if (await blobs.ReadAsync(NameOf(digest), cancellationToken) is not { } stored)
+        {
+            return null;
+        }
+
+        var pointer = BlobPointer.Parse(stored.Content.Span);
+        if (pointer is { } known)
+        {
+            if (_known.Count >= Capacity)
+            {
+                _known.Clear(); // costs a request for each that is asked for again
+            }
+
+            _known[digest] = known;
+        }
+
+        return new StoredPointer(pointer, stored.Version);
+    }
+
+    /// <summary>False when the condition did not hold.</summary>
+    public async ValueTask<bool> WriteAsync(
+        Digest digest, BlobPointer pointer, WriteCondition condition, CancellationToken cancellationToken)
+    {
+        Forget(digest); // what is confirmed is what was read
+        return await blobs.WriteAsync(NameOf(digest), pointer.ToBytes(), condition, cancellationToken) is not null;
+    }
+
+    /// <summary>False when the condition did not hold.</summary>
+    public ValueTask<bool> DeleteAsync(Digest digest, WriteCondition condition, CancellationToken cancellationToken)
+    {
+        Forget(digest);
+        return blobs.DeleteAsync(NameOf(digest), condition, cancellationToken);
+    }
+}
+
+internal sealed record StoredPointer(BlobPointer? Pointer, string Version);
