@@ -10,7 +10,9 @@ internal sealed class AzureStagedBlob(
     StagedBlocks blocks, BlockMemory memory, UploadSessionId session, int generation, StagedParts parts) : IStagedBlob
 {
     private readonly List<Task> _onTheWay = [];
+    private readonly StagedRun[] _left = [.. parts.Taken];
     private Block? _block;
+    private bool _hasCleared = !parts.Taken.Any();
     private StagedParts _parts = parts; // of all blocks that were sent
     private int _blocks;                // of this generation
     private int _pieces;                // likewise
@@ -57,6 +59,7 @@ internal sealed class AzureStagedBlob(
         }
 
         await DrainAsync(atMost: 0);
+        await ClearAsync(cancellationToken);
         Parts = _parts.ToString();
     }
 
@@ -92,14 +95,35 @@ internal sealed class AzureStagedBlob(
     {
         if (StagedBlocks.HasManyPieces(_parts))
         {
-            StagedRun[] before = [.. _parts.Pieces];
-            piece = await blocks.GatherAsync(session, before, piece, cancellationToken);
-            _parts = new StagedParts([.. _parts.Runs.Where(run => !run.IsPiece)]);
+            piece = await blocks.GatherAsync(session, [.. _parts.Pieces], piece, cancellationToken);
+            _parts = _parts.WithoutPieces();
         }
 
         var length = piece.Length;
         await blocks.PutPieceAsync(session, generation, _pieces, piece, cancellationToken);
         _parts = _parts.WithPiece(generation, _pieces++, length);
+    }
+
+    /// <summary>
+    /// Who stages behind it has seen the answer to the request before: nobody repeats that one, and what it has taken in may go.
+    /// </summary>
+    private async ValueTask ClearAsync(CancellationToken cancellationToken)
+    {
+        if (_hasCleared)
+        {
+            return;
+        }
+
+        _hasCleared = true;
+        try
+        {
+            await blocks.DeletePiecesAsync(session, _left, cancellationToken);
+            _parts = new StagedParts([.. _parts.Runs.Except(_left)]);
+        }
+        catch (StorageException)
+        {
+            // They stay on record: the next request tries again, or the end of the session.
+        }
     }
 
     /// <summary>Waits until so many blocks are on their way at most.</summary>

@@ -16,6 +16,7 @@ internal sealed class AzureUploadStore(
     /// <summary>Metadata of a session's blob: the digest that it was put together for, and that may point at it.</summary>
     private const string DigestOfData = "digest";
 
+    private const int Attempts = 8;
     private const int Sealing = -1; // the generation of a block that anybody may stage who publishes
 
     private readonly PublishedSessions _published = new();
@@ -75,8 +76,13 @@ internal sealed class AzureUploadStore(
 
         // (2) visible: the digest points at it, or at other content that is good
         var condition = WriteCondition.Absent;
-        while (!await pointers.WriteAsync(digest, own, condition, cancellationToken))
+        for (var attempt = 1; !await pointers.WriteAsync(digest, own, condition, cancellationToken); attempt++)
         {
+            if (attempt == Attempts)
+            {
+                throw new StorageException($"The storage refuses to point {digest} at its content, and shows no other pointer.");
+            }
+
             if (await pointers.ReadAsync(digest, cancellationToken) is not { } stored)
             {
                 condition = WriteCondition.Absent; // deleted meanwhile
@@ -107,11 +113,8 @@ internal sealed class AzureUploadStore(
     public async ValueTask DiscardAsync(StagedKey key, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        foreach (var piece in StagedParts.Parse(key.Parts).Pieces)
-        {
-            await blobs.DeleteAsync(StagedBlocks.NameOfPiece(key.Session, piece), WriteCondition.None, cancellationToken);
-        }
-
+        await blocks.DeletePiecesAsync(
+            key.Session, StagedParts.Parse(key.Parts).Runs.Where(run => run.Blocks == 0), cancellationToken);
         var data = BlobPointer.DataOf(key.Session);
         while (!_published.Contains(key.Session))
         {
@@ -212,19 +215,16 @@ internal sealed class AzureUploadStore(
         await BlockListAsync(session, BlockListTypes.Committed, cancellationToken) is { } list
         && list.CommittedBlocks.Select(block => block.Name).SequenceEqual(ids);
 
-    /// <summary>Writes the digest to a blob that was put together before it was known; false when it is gone.</summary>
-    private ValueTask<bool> NameAsync(UploadSessionId session, Digest digest, CancellationToken cancellationToken) =>
-        container.CallAsync(
+    /// <summary>Sees to it that the blob names the digest: it was put together before that was known, perhaps. False when it is gone.</summary>
+    private async ValueTask<bool> NameAsync(UploadSessionId session, Digest digest, CancellationToken cancellationToken)
+    {
+        var found = await blobs.PropertiesAsync(BlobPointer.DataOf(session), cancellationToken);
+        return found?.Metadata.ContainsKey(DigestOfData) == true || await container.CallAsync(
             async (_, token) =>
             {
                 try
                 {
-                    BlobProperties found = await Data(session).GetPropertiesAsync(cancellationToken: token);
-                    if (!found.Metadata.ContainsKey(DigestOfData))
-                    {
-                        await Data(session).SetMetadataAsync(MetadataOf(digest), cancellationToken: token);
-                    }
-
+                    await Data(session).SetMetadataAsync(MetadataOf(digest), cancellationToken: token);
                     return true;
                 }
                 catch (RequestFailedException e) when (AzureProblem.IsMissing(e))
@@ -233,6 +233,7 @@ internal sealed class AzureUploadStore(
                 }
             },
             cancellationToken);
+    }
 
     /// <summary>Whether a session's blob is what its digest points at: then it is no longer the session's.</summary>
     private async ValueTask<bool> IsContentAsync(

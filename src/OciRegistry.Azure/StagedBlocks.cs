@@ -12,7 +12,7 @@ namespace OciRegistry.Azure;
 /// is enough for more than 1 TiB. And what a session remembers of them must stay small: so after its first requests, what
 /// is too small for a block is kept as a blob of its own, a piece, until there is enough for the next block to take in.
 /// </remarks>
-internal sealed class StagedBlocks(AzureContainer container, BlockMemory memory, AzureBlobsOptions options)
+internal sealed class StagedBlocks(AzureContainer container, SmallBlobs blobs, BlockMemory memory, AzureBlobsOptions options)
 {
     /// <summary>Blocks that one writer has on their way, at most.</summary>
     public const int AtOnce = 4;
@@ -21,6 +21,7 @@ internal sealed class StagedBlocks(AzureContainer container, BlockMemory memory,
     public const string PieceFolder = "_pieces/";
 
     private const int ManyPieces = 256;
+    private const int PiecesAtOnce = 8;
     private const int SmallestEnd = 1024 * 1024;
 
     public static string NameOfPiece(UploadSessionId session, StagedRun piece) =>
@@ -70,16 +71,20 @@ internal sealed class StagedBlocks(AzureContainer container, BlockMemory memory,
             var blob = container.Blob(NameOfPiece(session, new StagedRun(generation, 0, block.Length, piece)));
             var upload = new BlobUploadOptions
             {
-                TransferValidation = new UploadTransferValidationOptions
-                {
-                    ChecksumAlgorithm = StorageChecksumAlgorithm.MD5,
-                    PrecalculatedChecksum = block.ComputeMD5(),
-                },
+                TransferValidation = new UploadTransferValidationOptions { ChecksumAlgorithm = StorageChecksumAlgorithm.MD5 },
             };
             await container.CallAsync(
                 async (_, token) => await blob.UploadAsync(block.OpenRead(), upload, token), cancellationToken, block.Length);
         }
     }
+
+    public async Task DeletePiecesAsync(
+        UploadSessionId session, IEnumerable<StagedRun> pieces, CancellationToken cancellationToken) =>
+        await Parallel.ForEachAsync(
+            pieces,
+            new ParallelOptions { MaxDegreeOfParallelism = PiecesAtOnce, CancellationToken = cancellationToken },
+            async (piece, cancellation) =>
+                await blobs.DeleteAsync(NameOfPiece(session, piece), WriteCondition.None, cancellation));
 
     /// <summary>Pieces, and the block behind them, which is taken over.</summary>
     public async Task<Block> GatherAsync(

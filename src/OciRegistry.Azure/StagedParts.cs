@@ -6,7 +6,8 @@ namespace OciRegistry.Azure;
 /// <summary>
 /// Where the bytes of a session are, in their order: runs of blocks that one writer has staged after the other, and behind
 /// them, where blocks are scarce, what is too small for one. As text, <c>1:13:109051904 2.0+65536</c>: of generation 1 the
-/// first 13 blocks, with so many bytes; of generation 2 the piece 0.
+/// first 13 blocks, with so many bytes; of generation 2 the piece 0. One that a block has taken in, <c>2.0-65536</c>, is
+/// remembered until the next request has begun: the last one may have to be repeated from before.
 /// </summary>
 internal sealed record StagedParts(IReadOnlyList<StagedRun> Runs)
 {
@@ -14,9 +15,12 @@ internal sealed record StagedParts(IReadOnlyList<StagedRun> Runs)
 
     public int Blocks => Runs.Sum(run => run.Blocks);
 
-    public long Length => Runs.Sum(run => run.Bytes);
+    public long Length => Runs.Where(run => !run.IsTaken).Sum(run => run.Bytes);
 
     public IEnumerable<StagedRun> Pieces => Runs.Where(run => run.IsPiece);
+
+    /// <summary>Pieces that are needed no more.</summary>
+    public IEnumerable<StagedRun> Taken => Runs.Where(run => run.IsTaken);
 
     /// <summary>The ids of all blocks, in order.</summary>
     public IEnumerable<string> BlockIds() =>
@@ -29,12 +33,17 @@ internal sealed record StagedParts(IReadOnlyList<StagedRun> Runs)
     /// <summary>With one more block, which has taken the pieces in.</summary>
     public StagedParts WithBlock(int generation, long bytes)
     {
-        StagedRun[] blocks = [.. Runs.Where(run => !run.IsPiece)];
+        StagedRun[] blocks = [.. Runs.Where(run => run.Blocks > 0)];
         var whole = bytes + Pieces.Sum(piece => piece.Bytes);
-        return blocks is [.. var before, var last] && last.Generation == generation
-            ? new([.. before, last with { Blocks = last.Blocks + 1, Bytes = last.Bytes + whole }])
-            : new([.. blocks, new StagedRun(generation, 1, whole)]);
+        blocks = blocks is [.. var before, var last] && last.Generation == generation
+            ? [.. before, last with { Blocks = last.Blocks + 1, Bytes = last.Bytes + whole }]
+            : [.. blocks, new StagedRun(generation, 1, whole)];
+        return new([.. blocks, .. WithoutPieces().Taken]);
     }
+
+    /// <summary>With all pieces taken in, by a block or by a larger piece.</summary>
+    public StagedParts WithoutPieces() =>
+        new([.. Runs.Select(run => run.IsPiece ? run with { IsTaken = true } : run)]);
 
     public StagedParts WithPiece(int generation, int piece, long bytes) =>
         new([.. Runs, new StagedRun(generation, 0, bytes, piece)]);
@@ -57,12 +66,13 @@ internal sealed record StagedParts(IReadOnlyList<StagedRun> Runs)
         static T Number<T>(ReadOnlySpan<char> digits)
             where T : ISpanParsable<T> => T.Parse(digits, CultureInfo.InvariantCulture);
 
-        return text.Split(':', '.', '+') switch
+        return text.Split(':', '.', '+', '-') switch
         {
             [var generation, var blocks, var bytes] when text.Contains(':', StringComparison.Ordinal) =>
                 new StagedRun(Number<int>(generation), Number<int>(blocks), Number<long>(bytes)),
             [var generation, var piece, var bytes] =>
-                new StagedRun(Number<int>(generation), 0, Number<long>(bytes), Number<int>(piece)),
+                new StagedRun(
+                    Number<int>(generation), 0, Number<long>(bytes), Number<int>(piece), text.Contains('-', StringComparison.Ordinal)),
             _ => throw new FormatException($"'{text}' names no staged bytes."),
         };
     }
@@ -72,11 +82,12 @@ internal sealed record StagedParts(IReadOnlyList<StagedRun> Runs)
 /// <param name="Blocks">How many, from that generation's first; none for a piece.</param>
 /// <param name="Bytes">In all.</param>
 /// <param name="Piece">Which piece of that generation.</param>
-internal readonly record struct StagedRun(int Generation, int Blocks, long Bytes, int Piece = 0)
+/// <param name="IsTaken">It was a piece, and its bytes are in a block now.</param>
+internal readonly record struct StagedRun(int Generation, int Blocks, long Bytes, int Piece = 0, bool IsTaken = false)
 {
-    public bool IsPiece => Blocks == 0;
+    public bool IsPiece => Blocks == 0 && !IsTaken;
 
-    public override string ToString() => IsPiece
-        ? string.Create(CultureInfo.InvariantCulture, $"{Generation}.{Piece}+{Bytes}")
-        : string.Create(CultureInfo.InvariantCulture, $"{Generation}:{Blocks}:{Bytes}");
+    public override string ToString() => Blocks > 0
+        ? string.Create(CultureInfo.InvariantCulture, $"{Generation}:{Blocks}:{Bytes}")
+        : string.Create(CultureInfo.InvariantCulture, $"{Generation}.{Piece}{(IsTaken ? '-' : '+')}{Bytes}");
 }

@@ -221,7 +221,7 @@ internal sealed partial class UploadSessions
 
             var isAsBefore = now.Generation == writing.Generation && now.Offset == writing.Offset;
             var taken = (now with { Writer = own }).Checkpoint(staged, time.GetUtcNow()).EndWriting();
-            if (taken.Offset != end || !(isAsBefore || await BeginsWithAsync(own, now)))
+            if (taken.Offset != end || !(isAsBefore || (now.Offset < end && await BeginsWithAsync(own, now))))
             {
                 return null;
             }
@@ -237,14 +237,16 @@ internal sealed partial class UploadSessions
     }
 
     /// <summary>
-    /// Whether what a writer has staged begins with what is acknowledged: its repetition broke off on the way. Taken for
-    /// granted where what is staged cannot be read: the digest decides in the end.
+    /// Whether what a writer has staged begins with what is acknowledged: its repetition broke off on the way. Where what is
+    /// staged cannot be read, that it broke off must do: nobody was told then that its bytes count, and the digest decides.
     /// </summary>
     private async ValueTask<bool> BeginsWithAsync(UploadWriter writer, UploadSession now)
     {
         if (!uploads.AppendsInPlace)
         {
-            return true;
+            return now.Timeline.LastOrDefault(said => said.Bytes > 0) is { } last
+                && (last.Offset, last.Bytes) == (writer.Start, now.Offset - writer.Start)
+                && last.Outcome != nameof(UploadOutcome.Appended);
         }
 
         using var read = await stagedHash.ReadAsync(

@@ -10,12 +10,11 @@ public sealed class HeldReplicaTests(ITestOutputHelper output)
     private readonly string _repository = RegistryClient.NewRepository();
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_writer_that_is_held_for_longer_than_its_lease_is_fenced_when_it_wakes(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task A_writer_that_is_held_for_longer_than_its_lease_is_fenced_when_it_wakes(Shared shared)
     {
         // R1.8, R3.2: held, the client gives up and repeats the same elsewhere; it wakes before, or after the close.
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         for (var round = 0; round < Counts.Of(ci: 2, full: 100); round++)
         {
             var content = RegistryClient.RandomBytes(300_000);
@@ -55,18 +54,17 @@ public sealed class HeldReplicaTests(ITestOutputHelper output)
             await replicas.ShouldServeAsync(_repository, content);
         }
 
-        replicas.AssertBlobsAreWhole();
+        await replicas.AssertContentIsWholeAsync();
         await replicas.AssertNoLockIsHeldAsync();
-        await Until.TrueAsync(() => replicas.UploadFiles().Count == 0, "nothing is staged");
+        await replicas.AssertNothingRemainsAsync();
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task No_push_of_a_client_with_short_patience_fails_while_replicas_are_held_now_and_then(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task No_push_of_a_client_with_short_patience_fails_while_replicas_are_held_now_and_then(Shared shared)
     {
         // R3.10: a client as Jib with a read time-out of two seconds, and replicas that do not answer for up to three.
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         using var done = new CancellationTokenSource();
         var holding = Task.Run(async () =>
         {
@@ -94,15 +92,16 @@ public sealed class HeldReplicaTests(ITestOutputHelper output)
         await done.CancelAsync();
         await holding;
         output.WriteLine($"{repeated} requests were repeated.");
-        replicas.AssertBlobsAreWhole();
+        await replicas.AssertContentIsWholeAsync();
         await replicas.AssertNoLockIsHeldAsync();
     }
 
-    [Fact]
-    public async Task A_client_that_loses_patience_with_a_held_replica_is_served_by_another()
+    [Theory]
+    [MemberData(nameof(Sharing.WithRedis), MemberType = typeof(Sharing))]
+    public async Task A_client_that_loses_patience_with_a_held_replica_is_served_by_another(Shared shared)
     {
         // R3.2 with Jib's own 20 s in the stress run: every request to the held replica is given up and sent to any.
-        await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         var patience = TimeSpan.FromSeconds(Counts.Of(ci: 2, full: 20));
         var clients = Enumerable.Range(0, 12).Select(_ => new RetryingClient(replicas, _repository, patience)).ToArray();
         var held = replicas[0];
@@ -112,7 +111,7 @@ public sealed class HeldReplicaTests(ITestOutputHelper output)
         held.Resume();
         await Task.WhenAll(pushing);
         clients.Sum(client => client.Repeated).ShouldBeGreaterThan(0);
-        replicas.AssertBlobsAreWhole();
+        await replicas.AssertContentIsWholeAsync();
         await replicas.AssertNoLockIsHeldAsync();
     }
 }

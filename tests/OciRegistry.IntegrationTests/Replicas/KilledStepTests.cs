@@ -20,7 +20,7 @@ public sealed partial class KilledStepTests(ITestOutputHelper output)
     private static readonly byte[] Config = RegistryClient.RandomBytes(64);
 
     /// <summary>The requests: each is prepared with the others' help and gives what to send, twice if need be.</summary>
-    private static readonly Dictionary<string, Func<HttpClient, string, byte[], Task<Func<HttpClient, Task>>>> Requests = new()
+    internal static readonly Dictionary<string, Func<HttpClient, string, byte[], Task<Func<HttpClient, Task>>>> Requests = new()
     {
         ["PATCH"] = async (http, repository, content) =>
         {
@@ -66,7 +66,7 @@ public sealed partial class KilledStepTests(ITestOutputHelper output)
     [InlineData("PUT of a manifest", true)]
     public async Task A_request_whose_server_is_killed_at_any_step_succeeds_when_it_is_repeated(string request, bool withRedis)
     {
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(withRedis ? Shared.FolderAndRedis : Shared.Folder);
         await SendAsync(replicas, request, null); // makes the folders that the first of its kind has to make
         var (_, steps) = await SendAsync(replicas, request, null);
         var killed = 0;
@@ -79,7 +79,7 @@ public sealed partial class KilledStepTests(ITestOutputHelper output)
         // Which folders it has to make depends on what is there already.
         output.WriteLine($"{killed} times in {steps.Count} steps");
         killed.ShouldBeGreaterThanOrEqualTo(Counts.Of(ci: 1, full: steps.Count * 3 / 4));
-        replicas.AssertBlobsAreWhole();
+        await replicas.AssertContentIsWholeAsync();
         await replicas.AssertNoLockIsHeldAsync();
     }
 
@@ -112,13 +112,13 @@ public sealed partial class KilledStepTests(ITestOutputHelper output)
 
         if (died)
         {
-            replicas.AssertBlobsAreWhole();
+            await replicas.AssertContentIsWholeAsync();
             await send(replicas[2].Http);
         }
 
         using var pulled = await replicas[1].Http.GetBlobAsync(repository, Digest.Of(content));
         await pulled.ShouldBeContentAsync(Digest.Of(content), content);
-        replicas.SessionFiles().ShouldBeEmpty();
+        (await replicas.Storage.SessionsAsync()).ShouldBeEmpty();
         return (died, StepsOf(folder["trace"]));
     }
 

@@ -10,12 +10,11 @@ public sealed class RepeatedRequestTests
     private readonly string _repository = RegistryClient.NewRepository();
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_chunk_that_is_repeated_elsewhere_while_it_runs_and_after_it_was_acknowledged_counts_once(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task A_chunk_that_is_repeated_elsewhere_while_it_runs_and_after_it_was_acknowledged_counts_once(Shared shared)
     {
         // R3.2: the first stalls, the client gives up and repeats it; both answers may come, in any order.
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         for (var round = 0; round < Counts.Of(ci: 4, full: 100); round++)
         {
             var content = RegistryClient.RandomBytes(400_000);
@@ -73,18 +72,17 @@ public sealed class RepeatedRequestTests
             }
         }
 
-        replicas.AssertBlobsAreWhole();
+        await replicas.AssertContentIsWholeAsync();
         await replicas.AssertNoLockIsHeldAsync();
-        await Until.TrueAsync(() => replicas.UploadFiles().Count == 0, "nothing is staged");
+        await replicas.AssertNothingRemainsAsync();
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_closing_request_whose_answer_was_lost_is_answered_again_by_any_replica(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task A_closing_request_whose_answer_was_lost_is_answered_again_by_any_replica(Shared shared)
     {
         // R3.3, R3.4
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         for (var round = 0; round < Counts.Of(ci: 10, full: 1_000); round++)
         {
             var content = RegistryClient.RandomBytes(5_000);
@@ -126,16 +124,15 @@ public sealed class RepeatedRequestTests
         }
 
         await replicas.AssertNoLockIsHeldAsync();
-        replicas.UploadFiles().ShouldBeEmpty();
+        (await replicas.Storage.RemainsAsync()).ShouldBeEmpty();
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Fifty_who_push_the_same_blob_to_all_replicas_at_once_all_succeed_and_store_one(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task Fifty_who_push_the_same_blob_to_all_replicas_at_once_all_succeed_and_store_one(Shared shared)
     {
         // R3.5, R4.3
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         var content = RegistryClient.RandomBytes(Counts.Of(ci: 1, full: 100) * 1_000_000);
         var digest = Digest.Of(content);
         var repositories = Enumerable.Range(0, 5).Select(_ => RegistryClient.NewRepository()).ToArray();
@@ -148,19 +145,18 @@ public sealed class RepeatedRequestTests
             using var closed = await replicas.Any.Http.CompleteAsync(patched.Headers.Location!.ToString(), digest.ToString());
             await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
         }));
-        replicas.BlobFiles().Count.ShouldBe(1);
-        replicas.AssertBlobsAreWhole();
-        replicas.UploadFiles().ShouldBeEmpty();
+        (await replicas.Storage.ContentAsync()).Count.ShouldBe(1);
+        await replicas.AssertContentIsWholeAsync();
+        (await replicas.Storage.RemainsAsync()).ShouldBeEmpty();
         await replicas.AssertNoLockIsHeldAsync();
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Images_are_pushed_with_each_request_to_another_replica(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task Images_are_pushed_with_each_request_to_another_replica(Shared shared)
     {
         // R3.6
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         await Task.WhenAll(Enumerable.Range(0, Counts.Of(ci: 4, full: 32)).Select(async _ =>
         {
             var repository = RegistryClient.NewRepository();
@@ -174,17 +170,16 @@ public sealed class RepeatedRequestTests
             using var pulled = await replicas.Any.Http.GetManifestAsync(repository, "v1");
             await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
         }));
-        replicas.AssertBlobsAreWhole();
-        replicas.UploadFiles().ShouldBeEmpty();
+        await replicas.AssertContentIsWholeAsync();
+        (await replicas.Storage.RemainsAsync()).ShouldBeEmpty();
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Different_bodies_at_the_same_offset_leave_one_of_them_never_a_mix(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task Different_bodies_at_the_same_offset_leave_one_of_them_never_a_mix(Shared shared)
     {
         // R3.7, R3.8
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         for (var round = 0; round < Counts.Of(ci: 6, full: 1_000); round++)
         {
             var hasRange = round % 2 == 0;
@@ -197,7 +192,7 @@ public sealed class RepeatedRequestTests
             {
                 // Without a lock between them one may find the other's record and take over: by compare-and-swap, once.
                 statuses.Count(status => status == 202).ShouldBe(1);
-                statuses.ShouldAllBe(status => status == 202 || status == 416 || (!withRedis && status == 409));
+                statuses.ShouldAllBe(status => status == 202 || status == 416 || (!shared.HasRedis() && status == 409));
                 answers.Where(answer => (int)answer.StatusCode == 416).ShouldAllBe(answer =>
                     answer.Header("Range") == "0-49999" && answer.Headers.Location!.ToString().EndsWith("offset=50000", StringComparison.Ordinal));
             }
@@ -229,8 +224,8 @@ public sealed class RepeatedRequestTests
             }
         }
 
-        replicas.AssertBlobsAreWhole();
-        await Until.TrueAsync(() => replicas.UploadFiles().Count == 0, "nothing is staged");
+        await replicas.AssertContentIsWholeAsync();
+        await replicas.AssertNothingRemainsAsync();
         await replicas.AssertNoLockIsHeldAsync();
     }
 
@@ -243,7 +238,7 @@ public sealed class RepeatedRequestTests
     [InlineData("offset=0&offset=0", 400)]
     public async Task A_Location_that_was_tampered_with_is_refused_and_costs_nothing(string tampered, int status)
     {
-        await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
+        await using var replicas = await ReplicaSet.StartAsync(Shared.FolderAndRedis);
         var content = RegistryClient.RandomBytes(2_000);
         var location = await replicas[0].Http.NewUploadAsync(_repository);
         using (var patched = await replicas[1].Http.PatchAsync(location, content[..1_000]))

@@ -10,12 +10,11 @@ public sealed class VisibilityTests
     private readonly string _repository = RegistryClient.NewRepository();
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_blob_is_unknown_on_every_replica_until_it_is_whole(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task A_blob_is_unknown_on_every_replica_until_it_is_whole(Shared shared)
     {
         // R0.1
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         var content = RegistryClient.RandomBytes(Counts.Of(ci: 2, full: 100) * 1024 * 1024);
         var digest = Digest.Of(content);
         var isClosing = false;
@@ -69,12 +68,11 @@ public sealed class VisibilityTests
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task What_was_unknown_everywhere_is_there_everywhere_once_201_was_answered_and_gone_after_202(bool withRedis)
+    [MemberData(nameof(Sharing.Every), MemberType = typeof(Sharing))]
+    public async Task What_was_unknown_everywhere_is_there_everywhere_once_201_was_answered_and_gone_after_202(Shared shared)
     {
         // R0.2, R2.6, R2.7
-        await using var replicas = await ReplicaSet.StartAsync(withRedis);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         var other = RegistryClient.NewRepository();
         for (var round = 0; round < Counts.Of(ci: 10, full: 1_000); round++)
         {
@@ -111,11 +109,12 @@ public sealed class VisibilityTests
         }
     }
 
-    [Fact]
-    public async Task A_manifest_with_a_layer_that_is_only_staged_is_refused_by_every_replica()
+    [Theory]
+    [MemberData(nameof(Sharing.WithRedis), MemberType = typeof(Sharing))]
+    public async Task A_manifest_with_a_layer_that_is_only_staged_is_refused_by_every_replica(Shared shared)
     {
         // R0.3
-        await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         var before = await replicas.Any.Http.PushImageAsync(_repository, "v1");
         var config = "{}"u8.ToArray();
         byte[][] layers = [.. Enumerable.Range(0, 3).Select(_ => RegistryClient.RandomBytes(1_000))];
@@ -136,11 +135,12 @@ public sealed class VisibilityTests
         }
     }
 
-    [Fact]
-    public async Task Readers_on_every_replica_see_a_tag_that_moves_as_the_one_manifest_or_the_other()
+    [Theory]
+    [MemberData(nameof(Sharing.WithRedis), MemberType = typeof(Sharing))]
+    public async Task Readers_on_every_replica_see_a_tag_that_moves_as_the_one_manifest_or_the_other(Shared shared)
     {
         // R0.5
-        await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         byte[][] manifests =
         [
             await replicas.Any.Http.PushImageAsync(_repository, "t"), await replicas.Any.Http.PushImageAsync(_repository, "t"),
@@ -174,11 +174,12 @@ public sealed class VisibilityTests
         await Task.WhenAll(readers);
     }
 
-    [Fact]
-    public async Task Without_its_Redis_every_replica_goes_on_and_says_so_until_it_is_back()
+    [Theory]
+    [MemberData(nameof(Sharing.WithRedis), MemberType = typeof(Sharing))]
+    public async Task Without_its_Redis_every_replica_goes_on_and_says_so_until_it_is_back(Shared shared)
     {
         // R0.6
-        await using var replicas = await ReplicaSet.StartAsync(withRedis: true);
+        await using var replicas = await ReplicaSet.StartAsync(shared);
         var content = RegistryClient.RandomBytes(10_000);
         var location = await replicas[0].Http.NewUploadAsync(_repository);
         using (var patched = await replicas[1].Http.PatchAsync(location, content[..4_000]))

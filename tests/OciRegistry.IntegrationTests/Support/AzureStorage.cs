@@ -35,7 +35,7 @@ internal sealed class AzureStorage
         var (container, memory) = (Container(), new BlockMemory(Options));
         var blobs = new SmallBlobs(container);
         return new AzureUploadStore(
-            container, blobs, new BlobPointers(blobs), new StagedBlocks(container, memory, Options), memory);
+            container, blobs, new BlobPointers(blobs), new StagedBlocks(container, blobs, memory, Options), memory);
     }
 
     public IBlobStore Blobs()

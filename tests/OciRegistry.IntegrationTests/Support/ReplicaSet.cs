@@ -1,28 +1,26 @@
-using OciRegistry.Storage.FileSystem;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.IntegrationTests.Support;
 
-/// <summary>Three server processes over one folder, with one Redis or with none between them.</summary>
+/// <summary>Three server processes over one storage, with one Redis or with none between them.</summary>
 internal sealed class ReplicaSet : IAsyncDisposable
 {
-    private readonly TempFolder _folder = new();
     private readonly ServerProcess[] _servers;
     private readonly string[] _settings;
     private readonly Random _random;
 
-    private ReplicaSet(int count, RedisServer? redis, string[] settings)
+    private ReplicaSet(int count, ISharedStorage storage, RedisServer? redis, string[] settings)
     {
         _servers = new ServerProcess[count];
+        Storage = storage;
         Redis = redis;
         _settings = settings;
         _random = new Random(Seed.Next(TestContext.Current.TestOutputHelper!));
-        Root = _folder.Create("data");
     }
 
-    public RedisServer? Redis { get; }
+    public ISharedStorage Storage { get; }
 
-    public string Root { get; }
+    public RedisServer? Redis { get; }
 
     public int Count => _servers.Length;
 
@@ -40,18 +38,22 @@ internal sealed class ReplicaSet : IAsyncDisposable
         }
     }
 
-    /// <param name="withRedis">Else every process has locks of its own, which the others know nothing of.</param>
+    /// <param name="shared">What they share.</param>
     /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
-    public static async Task<ReplicaSet> StartAsync(bool withRedis, params string[] settings)
+    public static async Task<ReplicaSet> StartAsync(Shared shared, params string[] settings) => await StartAsync(
+        shared.IsFolder() ? new SharedFolder() : await SharedContainer.CreateAsync(), shared.HasRedis(), settings);
+
+    public static async Task<ReplicaSet> StartAsync(ISharedStorage storage, bool withRedis, params string[] settings)
     {
         Tool.Require(Checkout.ServerExecutable);
         var redis = withRedis ? await RedisServer.StartAsync() : null;
         string[] locks = redis is null
             ? []
             : [$"OciRegistry:Redis:Configuration={redis.Address}", "OciRegistry:Redis:Lease=00:00:02"];
-        var replicas = new ReplicaSet(3, redis,
+        var replicas = new ReplicaSet(3, storage, redis,
         [
-            "OciRegistry:Uploads:OrderWait=00:00:05", "OciRegistry:Uploads:FenceWait=00:00:00.2", .. locks, .. settings,
+            "OciRegistry:Uploads:OrderWait=00:00:05", "OciRegistry:Uploads:FenceWait=00:00:00.2",
+            .. storage.Settings, .. locks, .. settings,
         ]);
         try
         {
@@ -71,7 +73,7 @@ internal sealed class ReplicaSet : IAsyncDisposable
     public async Task StartAsync(int index, Tool? under = null)
     {
         _servers[index]?.Http.Dispose();
-        _servers[index] = await ServerProcess.StartOnAsync(Root, under, _settings);
+        _servers[index] = await ServerProcess.StartWithAsync(under, _settings);
     }
 
     /// <summary>
@@ -83,7 +85,7 @@ internal sealed class ReplicaSet : IAsyncDisposable
         while (true)
         {
             _servers[index].Pause();
-            if (Directory.GetFiles(Path.Combine(Root, "locks")).All(IsFree)) // it may have made one a moment ago
+            if (Storage.MayPauseNow())
             {
                 return;
             }
@@ -101,21 +103,17 @@ internal sealed class ReplicaSet : IAsyncDisposable
         }
     }
 
-    /// <summary>Everything that belongs to an upload: session documents, staged bytes, temporary files.</summary>
-    public List<string> UploadFiles() => [.. SessionFiles(), .. FilesIn("tmp")];
-
-    /// <summary>Session documents and staged bytes.</summary>
-    public List<string> SessionFiles() => [.. FilesIn("_data"), .. FilesIn(Path.Combine("documents", "_uploads"))];
-
-    public List<string> BlobFiles() => FilesIn("blobs");
-
-    public void AssertBlobsAreWhole()
+    public async Task AssertContentIsWholeAsync()
     {
-        foreach (var file in BlobFiles())
+        foreach (var (digest, content) in await Storage.ContentAsync())
         {
-            Digest.Of(File.ReadAllBytes(file)).Hex.ShouldBe(Path.GetFileName(file));
+            Digest.Of(content, digest.Algorithm).ShouldBe(digest);
         }
     }
+
+    /// <summary>In the end nothing is left of uploads: no session, no staged bytes, no temporary file.</summary>
+    public Task AssertNothingRemainsAsync() =>
+        Until.TrueAsync(async () => (await Storage.RemainsAsync()).Count == 0, "nothing is staged");
 
     /// <summary>No lock is held in Redis, and nobody waits for one.</summary>
     public Task AssertNoLockIsHeldAsync() => Redis is null
@@ -144,16 +142,6 @@ internal sealed class ReplicaSet : IAsyncDisposable
             await Redis.DisposeAsync();
         }
 
-        await _folder.DisposeAsync();
+        await Storage.DisposeAsync();
     }
-
-    private static bool IsFree(string lockFile)
-    {
-        using var file = Posix.OpenReadWrite(lockFile, create: false)!;
-        return Posix.TryLock(file);
-    }
-
-    private List<string> FilesIn(string folder) => Directory.Exists(Path.Combine(Root, folder))
-        ? [.. Directory.EnumerateFiles(Path.Combine(Root, folder), "*", SearchOption.AllDirectories)]
-        : [];
 }

@@ -32,7 +32,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     public static Task<ServerProcess> StartAsync(params string[] settings)
     {
         var folder = new TempFolder();
-        return StartAsync(Tool.Require(Checkout.ServerExecutable), folder.Create("data"), folder, settings);
+        return StartAsync(
+            Tool.Require(Checkout.ServerExecutable),
+            folder,
+            [$"OciRegistry:Storage:FileSystem:Root={folder.Create("data")}", .. settings]);
     }
 
     /// <summary>Starts on a folder that stays.</summary>
@@ -40,8 +43,13 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <param name="under">A program that is to start the server, as its last argument.</param>
     /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
     public static Task<ServerProcess> StartOnAsync(string root, Tool? under = null, params string[] settings) =>
-        StartAsync(
-            under?.With(Checkout.ServerExecutable) ?? Tool.Require(Checkout.ServerExecutable), root, null, settings);
+        StartWithAsync(under, [$"OciRegistry:Storage:FileSystem:Root={root}", .. settings]);
+
+    /// <summary>Starts on what the settings say.</summary>
+    /// <param name="under">A program that is to start the server, as its last argument.</param>
+    /// <param name="settings">As <c>OciRegistry:Section:Name=value</c>.</param>
+    public static Task<ServerProcess> StartWithAsync(Tool? under, params string[] settings) => StartAsync(
+        under?.With(Checkout.ServerExecutable) ?? Tool.Require(Checkout.ServerExecutable), null, settings);
 
     /// <summary>Ends it at once, as a lost machine would.</summary>
     public async Task KillAsync()
@@ -76,15 +84,11 @@ internal sealed class ServerProcess : IAsyncDisposable
         }
     }
 
-    private static async Task<ServerProcess> StartAsync(Tool program, string root, TempFolder? folder, string[] settings)
+    private static async Task<ServerProcess> StartAsync(Tool program, TempFolder? folder, string[] settings)
     {
         var port = FreePort.Next();
         var process = program.Start(
-        [
-            $"--urls=http://127.0.0.1:{port}",
-            $"--OciRegistry:Storage:FileSystem:Root={root}",
-            .. settings.Select(setting => $"--{setting}"),
-        ]);
+            [$"--urls=http://127.0.0.1:{port}", .. settings.Select(setting => $"--{setting}")]);
         var server = new ServerProcess(process, folder, port);
         try
         {

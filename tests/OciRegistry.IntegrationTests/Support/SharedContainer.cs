@@ -1,0 +1,76 @@
+using OciRegistry.Azure;
+
+namespace OciRegistry.IntegrationTests.Support;
+
+/// <summary>A container of a test's own, which its replicas may reach through a proxy.</summary>
+internal sealed class SharedContainer : ISharedStorage
+{
+    private readonly AzureStorage _storage;
+    private readonly string _connectionString;
+
+    private SharedContainer(AzureStorage storage, string connectionString) =>
+        (_storage, _connectionString) = (storage, connectionString);
+
+    public IReadOnlyList<string> Settings =>
+    [
+        $"OciRegistry:Storage:AzureBlobs:ConnectionString={_connectionString}",
+        $"OciRegistry:Storage:AzureBlobs:Container={_storage.Options.Container}",
+    ];
+
+    public static async Task<SharedContainer> CreateAsync(string? connectionString = null)
+    {
+        var storage = await AzureStorage.CreateAsync();
+        return new SharedContainer(storage, connectionString ?? storage.Options.ConnectionString!);
+    }
+
+    /// <summary>Documents, pieces, and data that nothing points at.</summary>
+    public async Task<List<string>> SessionsAsync()
+    {
+        var names = await _storage.NamesAsync();
+        var content = (await PointersAsync()).Select(pointer => pointer.Data).ToHashSet();
+        return [.. names.Where(name =>
+            name.StartsWith("documents/_uploads@", StringComparison.Ordinal)
+            || name.StartsWith("_pieces/", StringComparison.Ordinal)
+            || (name.StartsWith("_data/", StringComparison.Ordinal) && !content.Contains(name)))];
+    }
+
+    public Task<List<string>> RemainsAsync() => SessionsAsync();
+
+    public async Task<List<(Digest Digest, byte[] Content)>> ContentAsync()
+    {
+        var blobs = _storage.Blobs();
+        var content = new List<(Digest, byte[])>();
+        await foreach (var digest in blobs.ListAsync(default))
+        {
+            await using var read = (await blobs.OpenReadAsync(digest, 0, long.MaxValue, default)).ShouldNotBeNull();
+            var bytes = new byte[read.Length];
+            for (var done = 0; done < bytes.Length;)
+            {
+                done += await read.ReadAsync(bytes.AsMemory(done), done, default);
+            }
+
+            content.Add((digest, bytes));
+        }
+
+        return content;
+    }
+
+    public bool MayPauseNow() => true; // the storage itself compares and swaps: nothing is held meanwhile
+
+    public ValueTask DisposeAsync() => _storage.DeleteAsync();
+
+    private async Task<List<BlobPointer>> PointersAsync()
+    {
+        var pointers = new BlobPointers(new SmallBlobs(_storage.Container()));
+        var found = new List<BlobPointer>();
+        await foreach (var digest in _storage.Blobs().ListAsync(default))
+        {
+            if (await pointers.ReadAsync(digest, default) is { Pointer: { } pointer })
+            {
+                found.Add(pointer);
+            }
+        }
+
+        return found;
+    }
+}
