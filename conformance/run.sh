@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the conformance checks against this server on empty storage:
+# Runs the conformance checks against this server on empty storage: ./conformance/run.sh [folder|azure]
+# (azure: over Azurite, with Redis, which must be installed)
 #   (a) our own black-box runner, always;
 #   (b) the official suite in both profiles, when OCI_CONFORMANCE names its binary.
 # Leaves JUnit files and logs in conformance/results. Exit code 0 only when nothing failed and nothing was skipped.
@@ -8,26 +9,60 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 results=$here/results
+storage=${1:-folder}
 server=
+others=()
 work=$(mktemp -d)
 failed=0
 
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  [ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true
   rm -rf "$work"
 }
 trap cleanup EXIT
+
+# launch PORT COMMAND...: a server that others need, and waits until it listens
+launch() {
+  local port=$1
+  shift
+  "$@" >"$results/$(basename "$1").log" 2>&1 </dev/null &
+  others+=($!)
+  for _ in $(seq 100); do
+    ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || return 0
+    sleep 0.1
+  done
+  echo "$1 does not listen on port $port" >&2
+  exit 1
+}
+
+# The settings of a storage that nobody has used, as the words of $settings.
+empty_storage() {
+  if [ "$storage" = folder ]; then
+    settings=(--OciRegistry:Storage:FileSystem:Root="$work/$1")
+    return
+  fi
+  # The emulator's account and key are everybody's.
+  settings=(
+    "--OciRegistry:Storage:AzureBlobs:ServiceUri=http://127.0.0.1:$azurite/devstoreaccount1"
+    --OciRegistry:Storage:AzureBlobs:AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==
+    "--OciRegistry:Storage:AzureBlobs:Container=${1//./-}"
+    --OciRegistry:Storage:AzureBlobs:Prefix=images
+    "--OciRegistry:Redis:Configuration=127.0.0.1:$redis"
+  )
+}
 
 # start NAME [SETTING ...]: a server on a free port and empty storage; sets $url
 start() {
   local name=$1
   shift
   [ -z "$server" ] || { kill "$server" && wait "$server" 2>/dev/null; } || true
+  empty_storage "$name"
   "$root/.artifacts/bin/OciRegistry.Server/debug/OciRegistry.Server" --urls http://127.0.0.1:0 \
-    --OciRegistry:Storage:FileSystem:Root="$work/$name" "$@" >"$results/server-$name.log" 2>&1 </dev/null &
+    "${settings[@]}" "$@" >"$results/server-$name.log" 2>&1 </dev/null &
   server=$!
   for _ in $(seq 100); do
-    url=$(grep -o 'http://127\.0\.0\.1:[0-9]*' "$results/server-$name.log" | head -n 1 || true)
+    url=$(sed -n 's/^Listening on //p' "$results/server-$name.log" | head -n 1)
     [ -z "$url" ] || ! curl -fsS -o /dev/null "$url/v2/" 2>/dev/null || return 0
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1
@@ -56,6 +91,14 @@ official() {
 mkdir -p "$results"
 dotnet build "$root/src/OciRegistry.Server" -v q -nologo >/dev/null
 dotnet build "$here/OciRegistry.Conformance" -v q -nologo >/dev/null
+
+if [ "$storage" = azure ]; then
+  free_ports() { comm -23 <(seq 20000 30000 | sort) <(ss -Htan | awk '{ sub(/.*:/, "", $4); print $4 }' | sort -u) | shuf -n 2; }
+  { read -r azurite; read -r redis; } < <(free_ports)
+  launch "$azurite" azurite-blob --blobHost 127.0.0.1 --blobPort "$azurite" --location "$work/azurite" --silent \
+    --skipApiVersionCheck --disableTelemetry
+  launch "$redis" redis-server --port "$redis" --bind 127.0.0.1 --save "" --appendonly no
+fi
 
 start own
 "$root/.artifacts/bin/OciRegistry.Conformance/debug/OciRegistry.Conformance" --url "$url" --house \

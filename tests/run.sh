@@ -5,8 +5,9 @@ set -euo pipefail
 exec </dev/null
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tools=(dockerd podman buildah skopeo umoci containerd docker-registry redis-server strace curl)
-packages=(docker.io podman buildah skopeo umoci containerd docker-registry redis-server strace curl)
+tools=(dockerd podman buildah skopeo umoci containerd docker-registry redis-server strace curl ss npm)
+packages=(docker.io podman buildah skopeo umoci containerd docker-registry redis-server strace curl iproute2 npm)
+azurite=azurite@3.35.0 # the last one for the Node.js of Debian
 passed=0 failed=0 skipped=0
 
 # No build server stays behind.
@@ -27,16 +28,20 @@ install_tools() {
   for tool in "${tools[@]}"; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
-  [[ ${#missing[@]} -gt 0 ]] || return 0
-  if ! command -v apt-get >/dev/null; then
-    echo "Not installed, so their tests are skipped: ${missing[*]}"
-    return 0
-  fi
-  echo "== installing ${missing[*]}"
   [[ $(id -u) -eq 0 ]] || sudo=(sudo)
-  "${sudo[@]}" apt-get -qq update
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}" >"$log" 2>&1 ||
-    { cat "$log"; exit 1; }
+  if [[ ${#missing[@]} -gt 0 ]]; then
+    if ! command -v apt-get >/dev/null; then
+      echo "Not installed, so their tests are skipped: ${missing[*]}"
+      return 0
+    fi
+    echo "== installing ${missing[*]}"
+    "${sudo[@]}" apt-get -qq update
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}" >"$log" 2>&1 ||
+      { cat "$log"; exit 1; }
+  fi
+  command -v azurite-blob >/dev/null && return
+  echo "== installing $azurite"
+  "${sudo[@]}" npm install --global --no-audit --no-fund "$azurite" >"$log" 2>&1 || { cat "$log"; exit 1; }
 }
 
 build() {
@@ -65,10 +70,15 @@ ring() {
 fast() { ring fast .artifacts/bin/OciRegistry.Tests/debug/OciRegistry.Tests --no-ansi --no-progress; }
 
 integration() {
-  ring integration .artifacts/bin/OciRegistry.IntegrationTests/debug/OciRegistry.IntegrationTests --no-ansi --no-progress
+  local tests=.artifacts/bin/OciRegistry.IntegrationTests/debug/OciRegistry.IntegrationTests
+  ring integration "$tests" --no-ansi --no-progress
+  OCI_REGISTRY_TESTS_STORAGE=azure ring "clients over Azure and Redis" "$tests" --no-ansi --no-progress --filter-namespace '*.Clients'
 }
 
-conformance() { ring conformance ./conformance/run.sh; }
+conformance() {
+  ring conformance ./conformance/run.sh
+  ring "conformance over Azure and Redis" ./conformance/run.sh azure
+}
 
 case ${1:-all} in
   all) require_sdk; install_tools; build; fast; integration; conformance ;;

@@ -31,7 +31,7 @@ internal sealed class AzuriteServer : IAsyncDisposable
     /// <summary>One for all tests that neither stop nor hold it; each has a container of its own.</summary>
     public static Task<AzuriteServer> SharedAsync() => Shared.Value;
 
-    private static Lazy<Task<AzuriteServer>> Shared { get; } = new(() => StartAsync());
+    internal static Lazy<Task<AzuriteServer>> Shared { get; } = new(() => StartAsync());
 
     public static string NewContainer() => $"test-{Guid.NewGuid():n}";
 

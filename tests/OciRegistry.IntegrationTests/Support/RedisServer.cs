@@ -23,6 +23,11 @@ internal sealed class RedisServer : IAsyncDisposable
 
     public string Address => $"127.0.0.1:{Port}";
 
+    /// <summary>One for all tests that neither stop it nor look at what is in it.</summary>
+    public static Task<RedisServer> SharedAsync() => Shared.Value;
+
+    internal static Lazy<Task<RedisServer>> Shared { get; } = new(() => StartAsync());
+
     /// <param name="arguments">Further options, such as <c>--maxmemory 1kb</c>.</param>
     public static Task<RedisServer> StartAsync(params string[] arguments) => StartAsync(FreePort.Next(), arguments);
 

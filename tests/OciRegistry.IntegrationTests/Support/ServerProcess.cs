@@ -4,12 +4,12 @@ namespace OciRegistry.IntegrationTests.Support;
 internal sealed class ServerProcess : IAsyncDisposable
 {
     private readonly BackgroundProcess _process;
-    private readonly TempFolder? _folder;
+    private readonly ISharedStorage? _storage;
     private bool _isKilled;
 
-    private ServerProcess(BackgroundProcess process, TempFolder? folder, int port)
+    private ServerProcess(BackgroundProcess process, ISharedStorage? storage, int port)
     {
-        (_process, _folder) = (process, folder);
+        (_process, _storage) = (process, storage);
         Host = $"127.0.0.1:{port}";
         Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
         {
@@ -27,15 +27,24 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public string Log => _process.Log;
 
-    /// <summary>Starts on a folder that goes with the process.</summary>
+    /// <summary>
+    /// Starts on a storage that goes with the process: a folder or, when the environment says
+    /// <c>OCI_REGISTRY_TESTS_STORAGE=azure</c>, a container in Azurite, and Redis for the locks.
+    /// </summary>
     /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
-    public static Task<ServerProcess> StartAsync(params string[] settings)
+    public static async Task<ServerProcess> StartAsync(params string[] settings)
     {
-        var folder = new TempFolder();
-        return StartAsync(
-            Tool.Require(Checkout.ServerExecutable),
-            folder,
-            [$"OciRegistry:Storage:FileSystem:Root={folder.Create("data")}", .. settings]);
+        var server = Tool.Require(Checkout.ServerExecutable);
+        if (Environment.GetEnvironmentVariable("OCI_REGISTRY_TESTS_STORAGE") == "azure")
+        {
+            var container = await SharedContainer.CreateAsync();
+            var redis = await RedisServer.SharedAsync();
+            return await StartAsync(
+                server, container, [.. container.Settings, $"OciRegistry:Redis:Configuration={redis.Address}", .. settings]);
+        }
+
+        var folder = new SharedFolder();
+        return await StartAsync(server, folder, [.. folder.Settings, .. settings]);
     }
 
     /// <summary>Starts on a folder that stays.</summary>
@@ -78,18 +87,18 @@ internal sealed class ServerProcess : IAsyncDisposable
     {
         await KillAsync();
         Http.Dispose();
-        if (_folder is not null)
+        if (_storage is not null)
         {
-            await _folder.DisposeAsync();
+            await _storage.DisposeAsync();
         }
     }
 
-    private static async Task<ServerProcess> StartAsync(Tool program, TempFolder? folder, string[] settings)
+    private static async Task<ServerProcess> StartAsync(Tool program, ISharedStorage? storage, string[] settings)
     {
         var port = FreePort.Next();
         var process = program.Start(
             [$"--urls=http://127.0.0.1:{port}", .. settings.Select(setting => $"--{setting}")]);
-        var server = new ServerProcess(process, folder, port);
+        var server = new ServerProcess(process, storage, port);
         try
         {
             await process.WaitUntilReadyAsync(() => server.Http.AnswersAsync(new Uri("/v2/", UriKind.Relative)));
