@@ -15,9 +15,8 @@ internal static class AzureProblem
         or AuthenticationFailedException // no token to be had
         or HttpRequestException or IOException or TimeoutException
         or OperationCanceledException    // an attempt that took too long, as some layers report it
-        or System.Xml.XmlException       // an answer, but not what a blob service answers
-        or FormatException
-        or AggregateException;
+        or AggregateException
+        || IsForeign(exception);
 
     /// <summary>Whether it may help to try again.</summary>
     public static bool IsPassing(Exception exception) => exception switch
@@ -61,7 +60,7 @@ internal static class AzureProblem
                     + "workload or managed identity, or set Storage:AzureBlobs:ConnectionString.";
             case AuthenticationFailedException:
                 return $"No token for {address} is to be had: {FirstLine(exception)} Check the identity that this machine has.";
-            case System.Xml.XmlException or FormatException:
+            case var foreign when IsForeign(foreign):
                 return NoBlobService(address);
             default:
                 return $"{address} cannot be reached: {Reason(exception)}. Check that it is up, the address, and the network in "
@@ -72,12 +71,10 @@ internal static class AzureProblem
     private static string Describe(RequestFailedException failed, string address) => (failed.Status, failed.ErrorCode) switch
     {
         _ when !IsFromBlobService(failed) => NoBlobService(address),
-        (403, "AuthenticationFailed") =>
-            $"{address} refuses the credentials{Skew(failed)}. Check the key, the SAS and until when it is good, and the clock of "
-            + "this machine.",
-        (403, _) =>
-            $"{address} forbids what the registry needs ({failed.ErrorCode}). Allow it to read, write, delete and list: by the role "
-            + "Storage Blob Data Contributor, or a SAS with those permissions; and let this network in.",
+        (401 or 403, _) =>
+            $"{address} refuses the registry ({failed.ErrorCode}{Skew(failed)}). Check the key, or the SAS and until when it is good, "
+            + "and this machine's clock. The registry must read, write, delete and list, from this network: an identity needs the "
+            + "role Storage Blob Data Contributor.",
         (404, _) when IsContainerGone(failed) =>
             $"The container {address} is missing. Create it, or correct Storage:AzureBlobs:Container.",
         (409, "InvalidBlobType") =>
@@ -97,6 +94,10 @@ internal static class AzureProblem
     private static bool IsFromBlobService(RequestFailedException exception) =>
         exception.ErrorCode is { Length: > 0 }
         || exception.GetRawResponse()?.Headers.Any(header => header.Name.StartsWith("x-ms-", StringComparison.OrdinalIgnoreCase)) != false;
+
+    /// <summary>An answer, but not what a blob service answers: the client library stumbles over it.</summary>
+    private static bool IsForeign(Exception exception) => exception
+        is System.Xml.XmlException or System.Text.Json.JsonException or KeyNotFoundException or FormatException;
 
     private static string Skew(RequestFailedException failed) =>
         failed.GetRawResponse()?.Headers.Date is { } theirs && (theirs - DateTimeOffset.UtcNow).Duration() > TimeSpan.FromMinutes(5)

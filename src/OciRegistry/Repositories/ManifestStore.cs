@@ -225,21 +225,17 @@ internal sealed partial class ManifestStore(
         ReadOnlyMemory<byte> content,
         CancellationToken cancellationToken)
     {
-        if ((await ReadAsync(repository, digest, cancellationToken))?.MediaType == mediaType)
-        {
-            return;
-        }
-
         var document = new byte[Encoding.UTF8.GetByteCount(mediaType) + 1 + content.Length];
         var end = Encoding.UTF8.GetBytes(mediaType, document);
         document[end] = (byte)'\n';
         content.CopyTo(document.AsMemory(end + 1));
-        await documents.WriteAsync(
-            RegistryLayout.Manifest(repository, digest),
-            document,
-            WriteCondition.None,
-            Durability.Synced,
-            cancellationToken);
+        var key = RegistryLayout.Manifest(repository, digest);
+        var isNew = await documents.WriteAsync(
+            key, document, WriteCondition.Absent, Durability.Synced, cancellationToken) is not null;
+        if (!isNew && (await ReadAsync(repository, digest, cancellationToken))?.MediaType != mediaType)
+        {
+            await documents.WriteAsync(key, document, WriteCondition.None, Durability.Synced, cancellationToken);
+        }
     }
 
     [LoggerMessage(LogLevel.Error, "Manifest {Digest} of {Repository} is damaged in the storage. It is answered as unknown; pushing it again repairs it.")]

@@ -231,18 +231,21 @@ internal sealed partial class UploadSessions(
                 {
                     await turn.AskForAsync(Options.FenceWait, cancellationToken);
                 }
-                else if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
-                    || await HasMovedOnAsync(turn, loaded, cancellationToken))
+                else if (!await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken))
                 {
-                    continue; // look again: whoever was waited for has changed the session
-                }
-                else if (loaded.Session.Writer is not null && !HasStalled(turn, loaded.Session))
-                {
-                    return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
+                    if (await HasMovedOnAsync(turn, loaded, cancellationToken))
+                    {
+                        continue; // look again: whoever was waited for has changed the session
+                    }
+
+                    if (loaded.Session.Writer is not null && !HasStalled(turn, loaded.Session))
+                    {
+                        return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
+                    }
                 }
 
                 turn.GoOnWithout |= replaysOnly;
-                if (turn.IsTaken)
+                if (turn.IsTaken && loaded.Session.Writer is not null)
                 {
                     continue;
                 }
@@ -316,6 +319,7 @@ internal sealed partial class UploadSessions(
         while (true)
         {
             // (1)
+            var isFresh = turn.IsTaken || turn.GoOnWithout;
             if (await LoadAsync(repository, id, cancellationToken) is not { } loaded)
             {
                 return new UploadResult(UploadOutcome.Unknown);
@@ -341,19 +345,19 @@ internal sealed partial class UploadSessions(
                     continue;
                 }
 
-                if (await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken)
-                    || await HasMovedOnAsync(turn, loaded, cancellationToken))
+                var isTaken = await turn.TakeAsync(WaitFor(loaded.Session), cancellationToken);
+                if (isTaken ? loaded.Session.Writer is not null : await HasMovedOnAsync(turn, loaded, cancellationToken))
                 {
-                    continue; // whoever was waited for has changed the session
+                    continue; // whoever was waited for has changed the session; else compare-and-swap finds out if anybody has
                 }
 
-                hasStalled = claim.Offset == loaded.Session.Progress && HasStalled(turn, loaded.Session);
-                if (loaded.Session.Writer is { } running && running.Start != claim.Offset && !hasStalled)
+                hasStalled = !isTaken && claim.Offset == loaded.Session.Progress && HasStalled(turn, loaded.Session);
+                if (!isTaken && loaded.Session.Writer is { } running && running.Start != claim.Offset && !hasStalled)
                 {
                     return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
                 }
 
-                if (!hasStalled || loaded.Session.Writer!.Start == claim.Offset)
+                if (!isTaken && (!hasStalled || loaded.Session.Writer!.Start == claim.Offset))
                 {
                     // The same chunk again: its client has given the running request up, even if its connection has not.
                     await turn.AskForAsync(Options.FenceWait, cancellationToken);
@@ -378,6 +382,11 @@ internal sealed partial class UploadSessions(
             // (3)
             if (session.StartOf(claim) is not { } start)
             {
+                if (!isFresh)
+                {
+                    continue; // read before its turn: what came in between is what the answer is about
+                }
+
                 return new UploadResult(UploadOutcome.OutOfOrder, session.Offset);
             }
 

@@ -1,0 +1,129 @@
+using System.Net;
+using OciRegistry.IntegrationTests.Support;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.IntegrationTests.Azure;
+
+/// <summary>How many requests to the storage each operation costs: every one is paid for, and takes its time.</summary>
+public sealed class AzureCostTests(ITestOutputHelper output) : IAsyncLifetime
+{
+    private const int BlockSize = 1024 * 1024;
+
+    private readonly string _repository = RegistryClient.NewRepository();
+    private AzuriteProxy? _proxy;
+    private ServerProcess? _server;
+    private SharedContainer? _container;
+
+    private HttpClient Http => _server!.Http;
+
+    public async ValueTask InitializeAsync()
+    {
+        _proxy = await AzuriteProxy.StartAsync();
+        _container = await SharedContainer.CreateAsync(_proxy.ConnectionString);
+        _server = await ServerProcess.StartWithAsync(
+            null,
+            [
+                .. _container.Settings, $"OciRegistry:Storage:AzureBlobs:BlockSize={BlockSize}",
+                "OciRegistry:Uploads:SweepInterval=1.00:00:00",
+            ]);
+        await Http.PushBlobAsync(_repository, [0]); // the repository is known, and the server warm
+        await Until.TrueAsync(() => _proxy.TakeRequests().Count == 0, "the first sweep is over");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _server!.DisposeAsync();
+        await _container!.DisposeAsync();
+        await _proxy!.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(16)]
+    public async Task A_new_blob_of_n_blocks_costs_n_and_an_eighth_and_a_constant(int blocks)
+    {
+        var content = RegistryClient.RandomBytes(blocks * BlockSize);
+        await Http.PushBlobAsync(_repository, content);
+        var requests = Take($"push of a new blob of {blocks} blocks");
+        requests.Count(request => request.Operation == "Put Block").ShouldBeLessThanOrEqualTo(blocks + 1); // one may end a checkpoint
+        requests.Count.ShouldBeLessThanOrEqualTo(blocks + (blocks / 8) + 13);
+    }
+
+    [Fact]
+    public async Task A_known_blob_costs_three_to_look_for_and_two_to_pull()
+    {
+        var content = RegistryClient.RandomBytes(3 * BlockSize);
+        await Http.PushBlobAsync(_repository, content);
+        await using var cold = await ServerProcess.StartWithAsync(
+            null, [.. _container!.Settings, "OciRegistry:Uploads:SweepInterval=1.00:00:00"]);
+        await Until.TrueAsync(() => _proxy!.TakeRequests().Count == 0, "the first sweep is over");
+        using (var head = await cold.Http.HeadBlobAsync(_repository, Digest.Of(content)))
+        {
+            head.StatusCode.ShouldBe(HttpStatusCode.OK);
+        }
+
+        Take("HEAD of a blob, as who pushes a known one").Count.ShouldBeLessThanOrEqualTo(3);
+        foreach (var range in new[] { null, "bytes=100-2000000" })
+        {
+            using var pulled = await cold.Http.RequestAsync(
+                "GET", $"/v2/{_repository}/blobs/{Digest.Of(content)}", range is null ? [] : [("Range", range)]);
+            (await pulled.Content.ReadAsByteArrayAsync()).ShouldBe(range is null ? content : content[100..2_000_001]);
+            Take($"pull of a blob, {range ?? "whole"}").Count.ShouldBeLessThanOrEqualTo(2);
+        }
+    }
+
+    [Fact]
+    public async Task A_manifest_costs_one_for_each_reference_and_five()
+    {
+        byte[][] layers = [.. Enumerable.Range(0, 8).Select(i => RegistryClient.RandomBytes(1_000 + i))];
+        var config = "{}"u8.ToArray();
+        foreach (var blob in layers.Append(config))
+        {
+            await Http.PushBlobAsync(_repository, blob);
+        }
+
+        var manifest = RegistryClient.ImageManifest(config, layers);
+        _proxy!.TakeRequests();
+        using (var put = await Http.PutManifestAsync(_repository, "v1", manifest))
+        {
+            await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        }
+
+        Take("PUT of a manifest with 9 references").Count.ShouldBeLessThanOrEqualTo(9 + 5);
+        using (var pulled = await Http.GetManifestAsync(_repository, "v1"))
+        {
+            await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
+        }
+
+        Take("GET of a manifest by tag").Count.ShouldBeLessThanOrEqualTo(2);
+    }
+
+    [Fact]
+    public async Task Nothing_lists_but_lists()
+    {
+        var manifest = await Http.PushImageAsync(_repository, "v1");
+        using (var pulled = await Http.GetManifestAsync(_repository, "v1"))
+        {
+            await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
+        }
+
+        var location = await Http.NewUploadAsync(_repository);
+        using (var patched = await Http.PatchAsync(location, [1]))
+        {
+            await patched.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+        }
+
+        (await Http.DeleteAsync(location)).StatusCode.ShouldBe(HttpStatusCode.NoContent);
+        Take("push and pull of an image, and a cancelled upload")
+            .ShouldNotContain(request => request.Operation == "List Blobs");
+    }
+
+    /// <summary>The requests since they were last taken, printed by kind.</summary>
+    private List<StoreRequest> Take(string what)
+    {
+        var requests = _proxy!.TakeRequests();
+        var kinds = requests.GroupBy(request => request.Operation).Select(kind => $"{kind.Count()} {kind.Key}");
+        output.WriteLine($"{what}: {requests.Count} requests: {string.Join(", ", kinds)}");
+        return requests;
+    }
+}
