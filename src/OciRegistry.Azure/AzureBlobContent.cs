@@ -42,9 +42,9 @@ internal sealed class AzureBlobContent : IBlobContent
                 return found.ContentLength == pointer.Size ? new AzureBlobContent(container, pointer, found.ETag) : null;
             }
 
-            var isWhole = offset == 0 && length == pointer.Size;
-            var opened = await DownloadAsync(
-                container, pointer.Data, isWhole ? default : new HttpRange(offset, length), null, cancellationToken);
+            var range = offset == 0 && length == pointer.Size ? default : new HttpRange(offset, length);
+            var opened = await container.CallAsync(
+                (_, token) => DownloadAsync(container, pointer.Data, range, version: null, token), cancellationToken);
             if (SizeOf(opened.Details) == pointer.Size)
             {
                 return new AzureBlobContent(container, pointer, opened.Details.ETag)
@@ -78,14 +78,8 @@ internal sealed class AzureBlobContent : IBlobContent
                 if (_stream is null || _position != offset)
                 {
                     await DisposeAsync();
-                    var opened = await _container.Blob(_name).DownloadStreamingAsync(
-                        new BlobDownloadOptions
-                        {
-                            Range = new HttpRange(offset),
-                            Conditions = new BlobRequestConditions { IfMatch = _version },
-                        },
-                        token);
-                    (_stream, _position) = (opened.Value.Content, offset);
+                    var opened = await DownloadAsync(_container, _name, new HttpRange(offset), _version, token);
+                    (_stream, _position) = (opened.Content, offset);
                 }
 
                 try
@@ -112,16 +106,14 @@ internal sealed class AzureBlobContent : IBlobContent
         }
     }
 
-    private static ValueTask<BlobDownloadStreamingResult> DownloadAsync(
+    private static async Task<BlobDownloadStreamingResult> DownloadAsync(
         AzureContainer container, string name, HttpRange range, ETag? version, CancellationToken cancellationToken) =>
-        container.CallAsync(
-            async (_, token) => (await container.Blob(name).DownloadStreamingAsync(
-                new BlobDownloadOptions
-                {
-                    Range = range,
-                    Conditions = version is null ? null : new BlobRequestConditions { IfMatch = version },
-                },
-                token)).Value,
+        await container.Blob(name).DownloadStreamingAsync(
+            new BlobDownloadOptions
+            {
+                Range = range,
+                Conditions = version is null ? null : new BlobRequestConditions { IfMatch = version },
+            },
             cancellationToken);
 
     /// <summary>Of the whole blob, from <c>bytes 0-9/100</c> or the length of an answer that is whole.</summary>

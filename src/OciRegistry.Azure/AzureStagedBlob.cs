@@ -29,16 +29,16 @@ internal sealed class AzureStagedBlob(
         while (!bytes.IsEmpty)
         {
             _block ??= new Block(memory);
-            var size = blocks.SizeOfNext(_parts);
-            var wanted = (int)Math.Min(bytes.Length, size - Pending);
+            var room = blocks.SizeOfNext(_parts) - Pending;
+            var wanted = (int)Math.Clamp(room, 0, bytes.Length);
             var taken = _block.Append(bytes.Span[..wanted], must: !blocks.MayBeLoose(_parts));
             Length += taken;
             bytes = bytes[taken..];
-            if (taken == 0 && _onTheWay.Count > 0)
+            if (taken == 0 && room > 0 && _onTheWay.Count > 0)
             {
                 await DrainAsync(_onTheWay.Count - 1); // others have the memory
             }
-            else if (taken == 0 || Pending == size)
+            else if (taken == 0 || taken == room)
             {
                 await SendAsync(cancellationToken);
             }
@@ -82,12 +82,12 @@ internal sealed class AzureStagedBlob(
 
     private async ValueTask SendAsync(CancellationToken cancellationToken)
     {
+        await DrainAsync(StagedBlocks.AtOnce - 1);
         var block = _block!;
         _block = null;
         var pieces = _parts.Pieces.ToArray();
         var id = StagedParts.BlockId(generation, _blocks++);
         _parts = _parts.WithBlock(generation, block.Length);
-        await DrainAsync(StagedBlocks.AtOnce - 1);
         _onTheWay.Add(Task.Run(() => blocks.PutAsync(session, id, pieces, block, cancellationToken), CancellationToken.None));
     }
 

@@ -18,6 +18,8 @@ namespace OciRegistry.Storage;
 ///   blobs/{algorithm}/{first two of hex}/{hex}                       immutable (IBlobStore)
 ///   _data/{session}                                                  staged bytes (IUploadStore), and in
 ///   _data/{session}+/{generation}                                    the rare case of more than one generation
+///
+/// (in a store that stages in blocks blobs/ has pointers, and the staged blob in _data/ becomes the content)
 /// </code>
 /// </summary>
 internal static class RegistryLayout

@@ -12,6 +12,10 @@ internal sealed class Bench(string server, RedisServer? redis, TemporaryFolder f
     public Task<ServerProcess> StartServerAsync(string storage, RedisServer? redis) =>
         ServerProcess.StartAsync(server, StorageFolder(storage), redis);
 
+    /// <summary>Starts a server that stores in a container.</summary>
+    public Task<ServerProcess> StartServerAsync(AzuriteServer azurite, string container) =>
+        ServerProcess.StartAsync(server, StorageFolder(container), azurite, container);
+
     public string StorageFolder(string storage = "data") => Path.Combine(Folder, storage);
 
     /// <summary>A figure that is to stay below an aim.</summary>

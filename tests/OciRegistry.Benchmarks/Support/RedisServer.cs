@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
@@ -9,18 +8,10 @@ namespace OciRegistry.Benchmarks.Support;
 /// <summary>A redis-server on a free loopback port, which saves nothing.</summary>
 internal sealed class RedisServer : IAsyncDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
-
-    private readonly Process _process;
+    private readonly ListeningProcess _process;
     private readonly int _port;
 
-    private RedisServer(Process process, int port)
-    {
-        _process = process;
-        _port = port;
-        AppDomain.CurrentDomain.ProcessExit += Kill;
-        process.BeginOutputReadLine(); // nobody wants to know
-    }
+    private RedisServer(ListeningProcess process, int port) => (_process, _port) = (process, port);
 
     /// <summary>What a server is configured with that is to use it.</summary>
     public string Address => $"127.0.0.1:{_port}";
@@ -28,34 +19,10 @@ internal sealed class RedisServer : IAsyncDisposable
     public static async Task<RedisServer> StartAsync()
     {
         var port = FreePort.Next();
-        var server = new RedisServer(
-            Process.Start(new ProcessStartInfo("redis-server")
-            {
-                ArgumentList =
-                {
-                    "--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-                },
-                RedirectStandardOutput = true,
-            })!,
+        return new RedisServer(
+            await ListeningProcess.StartAsync(
+                port, "redis-server", "--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
             port);
-        var started = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            try
-            {
-                await server.CommandsAsync();
-                return server;
-            }
-            catch (SocketException) when (!server._process.HasExited && Stopwatch.GetElapsedTime(started) < Patience)
-            {
-                await Task.Delay(1);
-            }
-            catch
-            {
-                await server.DisposeAsync();
-                throw;
-            }
-        }
     }
 
     /// <summary>How many commands it has carried out, scripts and what they call included.</summary>
@@ -73,19 +40,5 @@ internal sealed class RedisServer : IAsyncDisposable
             : throw new InvalidOperationException($"redis-server does not say what it did: {answer}");
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        AppDomain.CurrentDomain.ProcessExit -= Kill;
-        Kill(null, EventArgs.Empty);
-        await _process.WaitForExitAsync();
-        _process.Dispose();
-    }
-
-    private void Kill(object? sender, EventArgs e)
-    {
-        if (!_process.HasExited)
-        {
-            _process.Kill();
-        }
-    }
+    public ValueTask DisposeAsync() => _process.DisposeAsync();
 }

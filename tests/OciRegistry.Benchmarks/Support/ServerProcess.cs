@@ -45,12 +45,28 @@ internal sealed class ServerProcess : IAsyncDisposable
     public static string BuiltExecutable() => Path.GetFullPath(
         Path.Combine(AppContext.BaseDirectory, "..", "..", "OciRegistry.Server", "release", "OciRegistry.Server"));
 
-    public static async Task<ServerProcess> StartAsync(string executable, string storage, RedisServer? redis)
+    public static Task<ServerProcess> StartAsync(string executable, string storage, RedisServer? redis) =>
+        StartAsync(executable, storage, redis, [$"--OciRegistry:Storage:FileSystem:Root={storage}"]);
+
+    /// <param name="executable">The server.</param>
+    /// <param name="folder">Where it runs.</param>
+    /// <param name="azurite">Where it stores.</param>
+    /// <param name="container">In which container.</param>
+    public static Task<ServerProcess> StartAsync(string executable, string folder, AzuriteServer azurite, string container) =>
+        StartAsync(
+            executable,
+            folder,
+            redis: null,
+            [
+                $"--OciRegistry:Storage:AzureBlobs:ConnectionString={azurite.ConnectionString}",
+                $"--OciRegistry:Storage:AzureBlobs:Container={container}",
+            ]);
+
+    private static async Task<ServerProcess> StartAsync(string executable, string storage, RedisServer? redis, string[] settings)
     {
         var address = NextAddress();
-        var start = new ProcessStartInfo(executable)
+        var start = new ProcessStartInfo(executable, [$"--urls={address.GetLeftPart(UriPartial.Authority)}", .. settings])
         {
-            ArgumentList = { $"--urls={address.GetLeftPart(UriPartial.Authority)}", $"--OciRegistry:Storage:FileSystem:Root={storage}" },
             Environment = { ["Logging__LogLevel__Microsoft"] = "Warning" }, // what the program's own default is, to be sure
         };
         if (redis is not null)
