@@ -18,6 +18,7 @@ failed=0
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
   [ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true
+  wait # until nobody writes to what is deleted
   rm -rf "$work"
 }
 trap cleanup EXIT

@@ -85,7 +85,7 @@ internal sealed class UploadCommit(
         }
 
         // Nothing to fork: it was no writer, but a request like ours, and has published meanwhile.
-        var published = forked is null ? session.Staged : copy;
+        var published = forked is null ? session.Staged : copy with { Parts = forked.Parts };
         return await uploads.PublishAsync(published, digest, session.Offset, CancellationToken.None)
             == PublishResult.Published;
     }

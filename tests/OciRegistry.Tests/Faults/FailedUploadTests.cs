@@ -67,6 +67,7 @@ public sealed class FailedUploadTests
         await CompleteAsync(registry, repository, repeated.Headers.Location!.ToString(), content);
     }
 
+    [Trait("staging", "files")]
     [Theory]
     [InlineData(StoreCall.StagedFork, false)]
     [InlineData(StoreCall.StagedFork, true)]

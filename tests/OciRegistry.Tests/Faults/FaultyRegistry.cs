@@ -63,7 +63,11 @@ internal sealed class FaultyRegistry : IAsyncDisposable
                 }
 
                 Decorate<IDocumentStore>(services, inner => new FaultyDocumentStore(inner, plan));
-                Decorate<IUploadStore>(services, inner => new FaultyUploadStore(inner, plan));
+                Decorate<IUploadStore>(services, inner =>
+                {
+                    var faulty = new FaultyUploadStore(inner, plan);
+                    return BlockStaging.IsWanted ? new BlockStaging(faulty) : faulty;
+                });
                 Decorate<IBlobStore>(services, inner => new FaultyBlobStore(inner, plan));
                 Decorate<IRegistryLocks>(services, inner => new TestLocks(lockService ?? inner, locks));
             },

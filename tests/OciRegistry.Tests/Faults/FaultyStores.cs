@@ -36,6 +36,9 @@ internal sealed class FaultyDocumentStore(IDocumentStore inner, FaultPlan plan) 
 
 internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IUploadStore
 {
+    // Where every writer forks, that is how staged bytes are opened.
+    private static readonly StoreCall Forking = BlockStaging.IsWanted ? StoreCall.StagedOpen : StoreCall.StagedFork;
+
     public string Epoch => inner.Epoch;
 
     public bool AppendsInPlace => inner.AppendsInPlace;
@@ -55,10 +58,10 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
     public ValueTask<IStagedBlob?> ForkAsync(
         StagedKey source, long length, StagedKey target, CancellationToken cancellationToken) =>
         plan.RunAsync<IStagedBlob?>(
-            StoreCall.StagedFork,
+            Forking,
             Name(target),
             async () => Wrap(
-                StoreCall.StagedFork, target, await inner.ForkAsync(source, length, target, cancellationToken)));
+                Forking, target, await inner.ForkAsync(source, length, target, cancellationToken)));
 
     public ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken) =>

@@ -46,6 +46,7 @@ public sealed class ReplayTests
         }
     }
 
+    [Trait("staging", "files")]
     [Theory]
     [InlineData(Locks.Granted)]
     [InlineData(Locks.Never)]
@@ -258,6 +259,7 @@ public sealed class ReplayTests
         await Until.TrueAsync(() => registry.UploadFiles().Count == 0, "nothing is staged");
     }
 
+    [Trait("staging", "files")]
     [Fact]
     public async Task A_repetition_that_is_overtaken_before_its_fork_is_no_loss_of_staged_bytes()
     {
@@ -284,6 +286,7 @@ public sealed class ReplayTests
         await Until.TrueAsync(() => registry.UploadFiles().Count == 0, "nothing is staged");
     }
 
+    [Trait("staging", "files")]
     [Theory]
     [InlineData(Locks.Granted)]
     [InlineData(Locks.Never)]
@@ -537,6 +540,7 @@ public sealed class ReplayTests
         await closed.ShouldHaveCreatedAsync(registry.Http, digest, content);
     }
 
+    [Trait("staging", "files")]
     [Fact]
     public async Task A_closing_request_that_must_fork_what_another_commits_finds_it_published()
     {

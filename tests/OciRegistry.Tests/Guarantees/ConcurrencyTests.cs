@@ -144,6 +144,7 @@ public sealed class ConcurrencyTests
         calls.ShouldNotContain(StoreCall.BlobRead);
     }
 
+    [Trait("staging", "files")]
     [Fact]
     public async Task Chunks_without_a_lock_service_are_appended_in_place()
     {
