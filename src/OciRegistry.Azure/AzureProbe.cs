@@ -23,25 +23,19 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
     {
         try
         {
-            if (!_isStarted)
+            if (!_isStarted && options.CreateContainer)
             {
-                if (options.CreateContainer)
-                {
-                    await container.OnceAsync(CreateContainerAsync, cancellationToken);
-                }
-
-                await container.OnceAsync(token => WriteAsync(null, token), cancellationToken);
-                if (await container.OnceAsync(IsOverwrittenAsync, cancellationToken))
-                {
-                    return $"{container.Address} ignores the conditions of a write (If-None-Match), which keep replicas from "
-                        + "overwriting each other. Use a storage that honours them.";
-                }
-
-                _isStarted = true; // from now on a container that is gone is not made anew: that would be another, empty registry
-                return null;
+                await container.OnceAsync(CreateContainerAsync, cancellationToken);
             }
 
             await container.OnceAsync(token => WriteAsync(null, token), cancellationToken);
+            if (!_isStarted && await container.OnceAsync(IsOverwrittenAsync, cancellationToken))
+            {
+                return $"{container.Address} ignores the conditions of a write (If-None-Match), which keep replicas from "
+                    + "overwriting each other. Use a storage that honours them.";
+            }
+
+            _isStarted = true; // from now on a container that is gone is not made anew: that would be another, empty registry
             return null;
         }
         catch (Exception e) when (AzureProblem.IsOne(e) && !cancellationToken.IsCancellationRequested)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net.Sockets;
 
 namespace OciRegistry.IntegrationTests.Support;
 
@@ -44,7 +43,7 @@ internal sealed class AzuriteServer : IAsyncDisposable
     {
         Tool.Require("azurite-blob");
         var server = new AzuriteServer(FreePort.Next(), arguments);
-        await server.WaitUntilReadyAsync();
+        await server._process.WaitUntilListeningAsync(server.Port);
         return server;
     }
 
@@ -58,7 +57,7 @@ internal sealed class AzuriteServer : IAsyncDisposable
     public async Task RestartAsync()
     {
         _process = Launch();
-        await WaitUntilReadyAsync();
+        await _process.WaitUntilListeningAsync(Port);
     }
 
     public void Pause() => _process.Pause();
@@ -84,18 +83,4 @@ internal sealed class AzuriteServer : IAsyncDisposable
         "--blobHost", "127.0.0.1", "--blobPort", Port.ToString(CultureInfo.InvariantCulture),
         "--location", _folder.Create("azurite"), "--silent", "--skipApiVersionCheck", "--disableTelemetry", .. _arguments,
     ]);
-
-    private Task WaitUntilReadyAsync() => _process.WaitUntilReadyAsync(async () =>
-    {
-        using var socket = new TcpClient();
-        try
-        {
-            await socket.ConnectAsync("127.0.0.1", Port);
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    });
 }

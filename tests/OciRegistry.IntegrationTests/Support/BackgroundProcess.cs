@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -67,6 +68,21 @@ internal sealed partial class BackgroundProcess : IAsyncDisposable
             await Task.Delay(Poll);
         }
     }
+
+    /// <summary>Waits until it takes connections.</summary>
+    public Task WaitUntilListeningAsync(int port) => WaitUntilReadyAsync(async () =>
+    {
+        using var socket = new TcpClient();
+        try
+        {
+            await socket.ConnectAsync("127.0.0.1", port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    });
 
     /// <summary>Ends it at once, as a lost machine would.</summary>
     public async Task KillAsync()

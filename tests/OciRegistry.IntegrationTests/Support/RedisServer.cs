@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net.Sockets;
 
 namespace OciRegistry.IntegrationTests.Support;
 
@@ -34,7 +33,7 @@ internal sealed class RedisServer : IAsyncDisposable
     public static async Task<RedisServer> StartAsync(int port, params string[] arguments)
     {
         var server = new RedisServer(port, arguments);
-        await server.WaitUntilReadyAsync();
+        await server._process.WaitUntilListeningAsync(server.Port);
         return server;
     }
 
@@ -54,7 +53,7 @@ internal sealed class RedisServer : IAsyncDisposable
     public async Task RestartAsync()
     {
         _process = Launch();
-        await WaitUntilReadyAsync();
+        await _process.WaitUntilListeningAsync(Port);
     }
 
     /// <summary>Holds it: connections stay open, nothing is answered.</summary>
@@ -79,18 +78,4 @@ internal sealed class RedisServer : IAsyncDisposable
         "--port", Port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
         .. _arguments,
     ]);
-
-    private Task WaitUntilReadyAsync() => _process.WaitUntilReadyAsync(async () =>
-    {
-        using var socket = new TcpClient();
-        try
-        {
-            await socket.ConnectAsync("127.0.0.1", Port);
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    });
 }
