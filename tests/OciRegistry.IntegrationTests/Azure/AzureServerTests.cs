@@ -175,7 +175,7 @@ public sealed class AzureServerTests
     {
         await using var container = await SharedContainer.CreateAsync();
         await using var server = await ServerProcess.StartWithAsync(
-            null, [.. container.Settings, $"{Section}:Redirect=true", $"{Section}:RedirectLifetime=00:00:02"]);
+            null, [.. container.Settings, $"{Section}:Redirect=true", $"{Section}:RedirectLifetime=00:00:08"]);
         var content = RegistryClient.RandomBytes(100_000);
         await server.Http.PushBlobAsync(_repository, content);
         var path = $"/v2/{_repository}/blobs/{Digest.Of(content)}";
