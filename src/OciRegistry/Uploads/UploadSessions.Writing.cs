@@ -129,7 +129,7 @@ internal sealed partial class UploadSessions
         {
             settled = await FlushAsync(staged, hash);
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
             fault ??= ExceptionDispatchInfo.Capture(e); // what was settled before is kept
         }
