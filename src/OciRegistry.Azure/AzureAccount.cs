@@ -82,9 +82,6 @@ internal static class AzureAccount
             : new BlobServiceClient(uri, credential ?? new DefaultAzureCredential(), client);
     }
 
-    /// <summary>The container's address, without any secret.</summary>
-    public static string AddressOf(AzureBlobsOptions options) => new AzureContainer(options, null, TimeProvider.System).Address;
-
     private static bool HasSas(Uri uri) => uri.Query.Contains("sig=", StringComparison.Ordinal);
 
     private static bool Parses(AzureBlobsOptions options)

@@ -32,36 +32,22 @@ internal sealed class AzureBlobContent : IBlobContent
         AzureContainer container, BlobPointer pointer, long offset, long length, CancellationToken cancellationToken)
     {
         length = Math.Min(length, pointer.Size - offset);
-        try
-        {
-            if (length <= 0)
+        return await container.CallAsync<IBlobContent?>(
+            async (_, token) =>
             {
-                BlobProperties found = await container.CallAsync(
-                    async (_, token) => await container.Blob(pointer.Data).GetPropertiesAsync(cancellationToken: token),
-                    cancellationToken);
-                return found.ContentLength == pointer.Size ? new AzureBlobContent(container, pointer, found.ETag) : null;
-            }
-
-            var range = offset == 0 && length == pointer.Size ? default : new HttpRange(offset, length);
-            var opened = await container.CallAsync(
-                (_, token) => DownloadAsync(container, pointer.Data, range, version: null, token), cancellationToken);
-            if (SizeOf(opened.Details) == pointer.Size)
-            {
-                return new AzureBlobContent(container, pointer, opened.Details.ETag)
+                try
                 {
-                    _stream = opened.Content,
-                    _position = offset,
-                };
-            }
-
-            await opened.Content.DisposeAsync();
-            return null;
-        }
-        catch (StorageException e) when (e.InnerException is RequestFailedException failed
-            && (AzureProblem.IsMissing(failed) || failed.ErrorCode == BlobErrorCode.InvalidRange))
-        {
-            return null;
-        }
+                    return length > 0
+                        ? await StartAsync(container, pointer, offset, length, token)
+                        : await LookAsync(container, pointer, token);
+                }
+                catch (RequestFailedException e)
+                    when (AzureProblem.IsMissing(e) || e.ErrorCode == BlobErrorCode.InvalidRange)
+                {
+                    return null;
+                }
+            },
+            cancellationToken);
     }
 
     public async ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
@@ -104,6 +90,27 @@ internal sealed class AzureBlobContent : IBlobContent
             _stream = null;
             await stream.DisposeAsync();
         }
+    }
+
+    private static async Task<AzureBlobContent?> StartAsync(
+        AzureContainer container, BlobPointer pointer, long offset, long length, CancellationToken cancellationToken)
+    {
+        var range = offset == 0 && length == pointer.Size ? default : new HttpRange(offset, length);
+        var opened = await DownloadAsync(container, pointer.Data, range, version: null, cancellationToken);
+        if (SizeOf(opened.Details) == pointer.Size)
+        {
+            return new AzureBlobContent(container, pointer, opened.Details.ETag) { _stream = opened.Content, _position = offset };
+        }
+
+        await opened.Content.DisposeAsync();
+        return null;
+    }
+
+    private static async Task<AzureBlobContent?> LookAsync(
+        AzureContainer container, BlobPointer pointer, CancellationToken cancellationToken)
+    {
+        BlobProperties found = await container.Blob(pointer.Data).GetPropertiesAsync(cancellationToken: cancellationToken);
+        return found.ContentLength == pointer.Size ? new AzureBlobContent(container, pointer, found.ETag) : null;
     }
 
     private static async Task<BlobDownloadStreamingResult> DownloadAsync(

@@ -88,9 +88,6 @@ namespace OciRegistry.Azure
         /// <summary>Blocks of a session that may have any size; of the 50,000 that a blob can have.</summary>
         internal int LooseBlocks { get; set; } = 16_000;
 
-        /// <summary>Requests of a session that may each end with a block, however small it is.</summary>
-        internal int LooseRuns { get; set; } = 16;
-
         /// <summary>Everything that is wrong, as sentences that begin with the setting's name; no secret is in them.</summary>
         internal IEnumerable<string> Problems()
         {

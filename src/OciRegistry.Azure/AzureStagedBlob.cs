@@ -10,9 +10,8 @@ internal sealed class AzureStagedBlob(
     StagedBlocks blocks, BlockMemory memory, UploadSessionId session, int generation, StagedParts parts) : IStagedBlob
 {
     private readonly List<Task> _onTheWay = [];
-    private readonly StagedRun[] _left = [.. parts.Taken];
+    private StagedRun[] _left = [.. parts.Taken]; // of the request before
     private Block? _block;
-    private bool _hasCleared = !parts.Taken.Any();
     private StagedParts _parts = parts; // of all blocks that were sent
     private int _blocks;                // of this generation
     private int _pieces;                // likewise
@@ -109,16 +108,16 @@ internal sealed class AzureStagedBlob(
     /// </summary>
     private async ValueTask ClearAsync(CancellationToken cancellationToken)
     {
-        if (_hasCleared)
+        if (_left is not [_, ..] left)
         {
             return;
         }
 
-        _hasCleared = true;
+        _left = [];
         try
         {
-            await blocks.DeletePiecesAsync(session, _left, cancellationToken);
-            _parts = new StagedParts([.. _parts.Runs.Except(_left)]);
+            await blocks.DeletePiecesAsync(session, left, cancellationToken);
+            _parts = new StagedParts([.. _parts.Runs.Except(left)]);
         }
         catch (StorageException)
         {

@@ -20,6 +20,7 @@ internal sealed class StagedBlocks(AzureContainer container, SmallBlobs blobs, B
     /// <summary>Where pieces are: nothing else is there, so whoever looks for what was left lists no content.</summary>
     public const string PieceFolder = "_pieces/";
 
+    private const int LooseRuns = 16; // requests of a session that may each end with a block, however small it is
     private const int ManyPieces = 256;
     private const int PiecesAtOnce = 8;
     private const int SmallestEnd = 1024 * 1024;
@@ -38,7 +39,7 @@ internal sealed class StagedBlocks(AzureContainer container, SmallBlobs blobs, B
     public bool MayEndWith(Block block, StagedParts parts) =>
         MayBeLoose(parts)
         && !parts.Pieces.Any()
-        && (block.Length >= SmallestEnd || parts.Runs.Count < options.LooseRuns);
+        && (block.Length >= SmallestEnd || parts.Runs.Count < LooseRuns);
 
     public static bool HasManyPieces(StagedParts parts) => parts.Pieces.Count() >= ManyPieces;
 

@@ -1,3 +1,4 @@
+using OciRegistry.Azure;
 using OciRegistry.Server;
 using OciRegistry.Server.Settings;
 
@@ -26,7 +27,7 @@ try
     await listening.StartAsync(app);
     Console.WriteLine(StartupMessage.For(
         app.Urls,
-        ServerConfiguration.Storage(app.Configuration),
+        app.Services.GetService<AzureContainer>()?.Address ?? ServerConfiguration.DataFolder(app.Configuration),
         ServerConfiguration.Redis(app.Configuration).EndPoints()));
     await app.WaitForShutdownAsync();
     return 0;

@@ -14,25 +14,27 @@ internal static class StartupCheck
         problems.AddRange(SettingsCheck.Problems(configuration));
         problems.AddRange(Listening.Problems(configuration));
 
-        if (ServerConfiguration.AzureBlobs(configuration) is { } azure)
+        if (!ServerConfiguration.UsesAzureBlobs(configuration))
         {
-            // Only what is right by itself can be tried.
-            if (problems.Count == 0 && await AzureProbe.ProblemAsync(azure) is { } problem)
-            {
-                problems.Add(problem);
-            }
+            var folder = new FileSystemRoot(ServerConfiguration.DataFolder(configuration));
+            Add(await new FileSystemProbe(folder).ProblemAsync(CancellationToken.None));
         }
-        else if (await FolderProblemAsync(configuration) is { } problem)
+        else if (problems.Count == 0) // only what is right by itself can be tried
         {
-            problems.Add(problem);
+            Add(await AzureProbe.ProblemAsync(ServerConfiguration.AzureBlobs(configuration)));
         }
 
         if (problems.Count > 0)
         {
             throw new StartupException(problems);
         }
+
+        void Add(string? problem)
+        {
+            if (problem is not null)
+            {
+                problems.Add(problem);
+            }
+        }
     }
-    private static ValueTask<string?> FolderProblemAsync(IConfiguration configuration) =>
-        new FileSystemProbe(new FileSystemRoot(ServerConfiguration.DataFolder(configuration)))
-            .ProblemAsync(CancellationToken.None);
 }

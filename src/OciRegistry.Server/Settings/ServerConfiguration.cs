@@ -43,7 +43,7 @@ internal static class ServerConfiguration
     public static void Apply(IConfiguration configuration, OciRegistryBuilder registry)
     {
         registry.Configure(options => configuration.GetSection(Setting.Section).Bind(options));
-        if (AzureBlobs(configuration) is not null)
+        if (UsesAzureBlobs(configuration))
         {
             registry.UseAzureBlobs(configuration.GetSection(Setting.AzureBlobs).Bind);
         }
@@ -65,15 +65,16 @@ internal static class ServerConfiguration
         return Path.GetFullPath(string.IsNullOrWhiteSpace(folder) ? new FileSystemStoreOptions().Root : folder);
     }
 
-    /// <summary>Where the data is kept, for people; no secret is in it.</summary>
-    public static string Storage(IConfiguration configuration) =>
-        AzureBlobs(configuration) is { } azure ? AzureAccount.AddressOf(azure) : DataFolder(configuration);
+    /// <summary>Whether the data is kept in a container, and not in a folder.</summary>
+    public static bool UsesAzureBlobs(IConfiguration configuration) =>
+        configuration.GetSection(Setting.AzureBlobs).GetChildren().Any();
 
-    /// <summary>The container that the data is kept in; null when it is a folder.</summary>
-    public static AzureBlobsOptions? AzureBlobs(IConfiguration configuration)
+    /// <summary>The container that the data is kept in, if it is.</summary>
+    public static AzureBlobsOptions AzureBlobs(IConfiguration configuration)
     {
-        var section = configuration.GetSection(Setting.AzureBlobs);
-        return section.GetChildren().Any() ? section.Get<AzureBlobsOptions>() : null;
+        var options = new AzureBlobsOptions();
+        configuration.GetSection(Setting.AzureBlobs).Bind(options);
+        return options;
     }
 
     /// <summary>The Redis that keeps the locks; without any <c>Configuration</c> they are within the process.</summary>

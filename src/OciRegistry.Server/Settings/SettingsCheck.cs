@@ -2,7 +2,6 @@ using System.Globalization;
 using Microsoft.Extensions.Configuration.CommandLine;
 using Microsoft.Extensions.Configuration.EnvironmentVariables;
 using Microsoft.Extensions.Configuration.Json;
-using OciRegistry.Azure;
 using OciRegistry.Redis;
 using OciRegistry.Storage.FileSystem;
 
@@ -129,9 +128,9 @@ internal sealed class SettingsCheck
         readable.GetSection(Setting.Redis).Bind(redis);
 
         var problems = redis.Configuration.Count == 0 ? options.Problems() : options.Problems().Concat(redis.Problems());
-        if (_configuration.GetSection(Setting.AzureBlobs).GetChildren().Any())
+        if (ServerConfiguration.UsesAzureBlobs(_configuration))
         {
-            problems = problems.Concat((ServerConfiguration.AzureBlobs(readable) ?? new AzureBlobsOptions()).Problems());
+            problems = problems.Concat(ServerConfiguration.AzureBlobs(readable).Problems());
             if (_configuration[$"{Setting.FileSystem}:{nameof(FileSystemStoreOptions.Root)}"] is not null)
             {
                 problems = problems.Append("Storage has settings of FileSystem and of AzureBlobs. Leave those of one of them out.");

@@ -351,18 +351,21 @@ internal sealed partial class UploadSessions(
                     continue; // whoever was waited for has changed the session; else compare-and-swap finds out if anybody has
                 }
 
-                hasStalled = !isTaken && claim.Offset == loaded.Session.Progress && HasStalled(turn, loaded.Session);
-                if (!isTaken && loaded.Session.Writer is { } running && running.Start != claim.Offset && !hasStalled)
+                if (!isTaken)
                 {
-                    return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
-                }
+                    hasStalled = claim.Offset == loaded.Session.Progress && HasStalled(turn, loaded.Session);
+                    if (loaded.Session.Writer is { } running && running.Start != claim.Offset && !hasStalled)
+                    {
+                        return new UploadResult(UploadOutcome.Busy, loaded.Session.Progress);
+                    }
 
-                if (!isTaken && (!hasStalled || loaded.Session.Writer!.Start == claim.Offset))
-                {
-                    // The same chunk again: its client has given the running request up, even if its connection has not.
-                    await turn.AskForAsync(Options.FenceWait, cancellationToken);
-                    turn.GoOnWithout = !turn.IsTaken;
-                    continue;
+                    if (!hasStalled || loaded.Session.Writer!.Start == claim.Offset)
+                    {
+                        // The same chunk again: its client has given the running request up, even if its connection has not.
+                        await turn.AskForAsync(Options.FenceWait, cancellationToken);
+                        turn.GoOnWithout = !turn.IsTaken;
+                        continue;
+                    }
                 }
             }
 
