@@ -16,7 +16,7 @@ internal sealed class CommandLine
     private static readonly string[] Known =
     [
         $"{Setting.Section}:", "urls", "http_ports", "https_ports", "Kestrel:", "Logging:", "AllowedHosts",
-        "environment", "contentRoot", "applicationName", "shutdownTimeoutSeconds", "forwardedHeaders_enabled",
+        "environment", "contentRoot", "applicationName", "shutdownTimeoutSeconds",
     ];
 
     // What other registries and servers call these things.

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using OciRegistry.Server.Settings;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Server;
@@ -58,6 +59,24 @@ internal sealed class Listening
             + "with a star for all addresses of this machine, as http://*:5000.";
     }
 
+    /// <summary>
+    /// An open registry is for the machine that it is on, unless it was said in words: whoever reaches it may push and delete.
+    /// </summary>
+    public static IEnumerable<string> OpennessProblems(IConfiguration configuration, AuthOptions auth)
+    {
+        if (auth.IsRequired || auth.AllowAnonymous)
+        {
+            yield break;
+        }
+
+        foreach (var url in Urls(configuration).Where(url => IsUrl(url) && !IsOfThisMachine(url)))
+        {
+            yield return $"{url} can be reached from other machines, and nobody has to log in: everybody could push and delete. "
+                + $"Set {Setting.Section}:Auth:Htpasswd and {Setting.Section}:Auth:Policies (the README has an example), or "
+                + $"{Setting.Section}:Auth:AllowAnonymous=true if that is what you want.";
+        }
+    }
+
     /// <summary>Starts the application; what keeps it from starting becomes a <see cref="StartupException"/>.</summary>
     public async Task StartAsync(WebApplication app)
     {
@@ -87,6 +106,22 @@ internal sealed class Listening
                 $"It cannot listen: {reason}. Check urls, Kestrel:Endpoints and Kestrel:Certificates.",
             _ => null,
         };
+    }
+
+    private static IEnumerable<string> Urls(IConfiguration configuration) =>
+    [
+        .. Listed(configuration, WebHostDefaults.ServerUrlsKey),
+        .. configuration.GetSection("Kestrel:Endpoints").GetChildren().Select(endpoint => endpoint["Url"] ?? ""),
+        .. Listed(configuration, WebHostDefaults.HttpPortsKey).Select(port => $"http://*:{port}"),
+        .. Listed(configuration, WebHostDefaults.HttpsPortsKey).Select(port => $"https://*:{port}"),
+    ];
+
+    private static bool IsOfThisMachine(string url)
+    {
+        var address = BindingAddress.Parse(url);
+        return address.IsUnixPipe
+            || address.Host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
+            || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
     }
 
     private static string[] Listed(IConfiguration configuration, string key) =>

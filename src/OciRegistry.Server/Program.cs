@@ -19,6 +19,7 @@ try
     RegistryTransport.Configure(builder);
 
     await using var app = builder.Build();
+    Proxies.Use(app);
     app.MapOciRegistry();
     app.MapOciRegistryOperations();
     app.MapOciRegistryAdmin();

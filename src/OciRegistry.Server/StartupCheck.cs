@@ -1,3 +1,4 @@
+using OciRegistry.Auth;
 using OciRegistry.Azure;
 using OciRegistry.Server.Settings;
 using OciRegistry.Storage.FileSystem;
@@ -11,8 +12,12 @@ internal static class StartupCheck
     {
         var problems = new List<string>();
         problems.AddRange(commandLine.Problems);
-        problems.AddRange(SettingsCheck.Problems(configuration));
+        problems.AddRange(SettingsCheck.Problems(configuration, out var readable));
         problems.AddRange(Listening.Problems(configuration));
+        problems.AddRange(Proxies.Problems(configuration));
+        var auth = ServerConfiguration.Auth(readable);
+        problems.AddRange(Listening.OpennessProblems(configuration, auth));
+        problems.AddRange(AuthFiles.Problems(auth));
 
         if (!ServerConfiguration.UsesAzureBlobs(configuration))
         {

@@ -90,6 +90,12 @@ public sealed record OciError(string Code, int Status, string Message)
     public static OciError SizeInvalid(string message, int status = StatusCodes.Status400BadRequest) =>
         new("SIZE_INVALID", status, message);
 
+    public static OciError TooManyRequests(string message) =>
+        new("TOOMANYREQUESTS", StatusCodes.Status429TooManyRequests, message);
+
+    public static OciError Unauthorized(string message) =>
+        new("UNAUTHORIZED", StatusCodes.Status401Unauthorized, message);
+
     public static OciError Unsupported(string message, int status = StatusCodes.Status400BadRequest) =>
         new("UNSUPPORTED", status, message);
 
@@ -119,6 +125,15 @@ public sealed record OciError(string Code, int Status, string Message)
         "DENIED",
         StatusCodes.Status412PreconditionFailed,
         "The content does not stand where the request's If-Match or If-None-Match wants it to. Look again, then decide.");
+
+    /// <summary>A tag that exists, for who may only create tags. The spec has no code for it; the status says it.</summary>
+    public static OciError TagTaken(Tag tag) => new(
+        "DENIED",
+        StatusCodes.Status403Forbidden,
+        "The tag names another manifest already, and you may create tags here, but not move them. Push with another tag.")
+    {
+        Detail = new JsonObject { ["tag"] = tag.ToString() },
+    };
 
     public static OciError NotFound() => new(
         "UNSUPPORTED", StatusCodes.Status404NotFound, "This registry has nothing at this address; its API is under /v2/.");

@@ -11,6 +11,10 @@ public sealed class OciRegistryOptions
 
     public ListingOptions Listings { get; } = new();
 
+    public AuthOptions Auth { get; } = new();
+
+    public LimitOptions Limits { get; } = new();
+
     /// <summary>Refuses every changing request with 405.</summary>
     /// <value>false</value>
     public bool ReadOnly { get; set; }
@@ -65,6 +69,11 @@ public sealed class OciRegistryOptions
         if (Listings.MaxPageSize is < 1 or > 100_000)
         {
             yield return $"Listings:MaxPageSize is {Listings.MaxPageSize}. Set it to a number from 1 to 100000.";
+        }
+
+        foreach (var problem in Auth.Problems().Concat(Limits.Problems()))
+        {
+            yield return problem;
         }
     }
 }

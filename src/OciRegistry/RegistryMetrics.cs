@@ -29,6 +29,10 @@ internal sealed class RegistryMetrics
     private readonly Counter<long> _uploadsFailed;
     private readonly Counter<long> _integrityEvents;
     private readonly Counter<long> _storageFailures;
+    private readonly Counter<long> _tokensGranted;
+    private readonly Counter<long> _loginsFailed;
+    private readonly Counter<long> _requestsDenied;
+    private readonly Counter<long> _requestsLimited;
     private Uploads? _uploads;
 
     public RegistryMetrics(IMeterFactory meters)
@@ -64,6 +68,14 @@ internal sealed class RegistryMetrics
             "oci_registry.integrity.events", null, "Stored content that was missing or not what it should be, by kind.");
         _storageFailures = meter.CreateCounter<long>(
             "oci_registry.storage.failures", null, "Calls that the storage failed, by operation.");
+        _tokensGranted = meter.CreateCounter<long>(
+            "oci_registry.tokens.granted", null, "Tokens that the token service has issued.");
+        _loginsFailed = meter.CreateCounter<long>(
+            "oci_registry.logins.failed", null, "Names and passwords that were wrong.");
+        _requestsDenied = meter.CreateCounter<long>(
+            "oci_registry.requests.denied", null, "Requests of somebody who may not do that.");
+        _requestsLimited = meter.CreateCounter<long>(
+            "oci_registry.requests.limited", null, "Requests that were answered 429.");
         meter.CreateObservableGauge(
             "oci_registry.uploads.active",
             () => Observed(_uploads?.Active),
@@ -125,6 +137,14 @@ internal sealed class RegistryMetrics
     public void StorageFailed(string operation) =>
         _storageFailures.Add(1, new KeyValuePair<string, object?>("operation", operation));
 
+    public void TokenGranted() => _tokensGranted.Add(1);
+
+    public void LoginFailed() => _loginsFailed.Add(1);
+
+    public void RequestDenied() => _requestsDenied.Add(1);
+
+    public void RequestLimited() => _requestsLimited.Add(1);
+
     /// <summary>
     /// Makes the counters without labels visible at 0: a rate over a counter that appears with its first event misses
     /// that event.
@@ -134,7 +154,7 @@ internal sealed class RegistryMetrics
         Counter<long>[] counters =
         [
             _bytesReceived, _bytesSent, _uploadsStarted, _uploadsCompleted, _uploadsCancelled, _uploadsExpired,
-            _uploadsReplayed, _uploadsFenced,
+            _uploadsReplayed, _uploadsFenced, _tokensGranted, _loginsFailed, _requestsDenied, _requestsLimited,
         ];
         foreach (var counter in counters)
         {

@@ -42,7 +42,7 @@ internal static class ServerConfiguration
     /// <summary>Hands the settings to the library.</summary>
     public static void Apply(IConfiguration configuration, OciRegistryBuilder registry)
     {
-        registry.Configure(options => configuration.GetSection(Setting.Section).Bind(options));
+        registry.Configure(options => Listed(configuration).GetSection(Setting.Section).Bind(options));
         if (UsesAzureBlobs(configuration))
         {
             registry.UseAzureBlobs(configuration.GetSection(Setting.AzureBlobs).Bind);
@@ -54,7 +54,7 @@ internal static class ServerConfiguration
 
         if (Redis(configuration).Configuration.Count > 0)
         {
-            registry.UseRedisLocks(options => BindRedis(configuration, options));
+            registry.UseRedisLocks(options => Listed(configuration).GetSection(Setting.Redis).Bind(options));
         }
     }
 
@@ -81,19 +81,57 @@ internal static class ServerConfiguration
     public static RedisLocksOptions Redis(IConfiguration configuration)
     {
         var options = new RedisLocksOptions();
-        BindRedis(configuration, options);
+        Listed(configuration).GetSection(Setting.Redis).Bind(options);
         return options;
     }
 
-    // The binder fills a list from a list only; one text is one entry.
-    private static void BindRedis(IConfiguration configuration, RedisLocksOptions options)
+    /// <summary>What the settings say of who may do what.</summary>
+    public static AuthOptions Auth(IConfiguration configuration)
     {
-        var section = configuration.GetSection(Setting.Redis);
-        section.Bind(options);
-        if (section[nameof(RedisLocksOptions.Configuration)] is { Length: > 0 } one)
+        var options = new OciRegistryOptions();
+        Listed(configuration).GetSection(Setting.Section).Bind(options);
+        return options.Auth;
+    }
+
+    public static ProxyOptions Proxies(IConfiguration configuration)
+    {
+        var options = new ProxyOptions();
+        Listed(configuration).GetSection(Setting.Section).Bind(options);
+        return options;
+    }
+
+    // The binder fills a list from a list only; here one text is one entry.
+    private static IConfigurationRoot Listed(IConfiguration configuration)
+    {
+        var values = configuration.GetSection(Setting.Section).AsEnumerable()
+            .Where(pair => pair.Value is not null)
+            .Select(pair => IsListed(Setting.Root, pair.Key.Split(':').AsSpan(1))
+                ? KeyValuePair.Create($"{pair.Key}:0", pair.Value)
+                : pair);
+        return new ConfigurationBuilder().AddInMemoryCollection(values).Build();
+    }
+
+    private static bool IsListed(Setting setting, ReadOnlySpan<string> path)
+    {
+        if (path.IsEmpty)
         {
-            options.Configuration.Add(one);
+            return setting.IsList;
         }
+
+        if (setting.IsNumbered)
+        {
+            path = path[1..]; // the number
+        }
+
+        foreach (var child in path.IsEmpty ? [] : setting.Children)
+        {
+            if (child.Name.Equals(path[0], StringComparison.OrdinalIgnoreCase))
+            {
+                return IsListed(child, path[1..]);
+            }
+        }
+
+        return false;
     }
 
     private static string? Problem(Exception exception) => exception switch

@@ -17,6 +17,9 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
     public const string AzureBlobs = $"{Section}:Storage:AzureBlobs";
     public const string Redis = $"{Section}:Redis";
 
+    /// <summary>What stands for the number of an entry in the path of a setting.</summary>
+    public const string Number = "<n>";
+
     /// <summary>The whole section: the library's options, and beside them a group for each backend.</summary>
     public static Setting Root { get; } = Group(
         Section,
@@ -29,17 +32,21 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
                     Group(AzureBlobs, Of(AzureBlobs, new AzureBlobsOptions())),
                 ]),
             Group(Redis, Of(Redis, new RedisLocksOptions())),
+            .. Of(Section, new ProxyOptions()),
         ]);
 
     public string Name => Path[(Path.LastIndexOf(':') + 1)..];
 
-    public bool IsGroup => Children.Count > 0;
+    public bool IsGroup => Children.Count > 0 && !IsNumbered;
+
+    /// <summary>A list of groups: below it stand numbers, and below those what <see cref="Children"/> names.</summary>
+    public bool IsNumbered => EntryType(Type) is not null;
 
     /// <summary>Takes one text, or a list of them.</summary>
     public bool IsList => IsListType(Type);
 
     /// <summary>This setting and all below it that take a value.</summary>
-    public IEnumerable<Setting> Leaves() => IsGroup ? Children.SelectMany(child => child.Leaves()) : [this];
+    public IEnumerable<Setting> Leaves() => Children.Count > 0 ? Children.SelectMany(child => child.Leaves()) : [this];
 
     private static Setting Group(string path, IReadOnlyList<Setting> children) =>
         new(path, typeof(object), null, children);
@@ -53,8 +60,14 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
     // What can be made from text takes a value; every other class is a group.
     private static Setting Of(string path, Type type, object? value) =>
         IsListType(type) ? new Setting(path, type, null, [])
+        : EntryType(type) is { } entry ? new Setting(path, type, null, Of($"{path}:{Number}", Activator.CreateInstance(entry)!))
         : TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string)) ? new Setting(path, type, value, [])
         : Group(path, Of(path, value!));
 
     private static bool IsListType(Type type) => type == typeof(IList<string>);
+
+    private static Type? EntryType(Type type) =>
+        type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IList<>) && !IsListType(type)
+            ? type.GetGenericArguments()[0]
+            : null;
 }

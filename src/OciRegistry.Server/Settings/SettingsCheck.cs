@@ -20,11 +20,16 @@ internal sealed class SettingsCheck
 
     private SettingsCheck(IConfigurationRoot configuration) => _configuration = configuration;
 
-    public static IReadOnlyList<string> Problems(IConfigurationRoot configuration)
+    public static IReadOnlyList<string> Problems(IConfigurationRoot configuration) => Problems(configuration, out _);
+
+    /// <param name="configuration">All settings.</param>
+    /// <param name="readable">Those that can be read: what they say may be looked into, whatever is wrong with others.</param>
+    public static IReadOnlyList<string> Problems(IConfigurationRoot configuration, out IConfigurationRoot readable)
     {
         var check = new SettingsCheck(configuration);
         check.Check(configuration.GetSection(Setting.Section), Setting.Root);
-        check.CheckTogether();
+        readable = new ConfigurationBuilder().AddInMemoryCollection(check._readable).Build();
+        check.CheckTogether(readable);
         return check._problems;
     }
 
@@ -36,16 +41,26 @@ internal sealed class SettingsCheck
             return;
         }
 
+        if (setting.IsNumbered)
+        {
+            CheckNumbered(section, setting);
+            return;
+        }
+
         if (!setting.IsGroup)
         {
             CheckValue(section, setting);
             return;
         }
 
+        CheckGroup(section, setting);
+    }
+
+    private void CheckGroup(IConfigurationSection section, Setting setting)
+    {
         if (!string.IsNullOrEmpty(section.Value))
         {
-            var names = string.Join(", ", setting.Children.Select(child => child.Name));
-            _problems.Add($"{Named(section)} takes no value of its own. Set what is below it: {names}.");
+            _problems.Add($"{Named(section)} takes no value of its own. Set what is below it: {NamesBelow(setting)}.");
         }
 
         foreach (var child in section.GetChildren())
@@ -59,6 +74,26 @@ internal sealed class SettingsCheck
             else
             {
                 Check(child, known);
+            }
+        }
+    }
+
+    private void CheckNumbered(IConfigurationSection section, Setting setting)
+    {
+        if (!string.IsNullOrEmpty(section.Value))
+        {
+            _problems.Add($"{Named(section)} is a list. Number its entries: {section.Path}:0:{setting.Children[0].Name}.");
+        }
+
+        foreach (var entry in section.GetChildren())
+        {
+            if (IsNumber(entry.Key))
+            {
+                CheckGroup(entry, setting);
+            }
+            else
+            {
+                _problems.Add($"{Named(entry)} is no setting. Number the entries: {section.Path}:0:{setting.Children[0].Name}.");
             }
         }
     }
@@ -103,7 +138,7 @@ internal sealed class SettingsCheck
 
         foreach (var entry in entries)
         {
-            if (!int.TryParse(entry.Key, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+            if (!IsNumber(entry.Key))
             {
                 _problems.Add($"{Named(entry)} is no setting. Number the entries: {section.Path}:0, {section.Path}:1.");
             }
@@ -119,15 +154,19 @@ internal sealed class SettingsCheck
     }
 
     // Values that cannot be read are left out, so that one wrong value does not hide what else is wrong.
-    private void CheckTogether()
+    private void CheckTogether(IConfigurationRoot readable)
     {
-        var readable = new ConfigurationBuilder().AddInMemoryCollection(_readable).Build();
         var options = new OciRegistryOptions();
         readable.GetSection(Setting.Section).Bind(options);
         var redis = new RedisLocksOptions();
         readable.GetSection(Setting.Redis).Bind(redis);
 
-        var problems = redis.Configuration.Count == 0 ? options.Problems() : options.Problems().Concat(redis.Problems());
+        var problems = options.Problems().Concat(ServerConfiguration.Proxies(readable).Problems());
+        if (redis.Configuration.Count > 0)
+        {
+            problems = problems.Concat(redis.Problems());
+        }
+
         if (ServerConfiguration.UsesAzureBlobs(_configuration))
         {
             problems = problems.Concat(ServerConfiguration.AzureBlobs(readable).Problems());
@@ -146,10 +185,12 @@ internal sealed class SettingsCheck
             ? $"{parent.Path}:{name}"
             : Setting.Root.Leaves().FirstOrDefault(
                 leaf => leaf.Name.Equals(unknown.Key, StringComparison.OrdinalIgnoreCase))?.Path;
-        return meant is null
-            ? $"{parent.Path} has {string.Join(", ", parent.Children.Select(child => child.Name))}."
-            : $"Did you mean {meant}?";
+        return meant is null ? $"{parent.Path} has {NamesBelow(parent)}." : $"Did you mean {meant}?";
     }
+
+    private static string NamesBelow(Setting setting) => string.Join(", ", setting.Children.Select(child => child.Name));
+
+    private static bool IsNumber(string key) => int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out _);
 
     // The last provider that has it is the one whose value counts.
     private string Named(IConfigurationSection section)

@@ -5,7 +5,7 @@ using OciRegistry.Repositories;
 namespace OciRegistry.Endpoints;
 
 /// <summary>Blobs: pulling (spec end-2) and deleting (end-10).</summary>
-internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metrics)
+internal sealed class BlobEndpoints(RepositoryBlobs blobs, AuditLog audit, RegistryMetrics metrics)
 {
     public async Task Get(HttpContext context, RepositoryName repository, Digest digest)
     {
@@ -68,6 +68,7 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, RegistryMetrics metri
     {
         if (await blobs.UnlinkAsync(repository, digest, CancellationToken.None))
         {
+            audit.Deleted(context, repository, digest.ToString());
             context.Response.StatusCode = StatusCodes.Status202Accepted;
             context.Response.ContentLength = 0;
         }

@@ -7,7 +7,7 @@ namespace OciRegistry.Endpoints;
 
 /// <summary>Lists of names: the tags of a repository (spec end-8a, 8b) and the repositories of the registry.</summary>
 internal sealed class ListEndpoints(
-    TagStore tags, RepositoryCatalog catalog, IOptions<OciRegistryOptions> options)
+    TagStore tags, RepositoryCatalog catalog, AccessControl access, IOptions<OciRegistryOptions> options)
 {
     public async Task Tags(HttpContext context, RepositoryName repository)
     {
@@ -28,7 +28,9 @@ internal sealed class ListEndpoints(
         context,
         "repositories",
         repository: null,
-        (after, limit) => catalog.ListAsync(after, limit, context.RequestAborted));
+        (after, limit) => access.VisibleTo(context) is { } visible
+            ? visible.ListAsync(catalog.ListAsync, after, limit, context.RequestAborted)
+            : catalog.ListAsync(after, limit, context.RequestAborted));
 
     private async Task WriteAsync(
         HttpContext context,

@@ -2,12 +2,14 @@ using System.Buffers;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
+using OciRegistry.Auth;
 using OciRegistry.Repositories;
 
 namespace OciRegistry.Endpoints;
 
 /// <summary>Manifests: pulling (spec end-3), pushing (end-7a, 7b), deleting them and tags (end-9).</summary>
-internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciRegistryOptions> options, RegistryMetrics metrics)
+internal sealed class ManifestEndpoints(
+    ManifestStore manifests, IOptions<OciRegistryOptions> options, AuditLog audit, RegistryMetrics metrics)
 {
     /// <summary>spec end-7b: at least 10 tags in one request, 414 when there are too many.</summary>
     private const int MaxTags = 100;
@@ -76,7 +78,15 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
         }
 
         var result = await manifests.PutAsync(
-            repository, digest, manifest, content, reference, tags, EntityTags.PreconditionOf(request), CancellationToken.None);
+            repository,
+            digest,
+            manifest,
+            content,
+            reference,
+            tags,
+            EntityTags.PreconditionOf(request),
+            mayMoveTags: context.Granted().Rights.HasFlag(Rights.MoveTags),
+            CancellationToken.None);
         if (!result.IsStored)
         {
             await context.WriteErrorsAsync(result.Problems is { Count: > 0 } problems
@@ -85,6 +95,8 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
             return;
         }
 
+        audit.Pushed(
+            context, repository, digest, [.. reference.Tag is { } tagged ? [tagged.ToString()] : Array.Empty<string>(), .. tags.Select(tag => tag.ToString())]);
         var response = context.Response;
         response.StatusCode = StatusCodes.Status201Created;
         response.Headers.Location = $"{request.PathBase}/v2/{repository}/manifests/{digest}";
@@ -112,6 +124,7 @@ internal sealed class ManifestEndpoints(ManifestStore manifests, IOptions<OciReg
         switch (outcome)
         {
             case ManifestDeleteOutcome.Deleted:
+                audit.Deleted(context, repository, reference.ToString());
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
                 context.Response.ContentLength = 0;
                 break;

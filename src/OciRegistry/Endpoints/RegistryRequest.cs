@@ -13,35 +13,47 @@ internal enum RegistryAction
     Pull,
     Push,
 
+    /// <summary>Looks where an upload session stands: possible where nothing may change, for who may push.</summary>
+    Status,
+
     /// <summary>Gives up an upload session: possible where nothing may be deleted, not where nothing may change.</summary>
     Cancel,
     Delete,
 }
 
 /// <summary>
-/// What every request goes through, whatever its endpoint: its id, the switches, and the one place where what went wrong
-/// becomes an answer.
+/// What every request goes through, whatever its endpoint: its id, who may, the switches, and the one place where what went
+/// wrong becomes an answer.
 /// </summary>
 internal sealed partial class RegistryRequest(
-    IOptions<OciRegistryOptions> options, RegistryMetrics metrics, ILogger<RegistryRequest> log)
+    IOptions<OciRegistryOptions> options, AccessControl access, RegistryMetrics metrics, ILogger<RegistryRequest> log)
 {
     public const string IdHeader = "X-Request-Id";
 
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
 
     public bool IsAllowed(RegistryAction action) =>
-        action == RegistryAction.Pull
+        action is RegistryAction.Pull or RegistryAction.Status
         || (!options.Value.ReadOnly && (action != RegistryAction.Delete || options.Value.Deletes.Enabled));
 
     public async Task InvokeAsync(
-        HttpContext context, string route, RegistryAction action, IEnumerable<string> allowedMethods, RequestDelegate handle)
+        HttpContext context,
+        string route,
+        RegistryAction action,
+        Access needs,
+        IEnumerable<string> allowedMethods,
+        RequestDelegate handle)
     {
         var started = Stopwatch.GetTimestamp();
         var response = context.Response;
         response.Headers[IdHeader] = context.TraceIdentifier;
         try
         {
-            if (IsAllowed(action))
+            if (!await access.AllowsAsync(context, needs))
+            {
+                // answered
+            }
+            else if (IsAllowed(action))
             {
                 await handle(context);
             }

@@ -1,9 +1,6 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using OciRegistry.Repositories;
 using OciRegistry.Uploads;
 
@@ -14,7 +11,7 @@ namespace OciRegistry.Endpoints;
 /// A Location carries the session and the offset where the next request starts. It is relative, so that no proxy can
 /// break it, and needs no secret: the offset is only the client's claim, and is checked against the session.
 /// </remarks>
-internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs blobs)
+internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs blobs, AccessControl access)
 {
     private const string OffsetParameter = "offset";
 
@@ -38,10 +35,15 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
                 return;
             }
 
-            if (await MountAsync(context, repository, mount))
+            switch (await MountAsync(context, repository, mount))
             {
-                WriteBlobCreated(context, repository, mount);
-                return;
+                case { IsMounted: true }:
+                    WriteBlobCreated(context, repository, mount);
+                    return;
+
+                case { Another: { } another }:
+                    await access.AskForMoreAsync(context, repository, another);
+                    return;
             }
         }
         else if (query.ContainsKey("digest"))
@@ -50,7 +52,7 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
             {
                 // end-4b: the whole blob in one request. It goes the way of every other upload.
                 var only = await sessions.StartAsync(
-                    repository, digest.Algorithm, context.TraceIdentifier, context.RequestAborted);
+                    OwnerOf(context, repository), digest.Algorithm, context.TraceIdentifier, context.RequestAborted);
                 await CompleteAsync(context, repository, only, new UploadClaim(0, context.Request.ContentLength), digest);
             }
 
@@ -58,7 +60,7 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
         }
 
         var session = await sessions.StartAsync(
-            repository, algorithm, context.TraceIdentifier, context.RequestAborted);
+            OwnerOf(context, repository), algorithm, context.TraceIdentifier, context.RequestAborted);
         WriteProgress(context, repository, session, 0, StatusCodes.Status202Accepted);
         context.Response.ContentLength = 0;
     }
@@ -70,9 +72,9 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
             return;
         }
 
-        LiftBodyLimits(context);
+        RequestBody.LiftLimits(context);
         var result = await sessions.AppendAsync(
-            repository, session, claim, context.TraceIdentifier, context.Request.BodyReader, context.RequestAborted);
+            OwnerOf(context, repository), session, claim, context.TraceIdentifier, context.Request.BodyReader, context.RequestAborted);
         if (result.Outcome == UploadOutcome.Appended)
         {
             WriteProgress(context, repository, session, result.Offset, StatusCodes.Status202Accepted);
@@ -94,7 +96,7 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
 
     public async Task Status(HttpContext context, RepositoryName repository, UploadSessionId session)
     {
-        if (await sessions.StatusAsync(repository, session, context.RequestAborted) is { } offset)
+        if (await sessions.StatusAsync(OwnerOf(context, repository), session, context.RequestAborted) is { } offset)
         {
             WriteProgress(context, repository, session, offset, StatusCodes.Status204NoContent);
         }
@@ -106,7 +108,7 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
 
     public async Task Cancel(HttpContext context, RepositoryName repository, UploadSessionId session)
     {
-        var result = await sessions.CancelAsync(repository, session, context.RequestAborted);
+        var result = await sessions.CancelAsync(OwnerOf(context, repository), session, context.RequestAborted);
         if (result.Outcome == UploadOutcome.Cancelled)
         {
             context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -117,7 +119,10 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
         }
     }
 
-    private async ValueTask<bool> MountAsync(HttpContext context, RepositoryName repository, Digest digest)
+    private static UploadOwner OwnerOf(HttpContext context, RepositoryName repository) =>
+        new(repository, context.Granted().Caller.Subject);
+
+    private async ValueTask<MountResult> MountAsync(HttpContext context, RepositoryName repository, Digest digest)
     {
         // A mount that cannot be done is an upload that starts (202): clients have no other way to go on.
         RepositoryName? from = null;
@@ -125,23 +130,24 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
         {
             if (!RepositoryName.TryParse(text, out var source))
             {
-                return false;
+                return MountResult.None;
             }
 
             from = source;
         }
 
-        return await blobs.MountAsync(repository, digest, from, context.RequestAborted);
+        return await blobs.MountAsync(
+            repository, digest, from, source => access.SourceFor(context, source), context.RequestAborted);
     }
 
     private async Task CompleteAsync(
         HttpContext context, RepositoryName repository, UploadSessionId session, UploadClaim claim, Digest digest)
     {
-        LiftBodyLimits(context);
+        RequestBody.LiftLimits(context);
         var body = context.Request.BodyReader;
         var hasBody = claim.IsRange || await HasBodyAsync(context.Request, body, context.RequestAborted);
         var result = await sessions.CompleteAsync(
-            repository, session, claim, digest, context.TraceIdentifier, hasBody ? body : null, context.RequestAborted);
+            OwnerOf(context, repository), session, claim, digest, context.TraceIdentifier, hasBody ? body : null, context.RequestAborted);
         if (result.Outcome != UploadOutcome.Completed)
         {
             await RefuseAsync(context, repository, session, claim, result);
@@ -149,7 +155,7 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
         }
 
         // A repeated request may have been answered without its body; many clients read no answer before they have sent it.
-        await DrainAsync(body, context.RequestAborted);
+        await RequestBody.DrainAsync(context);
         WriteBlobCreated(context, repository, digest);
     }
 
@@ -165,33 +171,6 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
         var read = await body.ReadAsync(cancellationToken);
         body.AdvanceTo(read.Buffer.Start);
         return !read.Buffer.IsEmpty || !read.IsCompleted;
-    }
-
-    private static async ValueTask DrainAsync(PipeReader body, CancellationToken cancellationToken)
-    {
-        for (var finished = false; !finished;)
-        {
-            var read = await body.ReadAsync(cancellationToken);
-            body.AdvanceTo(read.Buffer.End);
-            finished = read.IsCompleted;
-        }
-    }
-
-    /// <summary>Layers have no size limit, and clients may pause: a disk behind them, a suspended laptop.</summary>
-    private static void LiftBodyLimits(HttpContext context)
-    {
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
-        {
-            size.MaxRequestBodySize = null;
-        }
-
-        if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
-        {
-            // In HTTP/2 the rate belongs to the connection: a request can only be let off it.
-            rate.MinDataRate = HttpProtocol.IsHttp11(context.Request.Protocol)
-                ? new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(100))
-                : null;
-        }
     }
 
     /// <summary>The digest parameter, exactly one; null when the request has been answered.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 using OciRegistry;
 using OciRegistry.Endpoints;
 using OciRegistry.Hosting;
@@ -26,7 +27,7 @@ public static class OciRegistryEndpointRouteBuilderExtensions
 
         var group = endpoints.MapGroup("/v2");
         var v2 = new RepositoryEndpoints(group);
-        v2.Map("GET HEAD", RepositoryRoute.Version, Pull, GetVersion);                  // end-1
+        v2.Map("GET HEAD", RepositoryRoute.Version, Access.LoggedIn, GetVersion);       // end-1
         v2.Map<Digest>("GET HEAD", RepositoryRoute.Blob, Pull, blobs.Get);              // end-2
         v2.Map<Reference>("GET HEAD", RepositoryRoute.Manifest, Pull, manifests.Get);   // end-3
         v2.Map("POST", RepositoryRoute.Uploads, Push, uploads.Start);                   // end-4a 4b 4c 11
@@ -37,10 +38,11 @@ public static class OciRegistryEndpointRouteBuilderExtensions
         v2.Map<Reference>("DELETE", RepositoryRoute.Manifest, Delete, manifests.Delete);// end-9
         v2.Map<Digest>("DELETE", RepositoryRoute.Blob, Delete, blobs.Delete);           // end-10
         v2.Map<Digest>("GET HEAD", RepositoryRoute.Referrers, Pull, referrers.Get);     // end-12a 12b
-        v2.Map<UploadSessionId>("GET HEAD", RepositoryRoute.Upload, Pull, uploads.Status);// end-13
+        v2.Map<UploadSessionId>("GET HEAD", RepositoryRoute.Upload, Status, uploads.Status);// end-13
         v2.Map<UploadSessionId>("DELETE", RepositoryRoute.Upload, Cancel, uploads.Cancel);// end-14
-        v2.Map("GET HEAD", RepositoryRoute.Catalog, Pull, lists.Catalog);               // extension _catalog
+        v2.Map("GET HEAD", RepositoryRoute.Catalog, Access.Catalog, lists.Catalog);     // extension _catalog
         v2.MapRest();
+        MapTokens(endpoints);
         return group;
     }
 
@@ -52,7 +54,26 @@ public static class OciRegistryEndpointRouteBuilderExtensions
     {
         var request = endpoints.ServiceProvider.GetRequiredService<RegistryRequest>();
         return endpoints.MapFallback("/{**path}", context => request.InvokeAsync(
-            context, "/{**path}", Pull, [], unknown => unknown.WriteErrorAsync(OciError.NotFound())));
+            context, "/{**path}", Pull, Access.Open, [], unknown => unknown.WriteErrorAsync(OciError.NotFound())));
+    }
+
+    // Not in the group: whatever an application asks of who uses the registry, it cannot ask of who is about to log in.
+    private static void MapTokens(IEndpointRouteBuilder endpoints)
+    {
+        var services = endpoints.ServiceProvider;
+        if (!services.GetRequiredService<IOptions<OciRegistryOptions>>().Value.Auth.IssuesTokens)
+        {
+            return;
+        }
+
+        var request = services.GetRequiredService<RegistryRequest>();
+        var tokens = services.GetRequiredService<TokenEndpoints>();
+        Map(TokenEndpoints.Path, HttpMethods.Get, tokens.Get);
+        Map(TokenEndpoints.Path, HttpMethods.Post, tokens.Post);
+        Map(TokenEndpoints.KeysPath, HttpMethods.Get, tokens.GetKeys);
+
+        void Map(string path, string method, RequestDelegate handle) => endpoints.MapMethods(
+            path, [method], context => request.InvokeAsync(context, path, Pull, Access.Open, [], handle));
     }
 
     private static Task GetVersion(HttpContext context)

@@ -1,7 +1,9 @@
+using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using OciRegistry;
+using OciRegistry.Auth;
 using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
 using OciRegistry.Hosting;
@@ -45,6 +47,25 @@ public static class OciRegistryServiceCollectionExtensions
         services.AddHostedService<StorageStart>();
         services.AddHostedService<UploadExpiryService>();
 
+        services.TryAddSingleton<AuthFiles>();
+        services.TryAddSingleton<FailedLogins>();
+        services.TryAddSingleton<Logins>();
+        services.TryAddSingleton<RobotAccounts>();
+        services.TryAddSingleton<SigningKeys>();
+        services.TryAddSingleton<RegistryTokens>();
+        services.TryAddSingleton<Issuers>();
+        services.TryAddSingleton<ClientCertificates>();
+        services.TryAddSingleton<RequestLimits>();
+        services.TryAddSingleton<PolicyExplanation>();
+        services.AddOptions<JwtBearerOptions>();
+        services.AddSingleton<IConfigureOptions<JwtBearerOptions>, IssuerHandlers>();
+        services.TryAddEnumerable(
+            ServiceDescriptor.Singleton<IPostConfigureOptions<JwtBearerOptions>, JwtBearerPostConfigureOptions>());
+        services.AddHostedService<AuthFilesService>();
+
+        services.TryAddSingleton<AuditLog>();
+        services.TryAddSingleton<AccessControl>();
+        services.TryAddSingleton<TokenEndpoints>();
         services.TryAddSingleton<RegistryRequest>();
         services.TryAddSingleton<BlobEndpoints>();
         services.TryAddSingleton<UploadEndpoints>();

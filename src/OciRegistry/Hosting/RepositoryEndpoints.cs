@@ -17,31 +17,30 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
     private readonly RegistryRequest _request =
         ((IEndpointRouteBuilder)v2).ServiceProvider.GetRequiredService<RegistryRequest>();
 
-    public void Map(string methods, RepositoryRoute route, RegistryAction action, RequestDelegate handle)
-    {
-        var split = methods.Split(' ');
-        _table.AddRange(split.Select(method => (route, method, action)));
-        v2.MapMethods(
-                CatchAll,
-                split,
-                context => _request.InvokeAsync(context, route.Template, action, AllowedOn(route), handle))
-            .WithMetadata(route, action)
-            .WithDisplayName($"{methods} {route.Template}");
-    }
+    /// <summary>Maps an operation that is not about one repository.</summary>
+    public void Map(string methods, RepositoryRoute route, Access needs, RequestDelegate handle) =>
+        Map(methods, route, RegistryAction.Pull, _ => needs, handle);
 
     public void Map(
         string methods, RepositoryRoute route, RegistryAction action, Func<HttpContext, RepositoryName, Task> handle) =>
-        Map(methods, route, action, context =>
-            RepositoryName.TryParse(PathOf(context).Name, out var name)
-                ? handle(context, name)
-                : context.WriteErrorAsync(OciError.NameInvalid(PathOf(context).Name)));
+        Map(
+            methods,
+            route,
+            action,
+            context => TryReadName(context, out var name) ? Access.To(name, action) : Access.Open,
+            context => TryReadName(context, out var name) ? handle(context, name) : RefuseNameAsync(context));
 
     public void Map<T>(
         string methods, RepositoryRoute route, RegistryAction action, Func<HttpContext, RepositoryName, T, Task> handle)
         where T : struct, IParsable<T> =>
-        Map(methods, route, action, (context, name) =>
-            T.TryParse(PathOf(context).Argument, provider: null, out var argument)
-                ? handle(context, name, argument)
+        Map(
+            methods,
+            route,
+            action,
+            context => !TryReadName(context, out var name) ? Access.Open
+                : Access.To(name, action, TryReadArgument<T>(context, out var read) && read is UploadSessionId session ? session : null),
+            context => !TryReadName(context, out var name) ? RefuseNameAsync(context)
+                : TryReadArgument<T>(context, out var argument) ? handle(context, name, argument)
                 : context.WriteErrorAsync(route.InvalidArgument(PathOf(context).Argument)));
 
     /// <summary>What no operation takes: 405 where another method would do, else 404.</summary>
@@ -50,6 +49,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
                 context,
                 "/v2/{**path}",
                 RegistryAction.Pull,
+                Access.Open,
                 [],
                 rest =>
                 {
@@ -60,6 +60,33 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
                 }))
             .WithOrder(int.MaxValue)
             .WithDisplayName("/v2/{**path}");
+
+    private void Map(
+        string methods,
+        RepositoryRoute route,
+        RegistryAction action,
+        Func<HttpContext, Access> needs,
+        RequestDelegate handle)
+    {
+        var split = methods.Split(' ');
+        _table.AddRange(split.Select(method => (route, method, action)));
+        v2.MapMethods(
+                CatchAll,
+                split,
+                context => _request.InvokeAsync(context, route.Template, action, needs(context), AllowedOn(route), handle))
+            .WithMetadata(route, action)
+            .WithDisplayName($"{methods} {route.Template}");
+    }
+
+    // A name that is none is nobody's secret: it is refused whoever asks.
+    private static bool TryReadName(HttpContext context, out RepositoryName name) =>
+        RepositoryName.TryParse(PathOf(context).Name, out name);
+
+    private static bool TryReadArgument<T>(HttpContext context, out T argument)
+        where T : struct, IParsable<T> => T.TryParse(PathOf(context).Argument, provider: null, out argument);
+
+    private static Task RefuseNameAsync(HttpContext context) =>
+        context.WriteErrorAsync(OciError.NameInvalid(PathOf(context).Name));
 
     private static RepositoryPath PathOf(HttpContext context) => context.Features.Get<RepositoryPath>()!;
 

@@ -37,8 +37,10 @@ public static class OciRegistryOperations
     }
 
     /// <summary>
-    /// Maps <c>/admin/uploads</c>: the upload sessions there are (<c>GET</c>), one with its timeline
-    /// (<c>GET /admin/uploads/{session}</c>), and ending one (<c>DELETE</c>). Answered on the machine itself only, which an
+    /// Maps the operator's API: the upload sessions there are (<c>GET /admin/uploads</c>), one with its timeline
+    /// (<c>GET /admin/uploads/{session}</c>), and ending one (<c>DELETE</c>); robot accounts (<c>GET</c> and <c>POST
+    /// /admin/robots</c>, <c>DELETE /admin/robots/{name}</c>); and which rule decides (<c>GET /admin/explain</c>). It is for
+    /// subjects with the action <c>admin</c>. In an open registry it is answered on the machine itself only, which an
     /// application behind a proxy on the same machine must see to itself.
     /// </summary>
     public static RouteGroupBuilder MapOciRegistryAdmin(this IEndpointRouteBuilder endpoints)
@@ -49,6 +51,12 @@ public static class OciRegistryOperations
         Map("/uploads", Methods, RegistryAction.Pull, view.List);
         Map("/uploads/{session}", Methods, RegistryAction.Pull, view.Get);
         Map("/uploads/{session}", [HttpMethods.Delete], RegistryAction.Cancel, view.Abort);
+        var robots = ActivatorUtilities.CreateInstance<RobotsView>(endpoints.ServiceProvider);
+        Map("/robots", Methods, RegistryAction.Pull, robots.List);
+        Map("/robots", [HttpMethods.Post], RegistryAction.Pull, robots.Create);
+        Map("/robots/{name}", [HttpMethods.Delete], RegistryAction.Pull, robots.Revoke);
+        var policies = ActivatorUtilities.CreateInstance<PoliciesView>(endpoints.ServiceProvider);
+        Map("/explain", Methods, RegistryAction.Pull, policies.Explain);
         return admin;
 
         void Map(string pattern, string[] methods, RegistryAction action, RequestDelegate handle) =>
@@ -56,8 +64,8 @@ public static class OciRegistryOperations
                 context,
                 "/admin" + pattern,
                 action,
+                Access.Operator,
                 [],
-                here => UploadsView.IsFromHere(here) ? handle(here) : here.WriteErrorAsync(OciError.Denied(
-                    "The operator's view is answered on the registry's own machine only, and not through a proxy."))));
+                handle));
     }
 }

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using OciRegistry.Endpoints;
@@ -8,14 +7,12 @@ namespace OciRegistry.Operations;
 
 /// <summary>
 /// An operator's view of the upload sessions: which there are, what was done to each, and a way to end one. It shows and
-/// ends what is anybody's, so it is answered on the machine itself only.
+/// ends what is anybody's, so it is the operator's alone.
 /// </summary>
 internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocuments documents, TimeProvider time)
 {
     private const int PageSize = 100;
     private const int MaxPageSize = 1_000;
-
-    private static readonly string[] Forwarding = ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"];
 
     /// <summary>The sessions, in the order of their ids, a page at a time; without their timelines.</summary>
     public async Task List(HttpContext context)
@@ -121,20 +118,6 @@ internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocument
         }
     }
 
-    /// <summary>
-    /// Whether the request comes from this machine: by its address, by the name that it was sent to (a page in a browser
-    /// can have another name lead here), and not through a proxy, which would make everybody local.
-    /// </summary>
-    public static bool IsFromHere(HttpContext context) =>
-        context.Connection.RemoteIpAddress is { } address
-        && IPAddress.IsLoopback(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address)
-        && IsLoopbackName(context.Request.Host.Host)
-        && !Forwarding.Any(context.Request.Headers.ContainsKey);
-
-    private static bool IsLoopbackName(string host) =>
-        host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
-        || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
-
     private static bool TryReadId(HttpContext context, out UploadSessionId id) =>
         UploadSessionId.TryParse((string?)context.Request.RouteValues["session"], out id);
 
@@ -142,6 +125,7 @@ internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocument
     {
         json.WriteString("session", session.Id.ToString());
         json.WriteString("repository", session.Repository.ToString());
+        json.WriteString("subject", session.Subject);
         json.WriteString("state", session.State.ToString());
         json.WriteNumber("offset", session.Progress);
         json.WriteString("started", session.Started);

@@ -39,7 +39,8 @@ internal sealed partial class ManifestStore(
 
     /// <summary>Stores a manifest (spec end-7a) and points tags at it (end-7b).</summary>
     /// <remarks>
-    ///   (1) the precondition holds                    else PreconditionFailed — before anything is looked at
+    ///   (1) the precondition holds                    else PreconditionFailed — before anything is looked at;
+    ///       no tag moves that may not                 else TagTaken
     ///   (2) what it refers to is in the repository    else Missing            — nothing has been stored
     ///   (3) manifest, referrer entry, tags            in this order: nobody finds a tag without its manifest
     ///   (4) the manifest is still there               else (3): a delete at the same time came first, we come second
@@ -52,6 +53,7 @@ internal sealed partial class ManifestStore(
         Reference target,
         IReadOnlyList<Tag> moreTags,
         Precondition precondition,
+        bool mayMoveTags,
         CancellationToken cancellationToken)
     {
         // (1)
@@ -59,6 +61,15 @@ internal sealed partial class ManifestStore(
             && !precondition.Allows((await GetAsync(repository, target, cancellationToken))?.Digest))
         {
             return ManifestPutResult.PreconditionFailed;
+        }
+
+        Tag[] allTags = target.Tag is { } named ? [named, .. moreTags] : [.. moreTags];
+        foreach (var tag in mayMoveTags ? [] : allTags)
+        {
+            if (await GetAsync(repository, tag, cancellationToken) is { } present && present.Digest != digest)
+            {
+                return ManifestPutResult.TagTaken(tag);
+            }
         }
 
         // (2)
@@ -74,7 +85,7 @@ internal sealed partial class ManifestStore(
         do
         {
             // (3)
-            await WriteAsync(repository, digest, manifest.MediaType, content, cancellationToken);
+            await WriteAsync(repository, digest, manifest.MediaType, content, mayMoveTags, cancellationToken);
             if (manifest.Subject is { } subject)
             {
                 var referrer = new Descriptor(manifest.MediaType, digest, content.Length)
@@ -85,14 +96,14 @@ internal sealed partial class ManifestStore(
                 await referrers.AddAsync(repository, subject, referrer, cancellationToken);
             }
 
-            if (target.Tag is { } tag && !await TagAsync(repository, tag, digest, precondition, cancellationToken))
+            foreach (var tag in allTags)
             {
-                return ManifestPutResult.PreconditionFailed;
-            }
-
-            foreach (var another in moreTags)
-            {
-                await tags.WriteAsync(repository, another, digest, WriteCondition.None, cancellationToken);
+                var condition = tag == target.Tag ? precondition : Precondition.None;
+                var outcome = await TagAsync(repository, tag, digest, condition, mayMoveTags, cancellationToken);
+                if (outcome != TagOutcome.Set)
+                {
+                    return outcome == TagOutcome.Taken ? ManifestPutResult.TagTaken(tag) : ManifestPutResult.PreconditionFailed;
+                }
             }
 
             await catalog.AddAsync(repository, cancellationToken);
@@ -166,12 +177,18 @@ internal sealed partial class ManifestStore(
         }
     }
 
-    private async ValueTask<bool> TagAsync(
-        RepositoryName repository, Tag tag, Digest digest, Precondition precondition, CancellationToken cancellationToken)
+    private async ValueTask<TagOutcome> TagAsync(
+        RepositoryName repository,
+        Tag tag,
+        Digest digest,
+        Precondition precondition,
+        bool mayMove,
+        CancellationToken cancellationToken)
     {
-        if (precondition.IsNone)
+        if (precondition.IsNone && mayMove)
         {
-            return await tags.WriteAsync(repository, tag, digest, WriteCondition.None, cancellationToken);
+            await tags.WriteAsync(repository, tag, digest, WriteCondition.None, cancellationToken);
+            return TagOutcome.Set;
         }
 
         while (true)
@@ -180,13 +197,18 @@ internal sealed partial class ManifestStore(
             var current = entry is { } named ? await ReadAsync(repository, named.Digest, cancellationToken) : null;
             if (!precondition.Allows(current?.Digest))
             {
-                return false;
+                return TagOutcome.PreconditionFailed;
+            }
+
+            if (!mayMove && current is not null && current.Digest != digest)
+            {
+                return TagOutcome.Taken;
             }
 
             var condition = entry is { } e ? WriteCondition.Unchanged(e.Version) : WriteCondition.Absent;
             if (await tags.WriteAsync(repository, tag, digest, condition, cancellationToken))
             {
-                return true;
+                return TagOutcome.Set;
             }
         }
     }
@@ -223,6 +245,7 @@ internal sealed partial class ManifestStore(
         Digest digest,
         string mediaType,
         ReadOnlyMemory<byte> content,
+        bool mayReplace,
         CancellationToken cancellationToken)
     {
         var document = new byte[Encoding.UTF8.GetByteCount(mediaType) + 1 + content.Length];
@@ -232,10 +255,13 @@ internal sealed partial class ManifestStore(
         var key = RegistryLayout.Manifest(repository, digest);
         var isNew = await documents.WriteAsync(
             key, document, WriteCondition.Absent, Durability.Synced, cancellationToken) is not null;
-        if (!isNew && (await ReadAsync(repository, digest, cancellationToken))?.MediaType != mediaType)
+        if (isNew || await ReadAsync(repository, digest, cancellationToken) is { } present
+            && (present.MediaType == mediaType || !mayReplace))
         {
-            await documents.WriteAsync(key, document, WriteCondition.None, Durability.Synced, cancellationToken);
+            return;
         }
+
+        await documents.WriteAsync(key, document, WriteCondition.None, Durability.Synced, cancellationToken);
     }
 
     [LoggerMessage(LogLevel.Error, "Manifest {Digest} of {Repository} is damaged in the storage. It is answered as unknown; pushing it again repairs it.")]
@@ -252,6 +278,16 @@ internal sealed record ManifestPutResult(bool IsStored, IReadOnlyList<OciError> 
 
     /// <summary>Neither stored nor wrong: the client's condition does not hold.</summary>
     public static ManifestPutResult PreconditionFailed { get; } = new(false, []);
+
+    /// <summary>A tag names another manifest, and may not be moved.</summary>
+    public static ManifestPutResult TagTaken(Tag tag) => new(false, [OciError.TagTaken(tag)]);
+}
+
+internal enum TagOutcome
+{
+    Set,
+    PreconditionFailed,
+    Taken,
 }
 
 internal enum ManifestDeleteOutcome

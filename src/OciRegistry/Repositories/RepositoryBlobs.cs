@@ -16,6 +16,9 @@ internal sealed partial class RepositoryBlobs(
     RegistryMetrics metrics,
     ILogger<RepositoryBlobs> log)
 {
+    // Most blobs have one holder, or a few; that of a base image may have thousands.
+    private const int HolderPage = 100;
+
     private static readonly byte[] Linked = "linked"u8.ToArray();
     private static readonly byte[] Unlinking = "unlinking"u8.ToArray();
 
@@ -101,23 +104,36 @@ internal sealed partial class RepositoryBlobs(
     }
 
     /// <summary>
-    /// Links a blob of another repository, or of any when <paramref name="from"/> is null (spec end-11); false when there is none.
+    /// Links a blob of another repository, or of any when <paramref name="from"/> is null (spec end-11), if the caller may
+    /// take it from there.
     /// </summary>
-    public async ValueTask<bool> MountAsync(
-        RepositoryName repository, Digest digest, RepositoryName? from, CancellationToken cancellationToken)
+    public async ValueTask<MountResult> MountAsync(
+        RepositoryName repository,
+        Digest digest,
+        RepositoryName? from,
+        Func<RepositoryName, MountSource> sourceOf,
+        CancellationToken cancellationToken)
     {
-        var source = from ?? await FindHolderAsync(digest, cancellationToken);
-        if (source is not { } holder || await StatAsync(holder, digest, cancellationToken) is not { } size)
+        if (from is not { } source)
         {
-            return false;
+            return await MountFromAnyAsync(repository, digest, sourceOf, cancellationToken);
         }
 
-        if (holder != repository)
+        switch (sourceOf(source))
         {
-            await LinkAsync(repository, digest, size, cancellationToken);
-        }
+            case MountSource.Open:
+                return await MountFromAsync(repository, digest, source, cancellationToken)
+                    ? MountResult.Mounted
+                    : MountResult.None;
 
-        return true;
+            case MountSource.Withheld:
+                return new MountResult(false, source);
+
+            default:
+                // Takes as long as a source without the blob, whether that one has it or not: a link that is not there is read.
+                await LinkedSizeAsync(repository, digest, cancellationToken);
+                return MountResult.None;
+        }
     }
 
     /// <summary>Takes a blob out of one repository; false when it was not in it. The content stays for other repositories.</summary>
@@ -149,19 +165,56 @@ internal sealed partial class RepositoryBlobs(
         return deleted;
     }
 
-    private async ValueTask<RepositoryName?> FindHolderAsync(Digest digest, CancellationToken cancellationToken)
+    private async ValueTask<bool> MountFromAsync(
+        RepositoryName repository, Digest digest, RepositoryName holder, CancellationToken cancellationToken)
     {
-        // The first few that hold it: one may be about to let go.
-        foreach (var name in await documents.ListAsync(RegistryLayout.Links(digest), null, 8, cancellationToken))
+        if (await StatAsync(holder, digest, cancellationToken) is not { } size)
         {
-            if (RepositoryName.TryParse(name, out var holder)
-                && await StatAsync(holder, digest, cancellationToken) is not null)
-            {
-                return holder;
-            }
+            return false;
         }
 
-        return null;
+        if (holder != repository)
+        {
+            await LinkAsync(repository, digest, size, cancellationToken);
+        }
+
+        return true;
+    }
+
+    private async ValueTask<MountResult> MountFromAnyAsync(
+        RepositoryName repository,
+        Digest digest,
+        Func<RepositoryName, MountSource> sourceOf,
+        CancellationToken cancellationToken)
+    {
+        RepositoryName? withheld = null;
+        string? last = null;
+        while (await documents.ListAsync(RegistryLayout.Links(digest), last, HolderPage, cancellationToken) is { Count: > 0 } names)
+        {
+            foreach (var name in names)
+            {
+                if (!RepositoryName.TryParse(name, out var holder))
+                {
+                    continue;
+                }
+
+                var source = sourceOf(holder);
+                if (source == MountSource.Open && await MountFromAsync(repository, digest, holder, cancellationToken))
+                {
+                    return MountResult.Mounted;
+                }
+
+                if (source == MountSource.Withheld && withheld is null
+                    && await StatAsync(holder, digest, cancellationToken) is not null)
+                {
+                    withheld = holder;
+                }
+            }
+
+            last = names[^1];
+        }
+
+        return new MountResult(false, withheld);
     }
 
     /// <summary>
@@ -182,4 +235,24 @@ internal sealed partial class RepositoryBlobs(
 
     [LoggerMessage(LogLevel.Error, "Blob {Digest} of {Repository} should have {Expected} bytes, but the storage has {Found}. It is answered as unknown; pushing it again repairs it.")]
     private static partial void LogDamaged(ILogger logger, Digest digest, RepositoryName repository, long expected, long? found);
+}
+
+/// <summary>Whether a blob may be mounted from a repository.</summary>
+internal enum MountSource
+{
+    /// <summary>It is not to be known that it has anything.</summary>
+    Hidden,
+
+    /// <summary>The caller may, but did not bring what proves it.</summary>
+    Withheld,
+    Open,
+}
+
+/// <param name="IsMounted">Whether the blob is linked now.</param>
+/// <param name="Another">Where it could be mounted from, with another token; null when nowhere.</param>
+internal readonly record struct MountResult(bool IsMounted, RepositoryName? Another)
+{
+    public static MountResult None => default;
+
+    public static MountResult Mounted => new(true, null);
 }

@@ -8,6 +8,8 @@ namespace OciRegistry.Storage;
 ///   _uploads                                      session            an upload session
 ///   _catalog                                      repository         the repository exists
 ///   _links/{algorithm}/{hex}                      repository         who holds a blob: mounts, garbage collection
+///   _auth/robots                                  robot              a robot account
+///   _auth                                         signing-keys       the keys that tokens are signed with
 ///   repositories/{repository}/_blobs              digest             the repository serves this blob; its size
 ///   repositories/{repository}/_manifests          digest             media type and exact bytes
 ///   repositories/{repository}/_tags               tag                the digest that it names
@@ -26,6 +28,7 @@ internal static class RegistryLayout
 {
     public const string Uploads = "_uploads";
     public const string Catalog = "_catalog";
+    public const string Robots = "_auth/robots";
     public const string StagedFolder = "_data";
     public const string BlobFolder = "blobs";
     public const char LaterSuffix = '+';
@@ -33,6 +36,10 @@ internal static class RegistryLayout
     public static DocumentKey Upload(UploadSessionId session) => new(Uploads, session.ToString());
 
     public static DocumentKey CatalogEntry(RepositoryName repository) => new(Catalog, repository.ToString());
+
+    public static DocumentKey Robot(string name) => new(Robots, name);
+
+    public static DocumentKey SigningKeys { get; } = new("_auth", "signing-keys");
 
     public static string Links(Digest digest) => $"_links/{Split(digest)}";
 

@@ -33,6 +33,9 @@ internal sealed record UploadSession
 
     public required RepositoryName Repository { get; init; }
 
+    /// <summary>Who has started it, and nobody else may go on with it.</summary>
+    public string Subject { get; init; } = UploadOwner.Anybody;
+
     public UploadState State { get; init; }
 
     /// <summary>Which hash runs along with the bytes.</summary>
@@ -78,6 +81,8 @@ internal sealed record UploadSession
 
     /// <summary>What requests did with the session: its first event and the latest, for who asks why a push failed.</summary>
     public IReadOnlyList<UploadEvent> Timeline { get; init; } = [];
+
+    public UploadOwner Owner => new(Repository, Subject);
 
     public StagedKey Staged => new(Id, Generation, Parts);
 
@@ -174,6 +179,15 @@ internal sealed record UploadSession
     public bool HasExpired(UploadOptions options, DateTimeOffset now) =>
         now - Started > options.AbsoluteExpiry
         || (now - Active > options.IdleExpiry && (Writer is null || now - Writer.Renewed > options.IdleExpiry));
+}
+
+/// <summary>Whose a session is: for everybody else there is none.</summary>
+/// <param name="Repository">Where.</param>
+/// <param name="Subject">Who.</param>
+internal readonly record struct UploadOwner(RepositoryName Repository, string Subject)
+{
+    /// <summary>The subject of who has not logged in.</summary>
+    public const string Anybody = "anonymous";
 }
 
 /// <summary>

@@ -28,13 +28,14 @@ internal sealed partial class UploadSessions(
 
     /// <summary>Starts a session (spec end-4a, end-4c).</summary>
     public async ValueTask<UploadSessionId> StartAsync(
-        RepositoryName repository, DigestAlgorithm algorithm, string requestId, CancellationToken cancellationToken)
+        UploadOwner owner, DigestAlgorithm algorithm, string requestId, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
         var session = new UploadSession
         {
             Id = UploadSessionId.New(),
-            Repository = repository,
+            Repository = owner.Repository,
+            Subject = owner.Subject,
             Algorithm = algorithm,
             Epoch = uploads.Epoch,
             Started = now,
@@ -48,12 +49,17 @@ internal sealed partial class UploadSessions(
 
     /// <summary>How many bytes the session has (spec end-13); null when there is no such session.</summary>
     public async ValueTask<long?> StatusAsync(
-        RepositoryName repository, UploadSessionId id, CancellationToken cancellationToken) =>
-        (await LoadAsync(repository, id, cancellationToken))?.Session.Progress;
+        UploadOwner owner, UploadSessionId id, CancellationToken cancellationToken) =>
+        (await LoadAsync(owner, id, cancellationToken))?.Session.Progress;
+
+    /// <summary>When the session was started; null when there is no such session.</summary>
+    public async ValueTask<DateTimeOffset?> StartedAsync(
+        UploadOwner owner, UploadSessionId id, CancellationToken cancellationToken) =>
+        (await LoadAsync(owner, id, cancellationToken))?.Session.Started;
 
     /// <summary>Appends one chunk (spec end-5).</summary>
     public async ValueTask<UploadResult> AppendAsync(
-        RepositoryName repository,
+        UploadOwner owner,
         UploadSessionId id,
         UploadClaim claim,
         string requestId,
@@ -61,14 +67,14 @@ internal sealed partial class UploadSessions(
         CancellationToken cancellationToken)
     {
         await using var turn = new Turn(locks, id, "PATCH", requestId, time);
-        var result = await AppendAsync(turn, repository, id, claim, closing: null, body, cancellationToken);
+        var result = await AppendAsync(turn, owner, id, claim, closing: null, body, cancellationToken);
         await NoteRefusalAsync(turn, id, result);
         return result;
     }
 
     /// <summary>Completes a session, after appending the body when there is one (spec end-6).</summary>
     public async ValueTask<UploadResult> CompleteAsync(
-        RepositoryName repository,
+        UploadOwner owner,
         UploadSessionId id,
         UploadClaim claim,
         Digest digest,
@@ -77,16 +83,16 @@ internal sealed partial class UploadSessions(
         CancellationToken cancellationToken)
     {
         await using var turn = new Turn(locks, id, "PUT", requestId, time);
-        var result = await CompleteAsync(turn, repository, id, claim, digest, body, cancellationToken);
+        var result = await CompleteAsync(turn, owner, id, claim, digest, body, cancellationToken);
         await NoteRefusalAsync(turn, id, result);
         return result;
     }
 
     /// <summary>Gives a session up (spec end-14). A request that is writing to it is fenced.</summary>
     public async ValueTask<UploadResult> CancelAsync(
-        RepositoryName repository, UploadSessionId id, CancellationToken cancellationToken)
+        UploadOwner owner, UploadSessionId id, CancellationToken cancellationToken)
     {
-        while (await LoadAsync(repository, id, cancellationToken) is { } loaded)
+        while (await LoadAsync(owner, id, cancellationToken) is { } loaded)
         {
             if (loaded.Session.State == UploadState.Sealed)
             {
@@ -107,7 +113,7 @@ internal sealed partial class UploadSessions(
     /// <summary>Gives a session up for an operator, whoever's it is.</summary>
     public async ValueTask<UploadResult> AbortAsync(UploadSessionId id, CancellationToken cancellationToken) =>
         await documents.ReadAsync(id, cancellationToken) is { } loaded
-            ? await CancelAsync(loaded.Session.Repository, id, cancellationToken)
+            ? await CancelAsync(loaded.Session.Owner, id, cancellationToken)
             : new UploadResult(UploadOutcome.Unknown);
 
     /// <summary>
@@ -138,7 +144,7 @@ internal sealed partial class UploadSessions(
         }
 
         if (loaded.Session.State == UploadState.Sealed
-            && await LoadAsync(loaded.Session.Repository, id, CancellationToken.None) is { } @sealed
+            && await LoadAsync(loaded.Session.Owner, id, CancellationToken.None) is { } @sealed
             && await commit.TryCommitAsync(@sealed.Session))
         {
             return null;
@@ -166,7 +172,7 @@ internal sealed partial class UploadSessions(
     /// </remarks>
     private async ValueTask<UploadResult> CompleteAsync(
         Turn turn,
-        RepositoryName repository,
+        UploadOwner owner,
         UploadSessionId id,
         UploadClaim claim,
         Digest digest,
@@ -179,7 +185,7 @@ internal sealed partial class UploadSessions(
         if (body is not null)
         {
             var appended = await AppendAsync(
-                turn, repository, id, claim, digest, body, cancellationToken);
+                turn, owner, id, claim, digest, body, cancellationToken);
             if (turn.Sealed is { } whole)
             {
                 return await CommitAsync(turn, whole);
@@ -189,7 +195,7 @@ internal sealed partial class UploadSessions(
             var mayBeReplay =
                 appended.Outcome is UploadOutcome.Unknown or UploadOutcome.Completing or UploadOutcome.Fenced;
             if (appended.Outcome != UploadOutcome.Appended
-                && !(mayBeReplay && await IsCompletingAsync(repository, id, digest, cancellationToken)))
+                && !(mayBeReplay && await IsCompletingAsync(owner, id, digest, cancellationToken)))
             {
                 return appended;
             }
@@ -198,9 +204,9 @@ internal sealed partial class UploadSessions(
         while (true)
         {
             // (2)
-            if (await LoadAsync(repository, id, cancellationToken) is not { } loaded)
+            if (await LoadAsync(owner, id, cancellationToken) is not { } loaded)
             {
-                return await commit.IsLinkedAsync(repository, digest, cancellationToken)
+                return await commit.IsLinkedAsync(owner.Repository, digest, cancellationToken)
                     ? new UploadResult(UploadOutcome.Completed)
                     : new UploadResult(UploadOutcome.Unknown);
             }
@@ -276,7 +282,7 @@ internal sealed partial class UploadSessions(
                 }
 
                 metrics.UploadFailed("digest");
-                LogFailed(log, id, repository, UploadOutcome.DigestMismatch, Told(session));
+                LogFailed(log, id, owner.Repository, UploadOutcome.DigestMismatch, Told(session));
                 return new UploadResult(UploadOutcome.DigestMismatch, session.Offset, computed);
             }
 
@@ -299,7 +305,7 @@ internal sealed partial class UploadSessions(
     /// spec end-5: "Chunks MUST be uploaded in order … If a chunk is uploaded out of order, the registry MUST respond
     /// with a 416 Requested Range Not Satisfiable code."
     ///
-    ///   (1) load the session                         else Unknown    — the repository must match
+    ///   (1) load the session                         else Unknown    — its owner must match
     ///   (2) wait for the running request, or fence it                — Turn; no body byte is read yet
     ///   (3) the chunk starts where it may            else OutOfOrder — nothing has been written
     ///   (4) record this writer, by compare-and-swap  else (1)        — before the first byte
@@ -308,7 +314,7 @@ internal sealed partial class UploadSessions(
     /// </remarks>
     private async ValueTask<UploadResult> AppendAsync(
         Turn turn,
-        RepositoryName repository,
+        UploadOwner owner,
         UploadSessionId id,
         UploadClaim claim,
         Digest? closing,
@@ -320,7 +326,7 @@ internal sealed partial class UploadSessions(
         {
             // (1)
             var isFresh = turn.IsTaken || turn.GoOnWithout;
-            if (await LoadAsync(repository, id, cancellationToken) is not { } loaded)
+            if (await LoadAsync(owner, id, cancellationToken) is not { } loaded)
             {
                 return new UploadResult(UploadOutcome.Unknown);
             }
@@ -451,7 +457,7 @@ internal sealed partial class UploadSessions(
                     continue; // they went with a session that somebody has completed or cancelled meanwhile
                 }
 
-                LogStagedBytesLost(log, id, repository, session.Offset);
+                LogStagedBytesLost(log, id, owner.Repository, session.Offset);
                 metrics.IntegrityEvent("staged");
                 return new UploadResult(UploadOutcome.Unknown);
             }
@@ -580,12 +586,12 @@ internal sealed partial class UploadSessions(
     private ValueTask DismissAsync(UploadSessionId id) =>
         locks.RequestReleaseAsync(Turn.LockName(id), CancellationToken.None);
 
-    /// <summary>The session as it is to go on with, or null: unknown, of another repository, or given up.</summary>
+    /// <summary>The session as it is to go on with, or null: unknown, another owner's, or given up.</summary>
     private async ValueTask<Versioned?> LoadAsync(
-        RepositoryName repository, UploadSessionId id, CancellationToken cancellationToken)
+        UploadOwner owner, UploadSessionId id, CancellationToken cancellationToken)
     {
         while (await documents.ReadAsync(id, cancellationToken) is { } loaded
-            && loaded.Session.Repository == repository
+            && loaded.Session.Owner == owner
             && loaded.Session.State != UploadState.Discarding)
         {
             if (loaded.Session.Epoch == uploads.Epoch)
@@ -672,10 +678,10 @@ internal sealed partial class UploadSessions(
 
     /// <summary>Whether a request that was refused only repeats one that completes, or has completed, the session.</summary>
     private async ValueTask<bool> IsCompletingAsync(
-        RepositoryName repository, UploadSessionId id, Digest digest, CancellationToken cancellationToken) =>
-        await LoadAsync(repository, id, cancellationToken) is { } loaded
+        UploadOwner owner, UploadSessionId id, Digest digest, CancellationToken cancellationToken) =>
+        await LoadAsync(owner, id, cancellationToken) is { } loaded
             ? loaded.Session.State == UploadState.Sealed && loaded.Session.Digest == digest
-            : await commit.IsLinkedAsync(repository, digest, cancellationToken);
+            : await commit.IsLinkedAsync(owner.Repository, digest, cancellationToken);
 
     /// <summary>False when somebody else has changed the session since it was read.</summary>
     private async ValueTask<bool> DiscardAsync(Versioned loaded)

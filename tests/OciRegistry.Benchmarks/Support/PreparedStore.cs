@@ -48,7 +48,7 @@ internal sealed class PreparedStore : IDisposable
         {
             var more = Enumerable.Range(first, Math.Min(tagsAtATime, tags - first)).Select(TagOf).ToList();
             await _manifests.PutAsync(
-                name, ContentDigest, _manifest, Content, ContentDigest, more, default, default);
+                name, ContentDigest, _manifest, Content, ContentDigest, more, default, mayMoveTags: true, default);
         }
     }
 

@@ -18,11 +18,12 @@ public sealed partial class DependencyTests
         [""] = [],
         ["Storage"] = [],
         ["Coordination"] = [],
+        ["Auth"] = ["Storage"],
         ["Repositories"] = ["Storage", "Coordination"],
         ["Uploads"] = ["Repositories", "Storage", "Coordination"],
-        ["Endpoints"] = ["Uploads", "Repositories", "Storage"], // they do not lock
-        ["Hosting"] = ["Endpoints", "Uploads", "Repositories", "Storage", "Coordination"],
-        ["Operations"] = ["Hosting", "Endpoints", "Uploads", "Repositories", "Storage", "Coordination"],
+        ["Endpoints"] = ["Auth", "Uploads", "Repositories", "Storage"], // they do not lock
+        ["Hosting"] = ["Endpoints", "Auth", "Uploads", "Repositories", "Storage", "Coordination"],
+        ["Operations"] = ["Hosting", "Endpoints", "Auth", "Uploads", "Repositories", "Storage", "Coordination"],
     };
 
     private static readonly Type[] Types = typeof(Digest).Assembly.GetTypes();

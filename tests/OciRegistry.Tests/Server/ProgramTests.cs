@@ -129,7 +129,7 @@ public sealed class ProgramTests
     public async Task An_address_that_this_machine_does_not_have_is_said()
     {
         // 192.0.2.0/24 is for documentation: nobody has it.
-        await using var server = ServerProcess.Start("--urls=http://192.0.2.1:5000");
+        await using var server = ServerProcess.Start("--urls=http://192.0.2.1:5000 --OciRegistry:Auth:AllowAnonymous=true");
         var (code, errors) = await server.UntilExitAsync();
 
         code.ShouldBe(1);

@@ -1,0 +1,172 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace OciRegistry.Auth;
+
+/// <summary>
+/// What the files of <see cref="AuthOptions"/> say now: users, policies, keys, authorities. A file that changes into one that
+/// cannot be used counts as it was before.
+/// </summary>
+internal sealed class AuthFiles
+{
+    private static readonly Dictionary<string, IReadOnlyList<string>> NoGroups = [];
+
+    private readonly IReadOnlyList<PolicyRule> _configured;
+    private readonly WatchedFile<Htpasswd>? _users;
+    private readonly WatchedFile<IReadOnlyList<PolicyRule>>? _policies;
+    private readonly WatchedFile<IReadOnlyList<SigningKey>>? _signingKeys;
+    private readonly WatchedFile<X509Certificate2Collection>? _authorities;
+    private volatile PolicySet _policySet;
+
+    /// <exception cref="OptionsValidationException">Files cannot be used, with all that is wrong with them.</exception>
+    public AuthFiles(IOptions<OciRegistryOptions> options)
+        : this(options.Value.Auth, out var problems)
+    {
+        if (problems.Count > 0)
+        {
+            throw new OptionsValidationException(Options.DefaultName, typeof(OciRegistryOptions), problems);
+        }
+    }
+
+    private AuthFiles(AuthOptions options, out List<string> problems)
+    {
+        problems = [];
+        _users = Open(options.Htpasswd, (path, content) => Htpasswd.Parse(path, content), problems);
+        _policies = Open(options.PolicyFile, (path, content) => PolicyFile.Parse(path, content), problems);
+        _signingKeys = Open(options.Tokens.SigningKeys, SigningKey.FromPem, problems);
+        _authorities = Open(options.ClientCertificates.Authority, Certificates, problems);
+        foreach (var issuer in options.Issuers)
+        {
+            Open(issuer.CertificateAuthority, Certificates, problems);
+        }
+
+        _configured = [.. options.Policies.Select((policy, i) => new PolicyRule(
+            $"policy {i} of the settings" + (policy.Name is null ? "" : $" '{policy.Name}'"), policy, NoGroups))];
+        _policySet = Combine();
+    }
+
+    public Htpasswd? Users => _users?.Value;
+
+    public PolicySet Policies => _policySet;
+
+    /// <summary>Null when they are not in a file.</summary>
+    public IReadOnlyList<SigningKey>? SigningKeys => _signingKeys?.Value;
+
+    /// <summary>Whom client certificates must lead to; null when they are no identities.</summary>
+    public X509Certificate2Collection? ClientAuthorities => _authorities?.Value;
+
+    /// <summary>All that is wrong with the files, each sentence with its remedy.</summary>
+    public static IReadOnlyList<string> Problems(AuthOptions options)
+    {
+        _ = new AuthFiles(options, out var problems);
+        return problems;
+    }
+
+    /// <summary>Looks at the files again; yields those that have changed, and what is wrong with them.</summary>
+    public IEnumerable<(string Path, AuthFileException? Problem)> Refresh()
+    {
+        var changes = new List<(string, AuthFileException?)>();
+        Refresh(_users, changes);
+        Refresh(_signingKeys, changes);
+        Refresh(_authorities, changes);
+        if (Refresh(_policies, changes))
+        {
+            _policySet = Combine();
+        }
+
+        return changes;
+    }
+
+    /// <exception cref="AuthFileException">It has no certificate.</exception>
+    public static X509Certificate2Collection Certificates(string path, byte[] content)
+    {
+        var certificates = new X509Certificate2Collection();
+        try
+        {
+            certificates.ImportFromPem(System.Text.Encoding.ASCII.GetString(content));
+        }
+        catch (CryptographicException)
+        {
+            certificates.Clear();
+        }
+
+        return certificates.Count > 0
+            ? certificates
+            : throw new AuthFileException(path, ["It has no certificate that can be read. It must be a PEM file."]);
+    }
+
+    private static bool Refresh<T>(WatchedFile<T>? file, List<(string, AuthFileException?)> changes)
+        where T : class
+    {
+        try
+        {
+            if (file?.Refresh() != true)
+            {
+                return false;
+            }
+
+            changes.Add((file.Path, null));
+            return true;
+        }
+        catch (AuthFileException e)
+        {
+            changes.Add((file!.Path, e));
+            return false;
+        }
+    }
+
+    private static WatchedFile<T>? Open<T>(string? path, Func<string, byte[], T> parse, List<string> problems)
+        where T : class
+    {
+        try
+        {
+            return path is null ? null : new WatchedFile<T>(path, parse);
+        }
+        catch (AuthFileException e)
+        {
+            problems.AddRange(e.Problems);
+            return null;
+        }
+    }
+
+    private PolicySet Combine() => new([.. _configured, .. _policies?.Value ?? []]);
+}
+
+/// <summary>Looks at the files every second.</summary>
+internal sealed partial class AuthFilesService(AuthFiles files, TimeProvider time, ILoggerFactory logs)
+    : BackgroundService
+{
+    /// <summary>What the log calls everything that an auditor reads.</summary>
+    internal const string AuditCategory = "OciRegistry.Audit";
+
+    internal static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var log = logs.CreateLogger(AuditCategory);
+        using var timer = new PeriodicTimer(Interval, time);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            foreach (var (path, problem) in files.Refresh())
+            {
+                if (problem is null)
+                {
+                    LogChanged(log, path);
+                }
+                else
+                {
+                    LogKept(log, path, problem.Message);
+                }
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "'{File}' has changed; what it says now counts from here on.")]
+    private static partial void LogChanged(ILogger logger, string file);
+
+    [LoggerMessage(LogLevel.Error, "'{File}' has changed into something that cannot be used, so what it said before still counts. {Problem}")]
+    private static partial void LogKept(ILogger logger, string file, string problem);
+}

@@ -1,0 +1,31 @@
+namespace OciRegistry.Auth;
+
+/// <summary>Who sends a request.</summary>
+/// <param name="Subject">A stable id, the same whichever way it was proved: <c>user:alice</c>, or <c>anonymous</c>.</param>
+internal sealed record Caller(string Subject)
+{
+    public const string AnonymousSubject = "anonymous";
+    public const string UserPrefix = "user:";
+    public const string RobotPrefix = "robot:";
+    public const string CertificatePrefix = "cert:";
+
+    public static Caller Anonymous { get; } = new(AnonymousSubject);
+
+    public IReadOnlyList<string> Groups { get; init; } = [];
+
+    /// <summary>What it may do beside what the policies say: a robot's own policy.</summary>
+    public PolicyRule? Own { get; init; }
+
+    /// <summary>What its token is limited to; null when it has none, or one that limits nothing.</summary>
+    public IReadOnlyList<Scope>? Scopes { get; init; }
+
+    /// <summary>When its token ends; null when it has none.</summary>
+    public DateTimeOffset? Expires { get; init; }
+
+    /// <summary>
+    /// Which secret it has proved to know, for users and robots: a token dies when that is changed. Tells nothing of it.
+    /// </summary>
+    public string? Credential { get; init; }
+
+    public bool IsAnonymous => Subject == AnonymousSubject;
+}

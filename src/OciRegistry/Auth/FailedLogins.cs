@@ -1,0 +1,36 @@
+using System.Net;
+using System.Threading.RateLimiting;
+using Microsoft.Extensions.Options;
+
+namespace OciRegistry.Auth;
+
+/// <summary>Who fails to log in again and again is not listened to for a while: <see cref="AuthOptions.MaxFailedLogins"/>.</summary>
+/// <remarks>
+/// By address, not by name: whoever wants to shut somebody out would only have to fail in his name.
+/// </remarks>
+internal sealed class FailedLogins(IOptions<OciRegistryOptions> options) : IDisposable
+{
+    /// <summary>After so long the failures are forgotten.</summary>
+    public static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
+
+    private readonly PartitionedRateLimiter<IPAddress?> _left = PartitionedRateLimiter.Create<IPAddress?, string>(
+        address => RateLimitPartition.GetTokenBucketLimiter(
+            RequestLimits.NetworkOf(address),
+            _ => new TokenBucketRateLimiterOptions
+            {
+                TokenLimit = options.Value.Auth.MaxFailedLogins,
+                TokensPerPeriod = options.Value.Auth.MaxFailedLogins,
+                ReplenishmentPeriod = Window,
+                QueueLimit = 0,
+            }));
+
+    public bool TooMany(IPAddress? address)
+    {
+        using var lease = _left.AttemptAcquire(address, permitCount: 0);
+        return !lease.IsAcquired;
+    }
+
+    public void Add(IPAddress? address) => _left.AttemptAcquire(address).Dispose();
+
+    public void Dispose() => _left.Dispose();
+}

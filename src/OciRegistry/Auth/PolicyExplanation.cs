@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Options;
+
+namespace OciRegistry.Auth;
+
+/// <summary>Who may do what, and which rule decides: for operators, who may ask before they change a policy.</summary>
+internal sealed class PolicyExplanation(AuthFiles files, RobotAccounts robots, IOptions<OciRegistryOptions> options)
+{
+    /// <param name="subject">As <c>user:alice</c>; <c>alice</c> is short for that.</param>
+    /// <param name="groups">What the subject's token would name.</param>
+    /// <param name="repository">A repository's name.</param>
+    /// <param name="action">An action of a policy.</param>
+    /// <param name="cancellationToken">Ends the look for a robot.</param>
+    public async ValueTask<(Explanation? Explanation, string? Problem)> OfAsync(
+        string subject, IReadOnlyList<string> groups, string repository, string action, CancellationToken cancellationToken)
+    {
+        if (subject.Length == 0)
+        {
+            return (null, "Say who: subject is user:NAME, robot:NAME, cert:NAME, ISSUER:NAME or anonymous.");
+        }
+
+        if (!PolicyOptions.KnownActions.Contains(action))
+        {
+            return (null, $"Say what: action is one of {string.Join(", ", PolicyOptions.KnownActions)}.");
+        }
+
+        var rights = RightsNames.OfPolicy([action]);
+        if (!RepositoryName.TryParse(repository, out var name) && rights != Rights.Admin)
+        {
+            return (null, "Say where: repository is a repository's name.");
+        }
+
+        if (!options.Value.Auth.IsRequired)
+        {
+            return (new Explanation(true, "allowed: the registry is open, nobody has to log in"), null);
+        }
+
+        var isShort = subject != Caller.AnonymousSubject && !subject.Contains(':', StringComparison.Ordinal);
+        var caller = new Caller(isShort ? Caller.UserPrefix + subject : subject) { Groups = groups };
+        if (caller.Subject.StartsWith(Caller.RobotPrefix, StringComparison.Ordinal)
+            && await robots.FindAsync(caller.Subject[Caller.RobotPrefix.Length..], cancellationToken) is { } robot)
+        {
+            caller = caller with { Own = robot.Rule };
+        }
+
+        return (files.Policies.Explain(caller, name, rights), null);
+    }
+}

@@ -1,0 +1,191 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OciRegistry.Storage;
+
+namespace OciRegistry.Auth;
+
+/// <summary>
+/// The keys that tokens are signed with, the same on all replicas: those of a file, or one document in the storage, which
+/// whoever finds a key too old replaces by compare-and-swap.
+/// </summary>
+/// <remarks>
+///   made        a key is written, and not used yet, so that every replica has read it before it sees a token of it
+///   signs       after <see cref="Notice"/>, until another one does
+///   retired     verifies until the last of its tokens is dead: that of a refresh, or of an upload that it has started
+///   forgotten   with the next key that is made
+/// </remarks>
+internal sealed partial class SigningKeys(
+    IDocumentStore documents,
+    AuthFiles files,
+    IOptions<OciRegistryOptions> options,
+    TimeProvider time,
+    ILogger<SigningKeys> log) : IDisposable
+{
+    /// <summary>How long an upload may go on with the token that it was started with.</summary>
+    internal static readonly TimeSpan UploadGrace = TimeSpan.FromHours(24);
+
+    internal static readonly TimeSpan Notice = TimeSpan.FromMinutes(5);
+    internal static readonly TimeSpan Freshness = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LeastFreshness = TimeSpan.FromSeconds(1);
+
+    private readonly SemaphoreSlim _reading = new(1);
+    private volatile Read? _read;
+
+    private TokenOptions Options => options.Value.Auth.Tokens;
+
+    public void Dispose() => _reading.Dispose();
+
+    /// <summary>The key to sign with now.</summary>
+    public async ValueTask<SigningKey> CurrentAsync(CancellationToken cancellationToken)
+    {
+        if (files.SigningKeys is { } fixedKeys)
+        {
+            return fixedKeys[0];
+        }
+
+        var now = time.GetUtcNow();
+        var keys = await ReadAsync(Freshness, cancellationToken);
+        if (keys.Count == 0 || now - keys[^1].SignsFrom > Options.RotateEvery)
+        {
+            keys = await RotateAsync(cancellationToken);
+        }
+
+        return keys.LastOrDefault(key => key.SignsFrom <= now) ?? keys[0];
+    }
+
+    /// <summary>The key of this id, when what it has signed may still be good; else null.</summary>
+    public async ValueTask<SigningKey?> FindAsync(string id, CancellationToken cancellationToken)
+    {
+        if (files.SigningKeys is { } fixedKeys)
+        {
+            return fixedKeys.FirstOrDefault(key => key.Id == id);
+        }
+
+        // One that is not known may have been made a moment ago; but not with each token that somebody makes up.
+        return Find(await ReadAsync(Freshness, cancellationToken))
+            ?? Find(await ReadAsync(LeastFreshness, cancellationToken));
+
+        SigningKey? Find(IReadOnlyList<SigningKey> keys) => keys.FirstOrDefault(key => key.Id == id);
+    }
+
+    /// <summary>All keys that verify, and those that will sign soon.</summary>
+    public async ValueTask<IReadOnlyList<SigningKey>> AllAsync(CancellationToken cancellationToken) =>
+        files.SigningKeys ?? await ReadAsync(Freshness, cancellationToken);
+
+    private async ValueTask<IReadOnlyList<SigningKey>> ReadAsync(TimeSpan freshness, CancellationToken cancellationToken)
+    {
+        if (IsFresh(_read))
+        {
+            return Living(_read!.Keys);
+        }
+
+        await _reading.WaitAsync(cancellationToken);
+        try
+        {
+            if (!IsFresh(_read))
+            {
+                _read = await ReadAsync(cancellationToken);
+            }
+        }
+        catch (StorageException e) when (_read is { Keys.Count: > 0 })
+        {
+            // What was read before is still true; who asks next tries again.
+            LogNotRead(log, e);
+        }
+        finally
+        {
+            _reading.Release();
+        }
+
+        return Living(_read!.Keys);
+
+        bool IsFresh(Read? read) => read is not null && time.GetUtcNow() - read.At < freshness;
+    }
+
+    private async ValueTask<Read> ReadAsync(CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var document = await documents.ReadAsync(RegistryLayout.SigningKeys, cancellationToken);
+        if (document is null)
+        {
+            return new Read([], null, now);
+        }
+
+        try
+        {
+            var stored = JsonSerializer.Deserialize(document.Content.Span, SigningKeysJson.Default.StoredKeys)!;
+            var keys = stored.Keys.Select(key => _read?.Keys.FirstOrDefault(known => known.Id == key.Id)
+                ?? SigningKey.FromPkcs8(key.Pkcs8, key.SignsFrom));
+            return new Read([.. keys], document.Version, now);
+        }
+        catch (Exception e) when (e is JsonException or CryptographicException)
+        {
+            throw new StorageException("The document with the signing keys is damaged. Delete it, and new ones are made.", e);
+        }
+    }
+
+    /// <summary>Those whose tokens may still be good; the last is the newest.</summary>
+    private IReadOnlyList<SigningKey> Living(IReadOnlyList<SigningKey> keys)
+    {
+        var now = time.GetUtcNow();
+        var longest = Options.RefreshLifetime > UploadGrace + TokenOptions.MaxLifetime
+            ? Options.RefreshLifetime
+            : UploadGrace + TokenOptions.MaxLifetime;
+        var dead = 0;
+        while (dead + 1 < keys.Count && keys[dead + 1].SignsFrom + longest < now)
+        {
+            dead++;
+        }
+
+        return dead == 0 ? keys : [.. keys.Skip(dead)];
+    }
+
+    private async ValueTask<IReadOnlyList<SigningKey>> RotateAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var read = await ReadAsync(cancellationToken);
+            var now = time.GetUtcNow();
+            if (read.Keys.Count > 0 && now - read.Keys[^1].SignsFrom <= Options.RotateEvery)
+            {
+                _read = read; // somebody else has made one
+                return Living(read.Keys);
+            }
+
+            // Without any, nobody can have a token of another one: the first signs at once.
+            var made = SigningKey.Create(read.Keys.Count == 0 ? now : now + Notice);
+            SigningKey[] keys = [.. Living(read.Keys), made];
+            var content = JsonSerializer.SerializeToUtf8Bytes(
+                new StoredKeys([.. keys.Select(key => new StoredKey(key.Id, key.SignsFrom, key.ToPkcs8()))]),
+                SigningKeysJson.Default.StoredKeys);
+            var condition = read.Version is { } version ? WriteCondition.Unchanged(version) : WriteCondition.Absent;
+            if (await documents.WriteAsync(
+                    RegistryLayout.SigningKeys, content, condition, Durability.Synced, cancellationToken) is { } written)
+            {
+                _read = new Read(keys, written, now);
+                LogMade(log, made.Id, made.SignsFrom);
+                return keys;
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "Made the signing key {Key}, which signs tokens from {SignsFrom:u} on.")]
+    private static partial void LogMade(ILogger logger, string key, DateTimeOffset signsFrom);
+
+    [LoggerMessage(LogLevel.Warning, "The signing keys cannot be read again; those that were read before go on to be used.")]
+    private static partial void LogNotRead(ILogger logger, Exception exception);
+
+    private sealed record Read(IReadOnlyList<SigningKey> Keys, string? Version, DateTimeOffset At);
+}
+
+/// <summary>The document of the signing keys: the oldest first.</summary>
+internal sealed record StoredKeys(IReadOnlyList<StoredKey> Keys);
+
+internal sealed record StoredKey(string Id, DateTimeOffset SignsFrom, byte[] Pkcs8);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(StoredKeys))]
+internal sealed partial class SigningKeysJson : JsonSerializerContext;

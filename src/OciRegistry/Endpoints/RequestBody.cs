@@ -1,0 +1,43 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>The bodies of requests, which may be layers.</summary>
+internal static class RequestBody
+{
+    /// <summary>Layers have no size limit, and clients may pause: a disk behind them, a suspended laptop.</summary>
+    public static void LiftLimits(HttpContext context)
+    {
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = null;
+        }
+
+        if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
+        {
+            // In HTTP/2 the rate belongs to the connection: a request can only be let off it.
+            rate.MinDataRate = HttpProtocol.IsHttp11(context.Request.Protocol)
+                ? new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(100))
+                : null;
+        }
+    }
+
+    /// <summary>
+    /// Reads what is left of it: many clients read no answer before they have sent everything, and Kestrel itself closes the
+    /// connection after 5 s of that.
+    /// </summary>
+    public static async ValueTask DrainAsync(HttpContext context)
+    {
+        LiftLimits(context);
+        var body = context.Request.BodyReader;
+        for (var finished = false; !finished;)
+        {
+            var read = await body.ReadAsync(context.RequestAborted);
+            body.AdvanceTo(read.Buffer.End);
+            finished = read.IsCompleted;
+        }
+    }
+}

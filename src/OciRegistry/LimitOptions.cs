@@ -1,0 +1,27 @@
+namespace OciRegistry;
+
+/// <summary>
+/// How many requests are served, so that nobody takes the registry from the others. More are answered 429 with Retry-After.
+/// Some clients (Jib) give up then: limits are for what goes far beyond a busy build.
+/// </summary>
+public sealed class LimitOptions
+{
+    /// <summary>Requests that were saved up may come at once: this many seconds' worth.</summary>
+    internal const int BurstSeconds = 10;
+
+    /// <summary>Requests a second of one subject, anonymous being one; ten seconds' worth of them may come at once.</summary>
+    /// <value>null: no limit</value>
+    public int? PerSubject { get; set; }
+
+    /// <summary>Requests a second from one address (of IPv6, one network of 64 bits); ten seconds' worth may come at once.</summary>
+    /// <value>null: no limit</value>
+    public int? PerAddress { get; set; }
+
+    internal IEnumerable<string> Problems()
+    {
+        if (PerSubject is < 1 or > 1_000_000 || PerAddress is < 1 or > 1_000_000)
+        {
+            yield return "Limits:PerSubject and Limits:PerAddress must be from 1 to 1000000. Leave them out for no limit.";
+        }
+    }
+}
