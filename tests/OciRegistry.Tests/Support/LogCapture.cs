@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 
 namespace OciRegistry.Tests.Support;
 
-/// <summary>Keeps what is logged at Warning and above.</summary>
-internal sealed class LogCapture : ILoggerProvider, ILogger
+/// <summary>Keeps what is logged, at Warning and above unless less is asked for.</summary>
+internal sealed class LogCapture(LogLevel least = LogLevel.Warning) : ILoggerProvider, ILogger
 {
     private readonly ConcurrentQueue<string> _lines = new();
 
@@ -15,7 +15,7 @@ internal sealed class LogCapture : ILoggerProvider, ILogger
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
 
-    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= least;
 
     public void Log<TState>(
         LogLevel logLevel,

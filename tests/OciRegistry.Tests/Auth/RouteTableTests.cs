@@ -1,0 +1,316 @@
+using System.Net;
+using System.Text;
+using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using OciRegistry.Auth;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.Tests.Auth;
+
+/// <summary>Every route, in every mode, for everybody: who gets through, and that the others are told nothing.</summary>
+public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<RouteTable>
+{
+    private static readonly AuthMode[] Modes = [AuthMode.Open, AuthMode.Basic, AuthMode.Bearer, AuthMode.Several];
+
+    public static TheoryData<string> Routes => [.. RouteTable.Rows.Select(row => row.Route)];
+
+    public static TheoryData<string, AuthMode> RoutesAndModes =>
+    [
+        .. RouteTable.Rows.SelectMany(row => Modes.Select(mode => (row.Route, mode))),
+    ];
+
+    [Theory]
+    [InlineData(AuthMode.Open)]
+    [InlineData(AuthMode.Several)]
+    public async Task Every_route_has_its_row(AuthMode mode)
+    {
+        var registry = await table.RegistryAsync(mode);
+        var routes = registry.App.Services.GetServices<EndpointDataSource>()
+            .SelectMany(source => source.Endpoints)
+            .OfType<RouteEndpoint>()
+            .SelectMany(endpoint => MethodsOf(endpoint).Select(method => $"{method} {TemplateOf(endpoint)}"))
+            .Distinct()
+            .ToList();
+
+        var expected = RouteTable.Rows.Where(row => mode != AuthMode.Open || !row.Route.Contains("/token", StringComparison.Ordinal));
+        routes.ShouldBe(expected.Select(row => row.Route), ignoreOrder: true);
+    }
+
+    [Theory]
+    [MemberData(nameof(RoutesAndModes))]
+    public async Task Who_may_gets_through_and_nobody_else(string route, AuthMode mode)
+    {
+        var registry = await table.RegistryAsync(mode);
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        foreach (var user in RouteTable.Users.Prepend(null))
+        {
+            var target = await RouteTable.PrepareAsync(registry, row, user);
+            using var response = await registry.SendAsync(user, () => row.Request(target));
+
+            var expected = mode == AuthMode.Open || row.May(user) ? row.Status
+                : user is null ? HttpStatusCode.Unauthorized
+                : HttpStatusCode.Forbidden;
+            if (mode is AuthMode.Open or AuthMode.Basic && row.IsTokenService)
+            {
+                expected = HttpStatusCode.NotFound;
+            }
+
+            await response.ShouldHaveStatusAsync(expected);
+            response.Headers.WwwAuthenticate.Count.ShouldBe(expected == HttpStatusCode.Unauthorized ? 1 : 0, $"{user}");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Routes))]
+    public async Task A_token_that_has_ended_or_whose_account_is_gone_opens_nothing(string route)
+    {
+        var registry = await table.RegistryAsync(AuthMode.Several);
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        if (row.Need is null)
+        {
+            return; // open to everybody, whatever he sends
+        }
+
+        var target = await RouteTable.PrepareAsync(registry, row, "root");
+        var root = registry.CallerOf("root");
+        Scope[] all = [new(Scope.RepositoryType, target.Repository, ["*"]), Scope.Catalog, Scope.Admin];
+        var minute = TimeSpan.FromMinutes(1);
+        (string Why, string Token)[] tokens =
+        [
+            ("ended", await registry.MintAsync(root, -minute, all)),
+            ("another password since", await registry.MintAsync(root with { Credential = "0123456789abcdef" }, minute, all)),
+            ("no credential", await registry.MintAsync(root with { Credential = null }, minute, all)),
+            ("user gone", await registry.MintAsync(root with { Subject = "user:gone" }, minute, all)),
+            ("robot revoked", await registry.MintAsync(root with { Subject = "robot:gone" }, minute, all)),
+            ("issuer gone", await registry.MintAsync(root with { Subject = "github:repo:a/b" }, minute, all)),
+            ("certificates off", await registry.MintAsync(root with { Subject = "cert:a" }, minute, all)),
+        ];
+        foreach (var (why, token) in tokens)
+        {
+            using var refused = await registry.SendAsync(GuardedRegistry.Bearer(token), () => row.Request(target));
+            refused.StatusCode.ShouldBe(HttpStatusCode.Unauthorized, why);
+        }
+
+        using var served = await registry.SendAsync(
+            GuardedRegistry.Bearer(await registry.MintAsync(root, minute, all)), () => row.Request(target));
+        await served.ShouldHaveStatusAsync(row.Status);
+    }
+
+    [Theory]
+    [MemberData(nameof(Routes))]
+    public async Task A_token_is_good_for_what_it_was_made_for_only(string route)
+    {
+        var registry = await table.RegistryAsync(AuthMode.Bearer);
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        if (row.Need is null or "log in")
+        {
+            return; // any token is
+        }
+
+        var target = await RouteTable.PrepareAsync(registry, row, "root");
+        var token = await registry.MintAsync(
+            registry.CallerOf("root"), TimeSpan.FromMinutes(1), new Scope(Scope.RepositoryType, target.Repository + "/other", ["*"]));
+
+        using var response = await registry.SendAsync(GuardedRegistry.Bearer(token), () => row.Request(target));
+
+        response.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
+        response.Headers.WwwAuthenticate.ToString().ShouldContain("error=\"insufficient_scope\"");
+        response.Headers.WwwAuthenticate.ToString().ShouldContain($"scope=\"{row.ScopeOf(target)}\"");
+    }
+
+    [Theory]
+    [MemberData(nameof(RoutesAndModes))]
+    public async Task What_somebody_may_not_see_is_answered_like_what_is_not_there(string route, AuthMode mode)
+    {
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        if (mode == AuthMode.Open || row.Need is not ("pull" or "push" or "delete"))
+        {
+            return;
+        }
+
+        var registry = await table.RegistryAsync(mode);
+        var there = await RouteTable.PrepareAsync(registry, row, "root");
+        var nowhere = there with
+        {
+            Repository = RegistryClient.NewRepository(),
+            Blob = Digest.Of(RegistryClient.RandomBytes(9)),
+            Session = UploadSessionId.New().ToString(),
+        };
+        foreach (var user in (string?[])[null, "stranger"])
+        {
+            using var seen = await registry.SendAsync(user, () => row.Request(there));
+            using var missing = await registry.SendAsync(user, () => row.Request(nowhere));
+
+            missing.StatusCode.ShouldBe(seen.StatusCode);
+            Shape(await missing.Content.ReadAsStringAsync()).ShouldBe(Shape(await seen.Content.ReadAsStringAsync()));
+            missing.Headers.Select(header => header.Key).ShouldBe(seen.Headers.Select(header => header.Key));
+        }
+    }
+
+    private static string Shape(string body) => RequestId().Replace(body, "");
+
+    private static IEnumerable<string> MethodsOf(RouteEndpoint endpoint) =>
+        endpoint.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods ?? ["ANY"];
+
+    private static string TemplateOf(RouteEndpoint endpoint) =>
+        endpoint.DisplayName?.Split(' ').Last() is { } shown && shown.StartsWith("/v2", StringComparison.Ordinal)
+            ? shown
+            : endpoint.RoutePattern.RawText!;
+
+    [GeneratedRegex("\"requestId\":\"[^\"]*\"")]
+    private static partial Regex RequestId();
+}
+
+/// <summary>What each route needs, and a registry in each mode.</summary>
+public sealed class RouteTable : IAsyncLifetime
+{
+    /// <summary>Each with the right of its name in the repositories of the table, but for a stranger; their password is their name.</summary>
+    internal static readonly string[] Users = ["puller", "pusher", "deleter", "stranger", "operator", "root"];
+
+    private static readonly byte[] Content = RegistryClient.RandomBytes(100);
+
+    private readonly Dictionary<AuthMode, GuardedRegistry> _registries = [];
+
+    internal static Row[] Rows { get; } =
+    [
+        new("GET /v2/", "log in", HttpStatusCode.OK, _ => Get("/v2/")),
+        new("HEAD /v2/", "log in", HttpStatusCode.OK, _ => Head("/v2/")),
+        new("GET /v2/_catalog", "list", HttpStatusCode.OK, _ => Get("/v2/_catalog")),
+        new("HEAD /v2/_catalog", "list", HttpStatusCode.OK, _ => Head("/v2/_catalog")),
+        new("GET /v2/{name}/blobs/{digest}", "pull", HttpStatusCode.OK, at => Get($"/v2/{at.Repository}/blobs/{at.Blob}")),
+        new("HEAD /v2/{name}/blobs/{digest}", "pull", HttpStatusCode.OK, at => Head($"/v2/{at.Repository}/blobs/{at.Blob}")),
+        new("GET /v2/{name}/manifests/{reference}", "pull", HttpStatusCode.OK, at => Get($"/v2/{at.Repository}/manifests/v1")),
+        new("HEAD /v2/{name}/manifests/{reference}", "pull", HttpStatusCode.OK, at => Head($"/v2/{at.Repository}/manifests/v1")),
+        new("GET /v2/{name}/tags/list", "pull", HttpStatusCode.OK, at => Get($"/v2/{at.Repository}/tags/list")),
+        new("HEAD /v2/{name}/tags/list", "pull", HttpStatusCode.OK, at => Head($"/v2/{at.Repository}/tags/list")),
+        new("GET /v2/{name}/referrers/{digest}", "pull", HttpStatusCode.OK, at => Get($"/v2/{at.Repository}/referrers/{at.Blob}")),
+        new("HEAD /v2/{name}/referrers/{digest}", "pull", HttpStatusCode.OK, at => Head($"/v2/{at.Repository}/referrers/{at.Blob}")),
+        new("POST /v2/{name}/blobs/uploads/", "push", HttpStatusCode.Accepted, at => Send("POST", $"/v2/{at.Repository}/blobs/uploads/")),
+        new("PATCH /v2/{name}/blobs/uploads/{session}", "push", HttpStatusCode.Accepted, at => Send("PATCH", Upload(at), Content)),
+        new("PUT /v2/{name}/blobs/uploads/{session}", "push", HttpStatusCode.Created, at => Send("PUT", $"{Upload(at)}?digest={Digest.Of(Content)}", Content)),
+        new("GET /v2/{name}/blobs/uploads/{session}", "push", HttpStatusCode.NoContent, at => Get(Upload(at))),
+        new("HEAD /v2/{name}/blobs/uploads/{session}", "push", HttpStatusCode.NoContent, at => Head(Upload(at))),
+        new("DELETE /v2/{name}/blobs/uploads/{session}", "push", HttpStatusCode.NoContent, at => Send("DELETE", Upload(at))),
+        new("PUT /v2/{name}/manifests/{reference}", "push", HttpStatusCode.Created, at => PutManifest(at.Repository)),
+        new("DELETE /v2/{name}/manifests/{reference}", "delete", HttpStatusCode.Accepted, at => Send("DELETE", $"/v2/{at.Repository}/manifests/v1")),
+        new("DELETE /v2/{name}/blobs/{digest}", "delete", HttpStatusCode.Accepted, at => Send("DELETE", $"/v2/{at.Repository}/blobs/{at.Blob}")),
+        new("ANY /v2/{**path}", null, HttpStatusCode.NotFound, _ => Get("/v2/what/is/this")),
+        new("GET /token", null, HttpStatusCode.OK, _ => Get("/token")) { IsTokenService = true },
+        new("POST /token", null, HttpStatusCode.BadRequest, _ => Send("POST", "/token")) { IsTokenService = true },
+        new("GET /token/keys", null, HttpStatusCode.OK, _ => Get("/token/keys")) { IsTokenService = true },
+        new("GET /livez", null, HttpStatusCode.OK, _ => Get("/livez")),
+        new("HEAD /livez", null, HttpStatusCode.OK, _ => Head("/livez")),
+        new("GET /readyz", null, HttpStatusCode.OK, _ => Get("/readyz")),
+        new("HEAD /readyz", null, HttpStatusCode.OK, _ => Head("/readyz")),
+        new("GET /metrics", null, HttpStatusCode.OK, _ => Get("/metrics")),
+        new("HEAD /metrics", null, HttpStatusCode.OK, _ => Head("/metrics")),
+        new("GET /admin/uploads", "admin", HttpStatusCode.OK, _ => Get("/admin/uploads")),
+        new("HEAD /admin/uploads", "admin", HttpStatusCode.OK, _ => Head("/admin/uploads")),
+        new("GET /admin/uploads/{session}", "admin", HttpStatusCode.OK, at => Get($"/admin/uploads/{at.Session}")),
+        new("HEAD /admin/uploads/{session}", "admin", HttpStatusCode.OK, at => Head($"/admin/uploads/{at.Session}")),
+        new("DELETE /admin/uploads/{session}", "admin", HttpStatusCode.NoContent, at => Send("DELETE", $"/admin/uploads/{at.Session}")),
+        new("GET /admin/robots", "admin", HttpStatusCode.OK, _ => Get("/admin/robots")),
+        new("HEAD /admin/robots", "admin", HttpStatusCode.OK, _ => Head("/admin/robots")),
+        new("POST /admin/robots", "admin", HttpStatusCode.Created, _ => Send("POST", "/admin/robots", NewRobot())),
+        new("DELETE /admin/robots/{name}", "admin", HttpStatusCode.NotFound, _ => Send("DELETE", "/admin/robots/nobody")),
+        new("GET /admin/explain", "admin", HttpStatusCode.OK, at => Get($"/admin/explain?subject=a&repository={at.Repository}&action=pull")),
+        new("HEAD /admin/explain", "admin", HttpStatusCode.OK, at => Head($"/admin/explain?subject=a&repository={at.Repository}&action=pull")),
+    ];
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var registry in _registries.Values)
+        {
+            await registry.DisposeAsync();
+        }
+    }
+
+    internal async Task<GuardedRegistry> RegistryAsync(AuthMode mode)
+    {
+        if (!_registries.TryGetValue(mode, out var registry))
+        {
+            registry = _registries[mode] = await GuardedRegistry.StartAsync(
+                mode,
+                Users,
+                [
+                    GuardedRegistry.Allow("user:puller", "test/**", "pull"),
+                    GuardedRegistry.Allow("user:pusher", "test/**", "push"),
+                    GuardedRegistry.Allow("user:deleter", "test/**", "delete"),
+                    GuardedRegistry.Allow("user:stranger", "elsewhere/**", "pull", "push", "delete"),
+                    new PolicyOptions { Subjects = ["user:operator"], Actions = ["admin"] },
+                    GuardedRegistry.Allow("user:root", "**", "pull", "push", "delete", "admin"),
+                ]);
+        }
+
+        return registry;
+    }
+
+    /// <summary>A repository with a blob, a tagged manifest, and an upload session.</summary>
+    internal static async Task<Target> PrepareAsync(GuardedRegistry registry, Row row, string? user)
+    {
+        var repository = RegistryClient.NewRepository();
+        using var root = await registry.ClientOfAsync("root", repository);
+        var blob = await root.PushBlobAsync(repository, RegistryClient.RandomBytes(10));
+        using var pushed = await root.SendAsync(PutManifest(repository));
+        pushed.StatusCode.ShouldBe(HttpStatusCode.Created);
+
+        // Who may push has a session of his own; all others are kept off another's.
+        var owner = row.Need == "push" && user is not null && row.May(user) ? user : "root";
+        using var client = await registry.ClientOfAsync(owner, repository);
+        var location = await client.NewUploadAsync(repository);
+        return new Target(repository, blob, location.Split('?')[0].Split('/').Last());
+    }
+
+    private static HttpRequestMessage Get(string path) => new(HttpMethod.Get, path);
+
+    private static HttpRequestMessage Head(string path) => new(HttpMethod.Head, path);
+
+    private static HttpRequestMessage Send(string method, string path, byte[]? body = null) =>
+        new(new HttpMethod(method), path) { Content = new ByteArrayContent(body ?? []) };
+
+    private static string Upload(Target at) => $"/v2/{at.Repository}/blobs/uploads/{at.Session}";
+
+    private static HttpRequestMessage PutManifest(string repository)
+    {
+        var request = Send("PUT", $"/v2/{repository}/manifests/v1", Encoding.UTF8.GetBytes(
+            $$"""{"schemaVersion":2,"mediaType":"{{MediaTypes.ImageIndex}}","manifests":[]}"""));
+        request.Content!.Headers.TryAddWithoutValidation("Content-Type", MediaTypes.ImageIndex);
+        return request;
+    }
+
+    private static byte[] NewRobot() => Encoding.UTF8.GetBytes(
+        $$"""{"name":"r{{Guid.NewGuid():n}}","repositories":["test/**"],"actions":["pull"]}""");
+
+    internal sealed record Target(string Repository, Digest Blob, string Session);
+
+    /// <param name="Route">Method and template.</param>
+    /// <param name="Need">The right; "log in" and "list" for anybody who has one, null for everybody.</param>
+    /// <param name="Status">What who may is answered.</param>
+    /// <param name="Request">The request.</param>
+    internal sealed record Row(string Route, string? Need, HttpStatusCode Status, Func<Target, HttpRequestMessage> Request)
+    {
+        public bool IsTokenService { get; init; }
+
+        public bool May(string? user) => Need switch
+        {
+            null => true,
+            "log in" or "list" => user is not null,
+            "pull" => user is "puller" or "root",
+            "push" => user is "pusher" or "root",
+            "delete" => user is "deleter" or "root",
+            "admin" => user is "operator" or "root",
+            _ => throw new InvalidOperationException(Need),
+        };
+
+        public string ScopeOf(Target at) => Need switch
+        {
+            "list" => "registry:catalog:*",
+            "admin" => "registry:admin:*",
+            "push" => $"repository:{at.Repository}:pull,push",
+            _ => $"repository:{at.Repository}:{Need}",
+        };
+    }
+}
