@@ -1,0 +1,76 @@
+using System.Net;
+
+namespace OciRegistry.Tests.Server;
+
+/// <summary>What X-Forwarded-* do, from whom they are believed and from whom not.</summary>
+public sealed class ProxyTests
+{
+    private const string Guarded = "--urls=http://127.0.0.1:0 --OciRegistry:Auth:Robots=true";
+
+    [Fact]
+    public async Task A_configured_proxy_says_where_clients_log_in()
+    {
+        await using var server = ServerProcess.Start($"{Guarded} --OciRegistry:Proxies:0=127.0.0.0/8");
+        using var client = Behind(await server.UntilListeningAsync());
+
+        using var answer = await client.GetAsync(new Uri("/v2/", UriKind.Relative));
+
+        answer.Headers.WwwAuthenticate.ToString().ShouldContain("realm=\"https://registry.example.com/token\"");
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("--OciRegistry:Proxies:0=192.0.2.7")]
+    public async Task Anybody_else_does_not(string proxies)
+    {
+        await using var server = ServerProcess.Start($"{Guarded} {proxies}");
+        var url = await server.UntilListeningAsync();
+        using var client = Behind(url);
+
+        using var answer = await client.GetAsync(new Uri("/v2/", UriKind.Relative));
+
+        answer.Headers.WwwAuthenticate.ToString().ShouldContain($"realm=\"{url}token\"");
+    }
+
+    [Fact]
+    public async Task Nobody_comes_from_here_through_a_proxy()
+    {
+        await using var server = ServerProcess.Start("--urls=http://127.0.0.1:0 --OciRegistry:Proxies:0=127.0.0.1");
+        using var client = new HttpClient { BaseAddress = await server.UntilListeningAsync() };
+        client.DefaultRequestHeaders.Add("X-Forwarded-For", "127.0.0.1");
+
+        using var answer = await client.GetAsync(new Uri("/admin/uploads", UriKind.Relative));
+
+        answer.StatusCode.ShouldBe(HttpStatusCode.Forbidden);
+    }
+
+    [Fact]
+    public async Task Failed_logins_count_for_the_client_behind_the_proxy()
+    {
+        await using var server = ServerProcess.Start(
+            $"{Guarded} --OciRegistry:Proxies:0=127.0.0.1 --OciRegistry:Auth:MaxFailedLogins=1 --OciRegistry:Auth:FailedLoginDelay=00:00:00");
+        var url = await server.UntilListeningAsync();
+
+        (await LoginAsync("203.0.113.1")).ShouldBe(HttpStatusCode.Unauthorized);
+        (await LoginAsync("203.0.113.1")).ShouldBe(HttpStatusCode.TooManyRequests);
+        (await LoginAsync("203.0.113.2")).ShouldBe(HttpStatusCode.Unauthorized);
+
+        async Task<HttpStatusCode> LoginAsync(string address)
+        {
+            using var client = new HttpClient { BaseAddress = url };
+            client.DefaultRequestHeaders.Add("X-Forwarded-For", address);
+            client.DefaultRequestHeaders.Authorization = new("Basic", Convert.ToBase64String("robot+a:b"u8));
+            using var answer = await client.GetAsync(new Uri("/v2/", UriKind.Relative));
+            return answer.StatusCode;
+        }
+    }
+
+    private static HttpClient Behind(Uri url)
+    {
+        var client = new HttpClient { BaseAddress = url };
+        client.DefaultRequestHeaders.Add("X-Forwarded-Proto", "https");
+        client.DefaultRequestHeaders.Add("X-Forwarded-Host", "registry.example.com");
+        client.DefaultRequestHeaders.Add("X-Forwarded-For", "203.0.113.7");
+        return client;
+    }
+}
