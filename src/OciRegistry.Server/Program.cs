@@ -17,6 +17,7 @@ try
     builder.Services.AddOciRegistry(registry => ServerConfiguration.Apply(builder.Configuration, registry));
     var listening = new Listening(builder);
     RegistryTransport.Configure(builder);
+    TlsCertificates.Configure(builder);
 
     await using var app = builder.Build();
     Proxies.Use(app);

@@ -248,7 +248,9 @@ public sealed class IssuerOptions
 /// </summary>
 public sealed class ClientCertificateOptions
 {
-    /// <summary>A PEM file with the certificates of the authorities that client certificates must lead to.</summary>
+    /// <summary>
+    /// A PEM file with the certificates of the authorities that client certificates must lead to, roots and those between.
+    /// </summary>
     /// <value>null: client certificates are no identities</value>
     public string? Authority { get; set; }
 }

@@ -1,4 +1,6 @@
+using System.Formats.Asn1;
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
 namespace OciRegistry.Auth;
@@ -7,6 +9,7 @@ namespace OciRegistry.Auth;
 internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
 {
     private const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
+    private const string CommonNameType = "2.5.4.3";
     private const string SubjectAlternativeName = "2.5.29.17";
 
     // A connection has one certificate for all its requests.
@@ -37,10 +40,15 @@ internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
     {
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
+        foreach (var authority in authorities)
+        {
+            var isRoot = authority.SubjectName.RawData.AsSpan().SequenceEqual(authority.IssuerName.RawData);
+            (isRoot ? chain.ChainPolicy.CustomTrustStore : chain.ChainPolicy.ExtraStore).Add(authority);
+        }
+
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.VerificationTime = time.GetUtcNow().UtcDateTime;
-        chain.ChainPolicy.ApplicationPolicy.Add(new System.Security.Cryptography.Oid(ClientAuthentication));
+        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientAuthentication));
         chain.ChainPolicy.DisableCertificateDownloads = true;
         return chain.Build(certificate);
     }
@@ -55,31 +63,36 @@ internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
             }
         }
 
-        var name = certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
-        return name.Length > 0 && name.All(c => c is > ' ' and <= '~') ? name : null;
+        return CommonName(certificate) is { Length: > 0 } name && name.All(c => c is > ' ' and <= '~') ? name : null;
     }
+
+    // GetNameInfo would take an e-mail address for it where there is none.
+    private static string? CommonName(X509Certificate2 certificate) =>
+        certificate.SubjectName.EnumerateRelativeDistinguishedNames()
+            .Where(part => !part.HasMultipleElements && part.GetSingleElementType().Value == CommonNameType)
+            .Select(part => part.GetSingleElementValue())
+            .FirstOrDefault();
 
     // RFC 5280: GeneralName's uniformResourceIdentifier is [6] IA5String.
     private static string? FirstUri(X509Extension extension)
     {
         const int uniformResourceIdentifier = 6;
-        var tag = new System.Formats.Asn1.Asn1Tag(System.Formats.Asn1.TagClass.ContextSpecific, uniformResourceIdentifier);
+        var tag = new Asn1Tag(TagClass.ContextSpecific, uniformResourceIdentifier);
         try
         {
-            var names = new System.Formats.Asn1.AsnReader(
-                extension.RawData, System.Formats.Asn1.AsnEncodingRules.DER).ReadSequence();
+            var names = new AsnReader(extension.RawData, AsnEncodingRules.DER).ReadSequence();
             while (names.HasData)
             {
                 if (names.PeekTag().HasSameClassAndValue(tag))
                 {
-                    var uri = names.ReadCharacterString(System.Formats.Asn1.UniversalTagNumber.IA5String, tag);
+                    var uri = names.ReadCharacterString(UniversalTagNumber.IA5String, tag);
                     return uri.All(c => c is > ' ' and <= '~') ? uri : null;
                 }
 
                 names.ReadEncodedValue();
             }
         }
-        catch (System.Formats.Asn1.AsnContentException)
+        catch (AsnContentException)
         {
             // It says nothing that can be read.
         }

@@ -59,18 +59,25 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>The first line, of those not yet read, that starts with the text; all before it are read too.</summary>
-    public async Task<string> UntilLineAsync(string start)
+    public Task<string> UntilLineAsync(string start) =>
+        UntilLineAsync(start, line => line.StartsWith(start, StringComparison.Ordinal));
+
+    /// <summary>The first line, of those not yet read, that has the text in it.</summary>
+    public Task<string> UntilLineThatHasAsync(string text) =>
+        UntilLineAsync(text, line => line.Contains(text, StringComparison.Ordinal));
+
+    private async Task<string> UntilLineAsync(string text, Func<string, bool> isIt)
     {
         while (await _process.StandardOutput.ReadLineAsync().WaitAsync(Patience) is { } line)
         {
             _lines.Add(line);
-            if (line.StartsWith(start, StringComparison.Ordinal))
+            if (isIt(line))
             {
                 return line;
             }
         }
 
-        throw new InvalidOperationException($"No line '{start}...' in:\n{Output}\n{await _errors}");
+        throw new InvalidOperationException($"No line '{text}...' in:\n{Output}\n{await _errors}");
     }
 
     /// <summary>Where it listens, once it does.</summary>

@@ -1,0 +1,202 @@
+using System.Net;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.Tests.Server;
+
+/// <summary>TLS by Kestrel's settings: certificates that are replaced, and those of clients.</summary>
+public sealed class TlsTests : IDisposable
+{
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("oci-registry-tls-");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task A_certificate_that_is_replaced_is_served_to_new_connections_and_ends_no_upload()
+    {
+        WriteServerCertificate("first");
+        await using var server = ServerProcess.Start(Https());
+        var url = await server.UntilListeningAsync();
+        using var pushing = new HttpClient(Handler(), disposeHandler: true) { BaseAddress = url };
+        var location = await pushing.NewUploadAsync("tls/app");
+        var body = new SteppedContent();
+        var patch = pushing.PatchAsync(new Uri(location, UriKind.Relative), body);
+        await body.StepAsync(new byte[100]);
+        (await ServedAsync(url)).ShouldBe("CN=first");
+
+        WriteServerCertificate("second");
+        await Until.TrueAsync(async () => await ServedAsync(url) == "CN=second", "the new certificate is served");
+        await File.WriteAllTextAsync(PathOf("server.pem"), "broken");
+        await server.UntilLineThatHasAsync("so the one before is still served");
+        (await ServedAsync(url)).ShouldBe("CN=second");
+
+        await body.StepAsync(new byte[100]);
+        body.Finish();
+        using var patched = await patch;
+        await patched.ShouldBeProgressAsync(HttpStatusCode.Accepted, "0-199");
+    }
+
+    [Fact]
+    public async Task Intermediate_certificates_are_sent_along()
+    {
+        using var root = Authority("root");
+        using var between = Authority("between", root);
+        using var leaf = Issue("leaf", between, serverAuthentication: true);
+        await File.WriteAllTextAsync(PathOf("server.pem"), leaf.ExportCertificatePem() + "\n" + between.ExportCertificatePem());
+        await File.WriteAllTextAsync(PathOf("server.key"), leaf.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem());
+        await using var server = ServerProcess.Start(Https());
+        var handler = new SocketsHttpHandler();
+        handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            RevocationMode = X509RevocationMode.NoCheck,
+        };
+        handler.SslOptions.CertificateChainPolicy.CustomTrustStore.Add(root);
+        using var client = new HttpClient(handler) { BaseAddress = await server.UntilListeningAsync() };
+        client.DefaultRequestHeaders.Host = "leaf"; // whose certificate it expects
+
+        using var answer = await client.GetAsync(new Uri("/v2/", UriKind.Relative));
+
+        answer.StatusCode.ShouldBe(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task A_client_certificate_is_an_identity_when_it_leads_to_the_authority()
+    {
+        WriteServerCertificate("server");
+        using var authority = Authority("clients");
+        using var stranger = Authority("clients"); // of the same name
+        await File.WriteAllTextAsync(PathOf("clients.pem"), authority.ExportCertificatePem());
+        await using var server = ServerProcess.Start(
+            $"{Https()} --OciRegistry:Auth:ClientCertificates:Authority={PathOf("clients.pem")}"
+            + " --OciRegistry:Auth:Policies:0:Subjects=cert:node-1 --OciRegistry:Auth:Policies:0:Repositories=tls/**"
+            + " --OciRegistry:Auth:Policies:0:Actions=pull"
+            + " --OciRegistry:Auth:Policies:1:Subjects=cert:spiffe://example.org/** --OciRegistry:Auth:Policies:1:Repositories=tls/**"
+            + " --OciRegistry:Auth:Policies:1:Actions:0=pull --OciRegistry:Auth:Policies:1:Actions:1=push");
+        var url = await server.UntilListeningAsync();
+        using var node = Issue("node-1", authority);
+        using var workload = Issue("node-1", authority, uri: "spiffe://example.org/ns/a/sa/b");
+        using var unnamed = Issue("node-2", authority);
+        using var forged = Issue("node-1", stranger);
+        using var self = Authority("node-1");
+        using var late = Issue("node-1", authority, from: DateTimeOffset.UtcNow.AddDays(-1), to: DateTimeOffset.UtcNow.AddHours(-1));
+        using var forServers = Issue("node-1", authority, serverAuthentication: true);
+
+        (await AskAsync(node, HttpMethod.Get)).ShouldBe(HttpStatusCode.NotFound);
+        (await AskAsync(node, HttpMethod.Post)).ShouldBe(HttpStatusCode.Forbidden);
+        (await AskAsync(workload, HttpMethod.Post)).ShouldBe(HttpStatusCode.Accepted);
+        (await AskAsync(unnamed, HttpMethod.Get)).ShouldBe(HttpStatusCode.Forbidden);
+        foreach (var none in (X509Certificate2?[])[forged, self, late, forServers, null])
+        {
+            (await AskAsync(none, HttpMethod.Get)).ShouldBe(HttpStatusCode.Unauthorized, none?.Subject);
+        }
+
+        async Task<HttpStatusCode> AskAsync(X509Certificate2? certificate, HttpMethod method)
+        {
+            var handler = Handler();
+            handler.SslOptions.ClientCertificates = certificate is null ? null : [certificate];
+            using var client = new HttpClient(handler) { BaseAddress = url };
+            var path = method == HttpMethod.Get ? "/v2/tls/app/manifests/v1" : "/v2/tls/app/blobs/uploads/";
+            using var answer = await client.SendAsync(new HttpRequestMessage(method, path));
+            return answer.StatusCode;
+        }
+    }
+
+    private string Https() => "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0"
+        + $" --Kestrel:Endpoints:Main:Certificate:Path={PathOf("server.pem")}"
+        + $" --Kestrel:Endpoints:Main:Certificate:KeyPath={PathOf("server.key")}";
+
+    private string PathOf(string name) => Path.Combine(_folder.FullName, name);
+
+    private void WriteServerCertificate(string name)
+    {
+        using var certificate = Authority(name);
+        File.WriteAllText(PathOf("server.key"), certificate.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem());
+        File.WriteAllText(PathOf("server.pem"), certificate.ExportCertificatePem());
+    }
+
+    private static SocketsHttpHandler Handler(Action<X509Certificate?>? sees = null) => new()
+    {
+        SslOptions = new SslClientAuthenticationOptions
+        {
+            RemoteCertificateValidationCallback = (_, certificate, _, _) =>
+            {
+                sees?.Invoke(certificate);
+                return certificate is not null; // whichever: the tests look themselves
+            },
+        },
+    };
+
+    private static async Task<string?> ServedAsync(Uri url)
+    {
+        string? subject = null;
+        using var client = new HttpClient(Handler(certificate => subject = certificate!.Subject)) { BaseAddress = url };
+        using var answer = await client.GetAsync(new Uri("/livez", UriKind.Relative));
+        return subject;
+    }
+
+    private static X509Certificate2 Authority(string name, X509Certificate2? issuer = null)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-2), DateTimeOffset.UtcNow.AddDays(1));
+        using var certificate = issuer is null ? null : request.Create(issuer, from.AddMinutes(1), to.AddMinutes(-1), Serial());
+        return certificate is null ? request.CreateSelfSigned(from, to) : certificate.CopyWithPrivateKey(key);
+    }
+
+    private static X509Certificate2 Issue(
+        string name,
+        X509Certificate2 authority,
+        string? uri = null,
+        bool serverAuthentication = false,
+        DateTimeOffset? from = null,
+        DateTimeOffset? to = null)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(
+            [new Oid(serverAuthentication ? "1.3.6.1.5.5.7.3.1" : "1.3.6.1.5.5.7.3.2")], critical: false));
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddDnsName(name);
+        if (uri is not null)
+        {
+            names.AddUri(new Uri(uri));
+        }
+
+        request.CertificateExtensions.Add(names.Build());
+        using var issued = request.Create(
+            authority, from ?? DateTimeOffset.UtcNow.AddHours(-1), to ?? DateTimeOffset.UtcNow.AddHours(1), Serial());
+        using var certificate = issued.CopyWithPrivateKey(key);
+        return X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null);
+    }
+
+    private static byte[] Serial() => RandomNumberGenerator.GetBytes(8);
+
+    /// <summary>A body that is sent when the test says so.</summary>
+    private sealed class SteppedContent : HttpContent
+    {
+        private readonly System.Threading.Channels.Channel<byte[]> _steps = System.Threading.Channels.Channel.CreateBounded<byte[]>(1);
+
+        public async Task StepAsync(byte[] bytes) => await _steps.Writer.WriteAsync(bytes);
+
+        public void Finish() => _steps.Writer.Complete();
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            await foreach (var step in _steps.Reader.ReadAllAsync())
+            {
+                await stream.WriteAsync(step);
+                await stream.FlushAsync();
+            }
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
+}
