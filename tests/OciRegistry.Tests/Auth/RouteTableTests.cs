@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
 using OciRegistry.Tests.Support;
 
@@ -43,9 +44,12 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
     {
         var registry = await table.RegistryAsync(mode);
         var row = RouteTable.Rows.Single(row => row.Route == route);
+        var untouched = await RouteTable.PrepareAsync(registry, row, null);
         foreach (var user in RouteTable.Users.Prepend(null))
         {
-            var target = await RouteTable.PrepareAsync(registry, row, user);
+            var target = row.Changes && (mode == AuthMode.Open || row.May(user))
+                ? await RouteTable.PrepareAsync(registry, row, user)
+                : untouched;
             using var response = await registry.SendAsync(user, () => row.Request(target));
 
             var expected = mode == AuthMode.Open || row.May(user) ? row.Status
@@ -145,6 +149,48 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
             missing.StatusCode.ShouldBe(seen.StatusCode);
             Shape(await missing.Content.ReadAsStringAsync()).ShouldBe(Shape(await seen.Content.ReadAsStringAsync()));
             missing.Headers.Select(header => header.Key).ShouldBe(seen.Headers.Select(header => header.Key));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Routes))]
+    public async Task What_is_switched_off_is_405_for_whoever_may_and_on_every_route(string route)
+    {
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        var verb = route.Split(' ')[0];
+        var changes = row.Need is "push" or "delete" && verb is not ("GET" or "HEAD");
+        var registry = await table.RegistryAsync(AuthMode.Several);
+        var settings = registry.App.Services.GetRequiredService<IOptions<OciRegistryOptions>>().Value;
+        var target = await RouteTable.PrepareAsync(registry, row, "root");
+        try
+        {
+            settings.Deletes.Enabled = false;
+            if (row.Need == "delete")
+            {
+                await IsAnsweredAsync(HttpStatusCode.MethodNotAllowed, "root");
+                await IsAnsweredAsync(HttpStatusCode.Forbidden, "stranger");
+            }
+
+            settings.ReadOnly = true;
+            if (changes)
+            {
+                await IsAnsweredAsync(HttpStatusCode.MethodNotAllowed, "root");
+                await IsAnsweredAsync(HttpStatusCode.Forbidden, "stranger");
+            }
+            else if (row.Need is "pull" or "push")
+            {
+                await IsAnsweredAsync(row.Status, "root");
+            }
+        }
+        finally
+        {
+            (settings.Deletes.Enabled, settings.ReadOnly) = (true, false);
+        }
+
+        async Task IsAnsweredAsync(HttpStatusCode status, string user)
+        {
+            using var response = await registry.SendAsync(user, () => row.Request(target));
+            await response.ShouldHaveStatusAsync(status);
         }
     }
 
@@ -293,6 +339,9 @@ public sealed class RouteTable : IAsyncLifetime
     internal sealed record Row(string Route, string? Need, HttpStatusCode Status, Func<Target, HttpRequestMessage> Request)
     {
         public bool IsTokenService { get; init; }
+
+        /// <summary>Whether it changes what it is sent to, or is for the owner of an upload.</summary>
+        public bool Changes => Need is "push" or "delete" || Route.StartsWith("DELETE", StringComparison.Ordinal);
 
         public bool May(string? user) => Need switch
         {

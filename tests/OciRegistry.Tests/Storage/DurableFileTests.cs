@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Tests.Storage;
@@ -33,6 +34,19 @@ public sealed class DurableFileTests : IDisposable
         DurableFile.Rename(source, target);
         File.ReadAllText(target).ShouldBe("new");
         File.Exists(source).ShouldBeFalse();
+    }
+
+    [Fact]
+    [SupportedOSPlatform("linux")]
+    public void Folders_are_for_who_runs_the_registry_alone()
+    {
+        var folder = Path.Combine(_root, "a", "b");
+
+        DurableFile.CreateFolder(folder);
+
+        const UnixFileMode owner = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        File.GetUnixFileMode(folder).ShouldBe(owner);
+        File.GetUnixFileMode(Path.GetDirectoryName(folder)!).ShouldBe(owner);
     }
 
     [Fact]

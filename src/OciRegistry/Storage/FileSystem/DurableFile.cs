@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
@@ -6,6 +8,10 @@ namespace OciRegistry.Storage.FileSystem;
 /// </summary>
 internal static class DurableFile
 {
+    // What a policy keeps from somebody who sends requests, and the keys that tokens are signed with, must not lie open to
+    // whoever else has an account on the machine.
+    private const UnixFileMode OwnersAlone = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
     private static readonly Lock[] Making = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
 
     /// <summary>Creates a folder and the missing ones above it; each new entry is on disk when this returns.</summary>
@@ -25,7 +31,8 @@ internal static class DurableFile
         CreateFolder(parent); // outside the lock: two of them could wait for each other
         lock (making)
         {
-            Directory.CreateDirectory(path);
+            Debug.Assert(!OperatingSystem.IsWindows(), "FileSystemProbe wants Linux.");
+            Directory.CreateDirectory(path, OwnersAlone);
             SyncFolder(parent);
         }
     }
