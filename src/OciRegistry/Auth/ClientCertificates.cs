@@ -16,8 +16,11 @@ internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
     private readonly ConditionalWeakTable<X509Certificate2, Checked> _checked = [];
 
     /// <summary>The certificate's subject; null when it does not lead to one of the authorities, or says no name.</summary>
-    public Caller? CallerOf(X509Certificate2? certificate)
+    /// <param name="certificate">A connection's; null when it has none.</param>
+    /// <param name="isNew">Whether it was looked at for the first time.</param>
+    public Caller? CallerOf(X509Certificate2? certificate, out bool isNew)
     {
+        isNew = false;
         if (certificate is null || files.ClientAuthorities is not { } authorities)
         {
             return null;
@@ -29,6 +32,7 @@ internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
             return known.Caller;
         }
 
+        isNew = true;
         var caller = IsTrusted(certificate, authorities) && NameOf(certificate) is { } name
             ? new Caller(Caller.CertificatePrefix + name)
             : null;

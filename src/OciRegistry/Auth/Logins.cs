@@ -15,6 +15,7 @@ internal sealed class Logins(
     private static readonly TimeSpan KeptFor = TimeSpan.FromHours(1);
 
     private readonly ExpiringCache<HtpasswdUser> _verified = new(time, capacity: 20_000);
+    private readonly ExpiringCache<string> _seen = new(time, capacity: 20_000); // robots: only for what is told of them
 
     // bcrypt is meant to be slow: requests that need none must not wait for the processors.
     private readonly SemaphoreSlim _computing = new(Math.Max(1, Environment.ProcessorCount / 2));
@@ -41,13 +42,19 @@ internal sealed class Logins(
             return new LoginResult(LoginOutcome.TooManyFailures);
         }
 
+        var started = time.GetTimestamp();
         var result = options.Value.Auth.Robots && name.StartsWith(RobotAccounts.LoginPrefix, StringComparison.Ordinal)
-            ? await VerifyRobotAsync(name[RobotAccounts.LoginPrefix.Length..], password, cancellationToken)
+            ? await VerifyRobotAsync(name[RobotAccounts.LoginPrefix.Length..], password, credential, cancellationToken)
             : await VerifyUserAsync(name, password, credential, address, cancellationToken);
         if (result.Outcome == LoginOutcome.Wrong)
         {
+            // From the beginning on: how long it took to find out tells whether there is such an account.
             failures.Add(address);
-            await Task.Delay(options.Value.Auth.FailedLoginDelay, time, cancellationToken);
+            var left = options.Value.Auth.FailedLoginDelay - time.GetElapsedTime(started);
+            if (left > TimeSpan.Zero)
+            {
+                await Task.Delay(left, time, cancellationToken);
+            }
         }
 
         return result;
@@ -131,14 +138,24 @@ internal sealed class Logins(
         return Of(user, isNew: true);
     }
 
-    private async ValueTask<LoginResult> VerifyRobotAsync(string name, string secret, CancellationToken cancellationToken) =>
-        await robots.VerifyAsync(name, secret, cancellationToken) is { } robot
-            ? new LoginResult(
-                LoginOutcome.Ok,
-                new Caller(robot.Subject) { Credential = robot.Credential, Own = robot.Rule })
-            : new LoginResult(
-                LoginOutcome.Wrong,
-                await robots.FindAsync(name, cancellationToken) is { } known ? new Caller(known.Subject) : null);
+    private async ValueTask<LoginResult> VerifyRobotAsync(
+        string name, string secret, CredentialHash credential, CancellationToken cancellationToken)
+    {
+        if (await robots.VerifyAsync(name, secret, cancellationToken) is not { } robot)
+        {
+            var known = await robots.FindAsync(name, cancellationToken);
+            return new LoginResult(LoginOutcome.Wrong, known is null ? null : new Caller(known.Subject));
+        }
+
+        var isNew = _seen.Find(credential) is null;
+        if (isNew)
+        {
+            _seen.Add(credential, robot.Name, time.GetUtcNow() + KeptFor);
+        }
+
+        return new LoginResult(
+            LoginOutcome.Ok, new Caller(robot.Subject) { Credential = robot.Credential, Own = robot.Rule }, isNew);
+    }
 
     private static LoginResult Of(HtpasswdUser user, bool isNew) => new(
         LoginOutcome.Ok, new Caller(Caller.UserPrefix + user.Name) { Credential = user.Credential }, isNew);
@@ -153,5 +170,5 @@ internal enum LoginOutcome
 
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Caller">Who it is, or whom somebody tried to be; null when there is no such account.</param>
-/// <param name="IsNew">Whether the password was computed for it: what is sent with each request is one login.</param>
+/// <param name="IsNew">Whether this is the first time in a while: what is sent with each request is one login.</param>
 internal readonly record struct LoginResult(LoginOutcome Outcome, Caller? Caller = null, bool IsNew = false);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using Microsoft.AspNetCore.Http;
@@ -44,7 +45,7 @@ internal sealed class AccessControl(
     public async ValueTask<bool> AllowsAsync(HttpContext context, Access access)
     {
         // (1)
-        if (access.Kind != AccessKind.Open && limits.WaitOf(context.Connection.RemoteIpAddress) is { } wait)
+        if (limits.WaitOf(context.Connection.RemoteIpAddress) is { } wait)
         {
             return await RefuseTooManyAsync(context, wait);
         }
@@ -130,17 +131,8 @@ internal sealed class AccessControl(
             hasToken: true);
 
     /// <summary>Who asks for a token; null when the request has been answered.</summary>
-    public async ValueTask<Caller?> IdentifyForTokenAsync(HttpContext context)
-    {
-        if (limits.WaitOf(context.Connection.RemoteIpAddress) is { } wait)
-        {
-            await RefuseTooManyAsync(context, wait);
-            return null;
-        }
-
-        var identity = await IdentifyAsync(context, isForToken: true);
-        return await AdmitForTokenAsync(context, identity);
-    }
+    public async ValueTask<Caller?> IdentifyForTokenAsync(HttpContext context) =>
+        await AdmitForTokenAsync(context, await IdentifyAsync(context, isForToken: true));
 
     /// <summary>The same for a name and password that stand in the body.</summary>
     public async ValueTask<Caller?> IdentifyForTokenAsync(HttpContext context, string name, string password) =>
@@ -197,8 +189,13 @@ internal sealed class AccessControl(
         var header = context.Request.Headers.Authorization;
         if (header.Count == 0)
         {
-            var caller = certificates.CallerOf(context.Connection.ClientCertificate);
-            return new Identity(caller ?? Caller.Anonymous);
+            var holder = certificates.CallerOf(context.Connection.ClientCertificate, out var isNew);
+            if (isNew && holder is not null)
+            {
+                audit.LoggedIn(context, holder);
+            }
+
+            return new Identity(holder ?? Caller.Anonymous);
         }
 
         if (header.Count > 1 || !AuthenticationHeaderValue.TryParse(header[0], out var credentials)
@@ -274,7 +271,17 @@ internal sealed class AccessControl(
             : null;
         if (caller is null)
         {
+            if (!isOurs)
+            {
+                audit.LoginFailed(context, null);
+            }
+
             return Refused;
+        }
+
+        if (!isOurs)
+        {
+            audit.LoggedIn(context, caller);
         }
 
         if (caller.Expires is { } expires && expires > time.GetUtcNow())
@@ -429,8 +436,10 @@ internal sealed class AccessControl(
     private string RealmOf(HttpContext context)
     {
         var request = context.Request;
-        return Options.Tokens.Realm
-            ?? $"{request.Scheme}://{new string([.. request.Host.Value!.Where(IsOfHost)])}{request.PathBase.ToUriComponent()}{TokenEndpoints.Path}";
+        var host = request.Host.HasValue
+            ? new string([.. request.Host.Value.Where(IsOfHost)])
+            : new IPEndPoint(context.Connection.LocalIpAddress ?? IPAddress.Loopback, context.Connection.LocalPort).ToString(); // HTTP/1.0
+        return Options.Tokens.Realm ?? $"{request.Scheme}://{host}{request.PathBase.ToUriComponent()}{TokenEndpoints.Path}";
 
         static bool IsOfHost(char c) => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' or ':' or '[' or ']';
     }
