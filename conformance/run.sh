@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the conformance checks against this server on empty storage: ./conformance/run.sh [folder|azure]
-# (azure: over Azurite, with Redis, which must be installed)
+# Runs the conformance checks against this server on empty storage: ./conformance/run.sh [folder|azure] [open|basic|bearer]
+# (azure: over Azurite, with Redis, which must be installed; basic, bearer: as a user, by name and password or by tokens)
 #   (a) our own black-box runner, always;
 #   (b) the official suite in both profiles, when OCI_CONFORMANCE names its binary.
 # Leaves JUnit files and logs in conformance/results. Exit code 0 only when nothing failed and nothing was skipped.
@@ -10,6 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 results=$here/results
 storage=${1:-folder}
+access=${2:-open}
 server=
 others=()
 work=$(mktemp -d)
@@ -53,6 +54,30 @@ empty_storage() {
   )
 }
 
+# The settings of a server with one user, who may do everything, as the words of $accounts; and what our runner ($credentials)
+# and the official suite ($login) take to be him.
+with_accounts() {
+  accounts=() credentials=() login=()
+  case $access in
+    open) return ;;
+    basic) accounts=(--OciRegistry:Auth:Tokens:Enabled=false) ;;
+    bearer) accounts=(--OciRegistry:Auth:Basic=false) ;;
+    *) echo "usage: conformance/run.sh [folder|azure] [open|basic|bearer]" >&2; exit 2 ;;
+  esac
+  # The password is its name, by bcrypt.
+  echo 'conformance:$2b$04$//DYyrgjMLG2izHPwhtOUuXpC7DJIDBxBzSeLnsaKqEXqQEtjUDSi' >"$work/htpasswd"
+  accounts+=(
+    --OciRegistry:Auth:Htpasswd="$work/htpasswd"
+    --OciRegistry:Auth:Policies:0:Subjects:0=user:conformance
+    --OciRegistry:Auth:Policies:0:Repositories:0='**'
+    --OciRegistry:Auth:Policies:0:Actions:0=pull
+    --OciRegistry:Auth:Policies:0:Actions:1=push
+    --OciRegistry:Auth:Policies:0:Actions:2=delete
+  )
+  credentials=(--username conformance --password conformance)
+  login=(OCI_USERNAME=conformance OCI_PASSWORD=conformance)
+}
+
 # start NAME [SETTING ...]: a server on a free port and empty storage; sets $url
 start() {
   local name=$1
@@ -60,11 +85,11 @@ start() {
   [ -z "$server" ] || { kill "$server" && wait "$server" 2>/dev/null; } || true
   empty_storage "$name"
   "$root/.artifacts/bin/OciRegistry.Server/debug/OciRegistry.Server" --urls http://127.0.0.1:0 \
-    "${settings[@]}" "$@" >"$results/server-$name.log" 2>&1 </dev/null &
+    "${settings[@]}" "${accounts[@]}" "$@" >"$results/server-$name.log" 2>&1 </dev/null &
   server=$!
   for _ in $(seq 100); do
     url=$(sed -n 's/^Listening on //p' "$results/server-$name.log" | head -n 1)
-    [ -z "$url" ] || ! curl -fsS -o /dev/null "$url/v2/" 2>/dev/null || return 0
+    [[ -z "$url" || ! $(curl -sS -o /dev/null -w '%{http_code}' "$url/v2/" 2>/dev/null) =~ 200|401 ]] || return 0
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1
   done
@@ -79,7 +104,7 @@ official() {
   shift 2
   rm -rf "$out" && mkdir -p "$out"
   (cd "$out" && env OCI_REGISTRY="${url#http://}" OCI_TLS=disabled OCI_VERSION="$version" OCI_RESULTS_DIR="$out" \
-    OCI_REPO1=conformance/repo1 OCI_REPO2=conformance/repo2 "$@" "$OCI_CONFORMANCE" >stdout.txt 2>stderr.txt) || true
+    OCI_REPO1=conformance/repo1 OCI_REPO2=conformance/repo2 "${login[@]}" "$@" "$OCI_CONFORMANCE" >stdout.txt 2>stderr.txt) || true
   local counts
   counts=$(sed -n '/^OCI Conformance Result:/,/Total/p' "$out/stdout.txt" | tr -s ' .\n' ' ')
   echo "official suite, $name: ${counts:-no result}"
@@ -89,6 +114,7 @@ official() {
   fi
 }
 
+with_accounts
 mkdir -p "$results"
 dotnet build "$root/src/OciRegistry.Server" -v q -nologo >/dev/null
 dotnet build "$here/OciRegistry.Conformance" -v q -nologo >/dev/null
@@ -103,7 +129,7 @@ fi
 
 start own
 "$root/.artifacts/bin/OciRegistry.Conformance/debug/OciRegistry.Conformance" --url "$url" --house \
-  --junit "$results/own.xml" || failed=1
+  "${credentials[@]}" --junit "$results/own.xml" || failed=1
 
 if [ -n "${OCI_CONFORMANCE:-}" ]; then
   start official-1.1

@@ -84,6 +84,8 @@ integration() {
 conformance() {
   ring conformance ./conformance/run.sh
   ring "conformance over Azure and Redis" ./conformance/run.sh azure
+  ring "conformance with Basic" ./conformance/run.sh folder basic
+  ring "conformance with tokens" ./conformance/run.sh folder bearer
 }
 
 case ${1:-all} in

@@ -7,6 +7,9 @@ namespace OciRegistry.Conformance.Http;
 /// <summary>Answers Basic and Bearer challenges. Authorization itself is not under test here.</summary>
 internal sealed partial class Credentials(HttpClient http, Uri registry, string? username, string? password)
 {
+    /// <summary>A first challenge asks for the repository; a second, where a blob is mounted without a source, for that one too.</summary>
+    public const int MostChallenges = 2;
+
     private readonly ConcurrentDictionary<string, string> _tokens = new();
 
     private string? Basic => username is null
@@ -46,9 +49,18 @@ internal sealed partial class Credentials(HttpClient http, Uri registry, string?
         return token is not null;
     }
 
-    // One scope covers a method on a repository, whatever the digest or session in the path is.
-    private static string Key(Request request) =>
-        $"{request.Method} {RepositoryPath().Match(request.RawTarget ?? request.Uri.AbsolutePath).Value}";
+    // One scope covers what is done in a repository, whatever the digest or session in the path is: so a request that is sent
+    // by half, and cannot be asked for its token, has that of the one that started the session.
+    private static string Key(Request request)
+    {
+        var action = request.Method switch
+        {
+            "GET" or "HEAD" => "pull",
+            "DELETE" => "delete",
+            _ => "push",
+        };
+        return $"{action} {RepositoryPath().Match(request.RawTarget ?? request.Uri.AbsolutePath).Value}";
+    }
 
     [GeneratedRegex("([a-z]+)=\"([^\"]*)\"", RegexOptions.IgnoreCase)]
     private static partial Regex Parameter();

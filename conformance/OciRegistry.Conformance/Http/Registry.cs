@@ -44,7 +44,7 @@ internal sealed class Registry : IDisposable
     public async Task<Answer> SendAsync(Request request)
     {
         var answer = await TransmitAsync(request);
-        if (answer.Status == 401 && await _credentials.LearnAsync(answer))
+        for (var i = 0; i < Credentials.MostChallenges && answer.Status == 401 && await _credentials.LearnAsync(answer); i++)
         {
             answer = await TransmitAsync(request);
         }
