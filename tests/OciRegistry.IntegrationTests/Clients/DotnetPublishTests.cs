@@ -17,14 +17,9 @@ public sealed class DotnetPublishTests(PublishedServer server)
         await using var folder = new TempFolder();
         await skopeo.RunAsync("copy", "--dest-tls-verify=false", $"oci:{layout}:v1", $"docker://{registry.Host}/base/files:1.0");
 
-        await dotnet
-            .WithVariable("DOTNET_CONTAINER_INSECURE_REGISTRIES", registry.Host)
-            .WithVariable("DOTNET_CONTAINER_DEBUG_REGISTRY_FORCE_CHUNKED_UPLOAD", chunked ? "true" : "false")
-            .RunAsync(
-                "publish", Checkout.ServerProject, "--no-build", "--configuration", Checkout.Configuration,
-                "-nodeReuse:false", "-t:PublishContainer", $"-p:PublishDir={folder["publish"]}/",
-                "-p:ContainerRuntimeIdentifier=linux-x64", $"-p:ContainerBaseImage={registry.Host}/base/files:1.0",
-                $"-p:ContainerRegistry={registry.Host}", "-p:ContainerRepository=apps/server", "-p:ContainerImageTag=v1");
+        await PublishAsync(
+            dotnet.WithVariable("DOTNET_CONTAINER_DEBUG_REGISTRY_FORCE_CHUNKED_UPLOAD", chunked ? "true" : "false"),
+            folder, registry, "base/files:1.0", "apps/server");
         await skopeo.RunAsync(
             "copy", "--src-tls-verify=false", $"docker://{registry.Host}/apps/server:v1", $"oci:{folder["out"]}:v1");
 
@@ -36,4 +31,36 @@ public sealed class DotnetPublishTests(PublishedServer server)
         (await registry.Http.TagsAsync("apps/server")).ShouldBe(["v1"]);
         await registry.Http.DeleteImageAsync("apps/server", "v1");
     }
+    [Theory]
+    [MemberData(nameof(Accounts.EveryLogin), MemberType = typeof(Accounts))]
+    public async Task A_container_is_published_by_who_may_push_it(Login login)
+    {
+        var dotnet = Tool.Require("dotnet");
+        var skopeo = Tool.Require("skopeo");
+        var layout = await server.LayoutAsync();
+        await using var folder = new TempFolder();
+        await using var accounts = await Accounts.CreateAsync();
+        await using var registry = await ServerProcess.StartAsync(accounts.Settings(login));
+        await skopeo.RunAsync(
+            "copy", "--dest-tls-verify=false", "--dest-creds", Accounts.Alice.Pair,
+            $"oci:{layout}:v1", $"docker://{registry.Host}/team/base:1.0");
+
+        await PublishAsync(
+            dotnet
+                .WithVariable("DOTNET_CONTAINER_REGISTRY_UNAME", Accounts.Alice.Name)
+                .WithVariable("DOTNET_CONTAINER_REGISTRY_PWORD", Accounts.Alice.Password),
+            folder, registry, "team/base:1.0", "team/server");
+
+        await Accounts.Alice.SignInAsync(registry, login, "team/server");
+        (await registry.Http.ManifestAsync("team/server", "v1")).LayerDigests.Length.ShouldBe(3);
+    }
+
+    private static Task<string> PublishAsync(
+        Tool dotnet, TempFolder folder, ServerProcess registry, string baseImage, string repository) => dotnet
+        .WithVariable("DOTNET_CONTAINER_INSECURE_REGISTRIES", registry.Host)
+        .RunAsync(
+            "publish", Checkout.ServerProject, "--no-build", "--configuration", Checkout.Configuration,
+            "-nodeReuse:false", "-t:PublishContainer", $"-p:PublishDir={folder["publish"]}/",
+            "-p:ContainerRuntimeIdentifier=linux-x64", $"-p:ContainerBaseImage={registry.Host}/{baseImage}",
+            $"-p:ContainerRegistry={registry.Host}", $"-p:ContainerRepository={repository}", "-p:ContainerImageTag=v1");
 }

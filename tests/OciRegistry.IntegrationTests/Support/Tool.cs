@@ -104,6 +104,13 @@ internal sealed class Tool
 
 internal sealed record ToolResult(string Line, int ExitCode, string Output, string Error)
 {
+    /// <summary>It has failed, and said that a registry wants to know who it is.</summary>
+    public void ShouldBeUnauthorized()
+    {
+        ExitCode.ShouldNotBe(0, ToString());
+        Error.ShouldMatch("(?i)unauthorized|authentication required|no basic auth credentials|log in first", ToString());
+    }
+
     public override string ToString() => new StringBuilder()
         .AppendLine(CultureInfo.InvariantCulture, $"$ {Line}")
         .AppendLine(CultureInfo.InvariantCulture, $"exit code {ExitCode}")
