@@ -58,6 +58,28 @@ public sealed class DockerLoginTests
         await docker.RunAsync("pull", "--quiet", shared);
     }
 
+    [Theory]
+    [MemberData(nameof(Accounts.EveryLogin), MemberType = typeof(Accounts))]
+    public async Task Who_may_not_pull_from_a_repository_pushes_what_others_mount(Login login)
+    {
+        await using var daemon = await DockerDaemon.StartAsync();
+        await using var accounts = await Accounts.CreateAsync();
+        await using var registry = await ServerProcess.StartAsync(accounts.Settings(login));
+        var docker = daemon.Docker;
+        var (image, copy) = ($"{registry.Host}/closed/server:v1", $"{registry.Host}/bob/server:v1");
+        await BuildAsync(docker, image);
+        await docker.RunAsync("tag", image, copy);
+        await LogInAsync(docker, registry, Accounts.Alice);
+        await docker.RunAsync("push", "--quiet", image);
+
+        await LogInAsync(docker, registry, Accounts.Bob);
+        var pushed = await docker.RunAsync("push", copy);
+
+        pushed.ShouldContain("Pushed");
+        pushed.ShouldNotContain("Mounted");
+        (await docker.TryRunAsync("pull", image)).Error.ShouldContain("denied");
+    }
+
     private static Task<string> LogInAsync(Tool docker, ServerProcess registry, Account user) =>
         docker.RunAsync("login", "--username", user.Name, "--password", user.Password, registry.Host);
 

@@ -15,8 +15,9 @@ public enum Login
 }
 
 /// <summary>
-/// The users of a server, and what they may do, in files as an operator writes them: Alice pushes to <c>team/</c> and to
-/// <c>public/</c>, Bob only pulls from <c>team/</c>, and <c>public/</c> is for everybody.
+/// The users of a server, and what they may do, in files as an operator writes them: Alice, and who has a name that not every
+/// encoding likes, push to <c>team/</c>, <c>closed/</c> and <c>public/</c>; Bob pulls from <c>team/</c>, and pushes to
+/// <c>bob/</c> alone; from <c>public/</c> everybody pulls.
 /// </summary>
 internal sealed class Accounts : IAsyncDisposable
 {
@@ -28,6 +29,9 @@ internal sealed class Accounts : IAsyncDisposable
 
     public static Account Bob { get; } = new("bob", "bob's secret");
 
+    /// <summary>Wherever this name begins in a token, base64url has a '-' and a '_' for it that base64 has not.</summary>
+    public static Account Odd { get; } = new("o~~~d???d>>>", "somebody's secret");
+
     public static TheoryData<Login> EveryLogin => [.. Enum.GetValues<Login>()];
 
     public static async Task<Accounts> CreateAsync()
@@ -35,12 +39,13 @@ internal sealed class Accounts : IAsyncDisposable
         var accounts = new Accounts();
         await File.WriteAllLinesAsync(
             accounts._folder["htpasswd"],
-            new[] { Alice, Bob }.Select(user => $"{user.Name}:{BCrypt.Net.BCrypt.HashPassword(user.Password, Cost)}"));
+            new[] { Alice, Bob, Odd }.Select(user => $"{user.Name}:{BCrypt.Net.BCrypt.HashPassword(user.Password, Cost)}"));
         await File.WriteAllTextAsync(accounts._folder["policies.json"], """
             {
               "policies": [
-                { "subjects": ["user:alice"], "repositories": ["team/**", "public/**"], "actions": ["pull", "push", "delete"] },
+                { "subjects": ["user:alice", "user:o~~~d???d>>>"], "repositories": ["team/**", "closed/**", "public/**"], "actions": ["pull", "push", "delete"] },
                 { "subjects": ["user:bob"], "repositories": ["team/**"], "actions": ["pull"] },
+                { "subjects": ["user:bob"], "repositories": ["bob/**"], "actions": ["pull", "push"] },
                 { "subjects": ["anonymous", "authenticated"], "repositories": ["public/**"], "actions": ["pull"] }
               ]
             }

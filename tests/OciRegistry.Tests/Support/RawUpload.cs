@@ -11,14 +11,15 @@ internal sealed class RawUpload : IDisposable
 
     /// <summary>Sends the head; the body has <paramref name="length"/> bytes, or is chunked when that is null.</summary>
     public static async Task<RawUpload> StartAsync(
-        Uri registry, string method, string location, long? length, string? range = null)
+        Uri registry, string method, string location, long? length, string? range = null, string? authorization = null)
     {
         var upload = new RawUpload();
         await upload._socket.ConnectAsync(IPAddress.Loopback, registry.Port);
         var framing = length is null ? "Transfer-Encoding: chunked" : $"Content-Length: {length}";
         var contentRange = range is null ? "" : $"Content-Range: {range}\r\n";
+        var credentials = authorization is null ? "" : $"Authorization: {authorization}\r\n";
         await upload.SendAsync(Encoding.ASCII.GetBytes(
-            $"{method} {location} HTTP/1.1\r\nHost: {registry.Authority}\r\n{framing}\r\n{contentRange}"
+            $"{method} {location} HTTP/1.1\r\nHost: {registry.Authority}\r\n{framing}\r\n{contentRange}{credentials}"
             + "Content-Type: application/octet-stream\r\nConnection: close\r\n\r\n"));
         return upload;
     }
