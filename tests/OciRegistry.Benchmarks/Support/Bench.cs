@@ -1,3 +1,5 @@
+using System.Net.Http.Headers;
+
 namespace OciRegistry.Benchmarks.Support;
 
 /// <summary>What a scenario works with: a folder, servers on parts of it, and the report.</summary>
@@ -16,11 +18,19 @@ internal sealed class Bench(string server, RedisServer? redis, TemporaryFolder f
     public Task<ServerProcess> StartServerAsync(AzuriteServer azurite, string container) =>
         ServerProcess.StartAsync(server, StorageFolder(container), azurite, container);
 
+    /// <summary>Starts a server that wants to know who its client is.</summary>
+    public Task<ServerProcess> StartServerAsync(string storage, AuthenticationHeaderValue authorization, params string[] settings) =>
+        ServerProcess.StartAsync(server, StorageFolder(storage), authorization, settings);
+
     public string StorageFolder(string storage = "data") => Path.Combine(Folder, storage);
 
     /// <summary>A figure that is to stay below an aim.</summary>
     public void Add(string figure, double value, string unit, double aim) =>
         report.Add(new Figure(scenario, figure, Number(aim, unit, "< "), Number(value, unit), IsMissed: value >= aim));
+
+    /// <summary>A figure that is to reach an aim.</summary>
+    public void AddAtLeast(string figure, double value, string unit, double aim) =>
+        report.Add(new Figure(scenario, figure, Number(aim, unit, "≥ "), Number(value, unit), IsMissed: value < aim));
 
     /// <summary>A figure without an aim.</summary>
     public void Add(string figure, double value, string unit) =>

@@ -6,12 +6,13 @@ using System.Security.Cryptography;
 namespace OciRegistry.Benchmarks.Support;
 
 /// <summary>Pushes and pulls as docker does; throws when the registry answers anything but what it should.</summary>
-internal sealed class RegistryClient(Uri address) : IDisposable
+internal sealed class RegistryClient(Uri address, AuthenticationHeaderValue? authorization = null) : IDisposable
 {
     private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false, UseCookies = false })
     {
         BaseAddress = address,
         Timeout = TimeSpan.FromMinutes(10),
+        DefaultRequestHeaders = { Authorization = authorization },
     };
 
     public async Task<byte[]> GetAsync(string path)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Http.Headers;
 using OciRegistry.IntegrationTests.Support;
 
 namespace OciRegistry.Benchmarks.Support;
@@ -11,11 +12,11 @@ internal sealed class ServerProcess : IAsyncDisposable
     private readonly Process _process;
     private readonly Queue<string> _lastLines = new();
 
-    private ServerProcess(Process process, Uri address)
+    private ServerProcess(Process process, Uri address, AuthenticationHeaderValue? authorization)
     {
         _process = process;
         Address = address;
-        Client = new RegistryClient(address);
+        Client = new RegistryClient(address, authorization);
         AppDomain.CurrentDomain.ProcessExit += Kill;
         process.OutputDataReceived += Remember;
         process.ErrorDataReceived += Remember;
@@ -62,7 +63,25 @@ internal sealed class ServerProcess : IAsyncDisposable
                 $"--OciRegistry:Storage:AzureBlobs:Container={container}",
             ]);
 
-    private static async Task<ServerProcess> StartAsync(string executable, string storage, RedisServer? redis, string[] settings)
+    /// <param name="executable">The server.</param>
+    /// <param name="storage">Where it stores.</param>
+    /// <param name="authorization">What it is to take from its <see cref="Client"/>.</param>
+    /// <param name="settings">Those that say so, as <c>OciRegistry:Section:Name=value</c>.</param>
+    public static Task<ServerProcess> StartAsync(
+        string executable, string storage, AuthenticationHeaderValue authorization, IEnumerable<string> settings) =>
+        StartAsync(
+            executable,
+            storage,
+            redis: null,
+            [$"--OciRegistry:Storage:FileSystem:Root={storage}", .. settings.Select(setting => $"--{setting}")],
+            authorization);
+
+    private static async Task<ServerProcess> StartAsync(
+        string executable,
+        string storage,
+        RedisServer? redis,
+        string[] settings,
+        AuthenticationHeaderValue? authorization = null)
     {
         var address = NextAddress();
         var start = new ProcessStartInfo(executable, [$"--urls={address.GetLeftPart(UriPartial.Authority)}", .. settings])
@@ -74,7 +93,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             start.ArgumentList.Add($"--OciRegistry:Redis:Configuration={redis.Address}");
         }
 
-        return await StartAsync(start, storage, address, readiness: "/readyz");
+        return await StartAsync(start, storage, address, readiness: "/readyz", authorization);
     }
 
     /// <summary>Debian's docker-registry (CNCF distribution) as Debian configures it, without a log of requests.</summary>
@@ -97,14 +116,19 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     private static Uri NextAddress() => new($"http://127.0.0.1:{FreePort.Next()}");
 
-    private static async Task<ServerProcess> StartAsync(ProcessStartInfo start, string storage, Uri address, string? readiness)
+    private static async Task<ServerProcess> StartAsync(
+        ProcessStartInfo start,
+        string storage,
+        Uri address,
+        string? readiness,
+        AuthenticationHeaderValue? authorization = null)
     {
         Directory.CreateDirectory(storage);
         start.WorkingDirectory = storage;
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
         var started = Stopwatch.GetTimestamp();
-        var server = new ServerProcess(Process.Start(start)!, address);
+        var server = new ServerProcess(Process.Start(start)!, address, authorization);
         try
         {
             server.TimeToAnswer = await server.AnswersAsync("/v2/", started);
