@@ -100,7 +100,7 @@ public sealed class JibTests
         await Task.WhenAll(Enumerable.Range(0, 4).Select(async _ =>
         {
             RetryingClient client = null!;
-            client = new RetryingClient(registry, Repository)
+            client = new RetryingClient(registry, Repository, patience: TimeSpan.FromMinutes(5))
             {
                 User = Accounts.Alice,
                 Pause = TimeSpan.FromMilliseconds(100),
