@@ -17,7 +17,8 @@ public sealed class TlsTests : IDisposable
     public async Task A_certificate_that_is_replaced_is_served_to_new_connections_and_ends_no_upload()
     {
         WriteServerCertificate("first");
-        await using var server = ServerProcess.Start(Https());
+        await using var server = ServerProcess.Start(
+            $"{Https()} --Logging:LogLevel:Microsoft.AspNetCore.Server.Kestrel=Debug");
         var url = await server.UntilListeningAsync();
         using var pushing = new HttpClient(Handler(), disposeHandler: true) { BaseAddress = url };
         var location = await pushing.NewUploadAsync("tls/app");
@@ -36,6 +37,10 @@ public sealed class TlsTests : IDisposable
         body.Finish();
         using var patched = await patch;
         await patched.ShouldBeProgressAsync(HttpStatusCode.Accepted, "0-199");
+
+        // Kestrel's own watcher would have closed the endpoint, and the upload with it, some seconds later.
+        server.Output.ShouldContain("Kestrel");
+        server.Output.ShouldNotContain("file watcher");
     }
 
     [Fact]
