@@ -106,7 +106,7 @@ official() {
   (cd "$out" && env OCI_REGISTRY="${url#http://}" OCI_TLS=disabled OCI_VERSION="$version" OCI_RESULTS_DIR="$out" \
     OCI_REPO1=conformance/repo1 OCI_REPO2=conformance/repo2 "${login[@]}" "$@" "$OCI_CONFORMANCE" >stdout.txt 2>stderr.txt) || true
   local counts
-  counts=$(sed -n '/^OCI Conformance Result:/,/Total/p' "$out/stdout.txt" | tr -s ' .\n' ' ')
+  counts=$(sed -n '/^OCI Conformance Result:/,/Total/p' "$out/stdout.txt" | tr -s ' .\n' ' ' | sed 's/ :/:/g')
   echo "official suite, $name: ${counts:-no result}"
   if [ ! -s "$out/results.yaml" ] || ! grep -Eq 'Skip: 0 .*FAIL: 0 .*Error: 0 ' <<<"$counts"; then
     grep 'failed test' "$out/stderr.txt" >&2 || tail -n 3 "$out/stderr.txt" >&2
