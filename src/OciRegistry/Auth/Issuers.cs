@@ -5,12 +5,13 @@ using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Microsoft.IdentityModel.Protocols;
 using Microsoft.IdentityModel.Tokens;
 
 namespace OciRegistry.Auth;
 
 /// <summary>
-/// Tokens of OpenID Connect providers, verified by ASP.NET Core's own handler, which finds and renews the providers' keys.
+/// Tokens of OpenID Connect providers, verified by ASP.NET Core's own handler with the keys of <see cref="IssuerConfiguration"/>.
 /// </summary>
 /// <remarks>
 /// The handler is called directly and is no scheme of the application: whoever embeds the registry has schemes of his own,
@@ -30,11 +31,24 @@ internal sealed class Issuers(
     private IList<IssuerOptions> All => options.Value.Auth.Issuers;
 
     /// <summary>Whose token it is; null when none of the issuers has issued it for us, or it has ended.</summary>
+    /// <exception cref="IssuerDownException">One that may have issued it has never answered.</exception>
     public async ValueTask<Caller?> VerifyAsync(HttpContext context, Jwt token)
     {
+        IssuerDownException? down = null;
         foreach (var issuer in All.OrderByDescending(issuer => IsOf(token, issuer)))
         {
-            if (await IsValidAsync(context, token, issuer))
+            bool isValid;
+            try
+            {
+                isValid = await IsValidAsync(context, token, issuer);
+            }
+            catch (IssuerDownException e)
+            {
+                down ??= e;
+                continue;
+            }
+
+            if (isValid)
             {
                 return token.TextOf(issuer.SubjectClaim) is { Length: > 0 } subject && IsPrintable(subject)
                     ? new Caller($"{issuer.Name}:{subject}")
@@ -46,19 +60,16 @@ internal sealed class Issuers(
             }
         }
 
-        return null;
+        return down is null ? null : throw down;
     }
 
     /// <summary>How the handler is to work for an issuer.</summary>
-    public static void Configure(JwtBearerOptions handler, IssuerOptions issuer)
+    public static void Configure(JwtBearerOptions handler, IssuerOptions issuer, TimeProvider time, ILoggerFactory logs)
     {
-        handler.Authority = issuer.Authority;
+        handler.ConfigurationManager = new IssuerConfiguration(
+            issuer, Documents(issuer), time, logs.CreateLogger<IssuerConfiguration>());
         handler.Audience = issuer.Audience;
-        handler.RequireHttpsMetadata = new Uri(issuer.Authority).Scheme == Uri.UriSchemeHttps;
         handler.MapInboundClaims = false;
-        handler.RefreshInterval = TimeSpan.FromSeconds(30);
-        handler.BackchannelTimeout = TimeSpan.FromSeconds(10);
-        handler.BackchannelHttpHandler = Backchannel(issuer);
         handler.TokenValidationParameters.ValidAlgorithms =
         [
             SecurityAlgorithms.RsaSha256, SecurityAlgorithms.RsaSha384, SecurityAlgorithms.RsaSha512,
@@ -89,11 +100,43 @@ internal sealed class Issuers(
 
     private async ValueTask<bool> IsValidAsync(HttpContext context, Jwt token, IssuerOptions issuer)
     {
-        var name = OptionsPrefix + issuer.Name;
-        var handler = new JwtBearerHandler(handlers, logs, UrlEncoder.Default);
+        var scheme = new AuthenticationScheme(OptionsPrefix + issuer.Name, null, typeof(JwtBearerHandler));
+        var configuration = (IssuerConfiguration)handlers.Get(scheme.Name).ConfigurationManager!;
+        await configuration.GetConfigurationAsync(context.RequestAborted);
         context.Items[TokenItem] = token.Text;
-        await handler.InitializeAsync(new AuthenticationScheme(name, null, typeof(JwtBearerHandler)), context);
+        if (await IsValidAsync(context, scheme))
+        {
+            return true;
+        }
+
+        if (context.Items[KeyItem] is not true)
+        {
+            return false;
+        }
+
+        await configuration.RefreshAsync(context.RequestAborted);
+        return await IsValidAsync(context, scheme);
+    }
+
+    private async ValueTask<bool> IsValidAsync(HttpContext context, AuthenticationScheme scheme)
+    {
+        context.Items[KeyItem] = null;
+        var handler = new JwtBearerHandler(handlers, logs, UrlEncoder.Default);
+        await handler.InitializeAsync(scheme, context);
         return (await handler.AuthenticateAsync()).Succeeded;
+    }
+
+    private static HttpDocumentRetriever Documents(IssuerOptions issuer)
+    {
+        const int maxLength = 1024 * 1024;
+        return new HttpDocumentRetriever(new HttpClient(Backchannel(issuer))
+        {
+            Timeout = TimeSpan.FromSeconds(10),
+            MaxResponseContentBufferSize = maxLength,
+        })
+        {
+            RequireHttps = new Uri(issuer.Authority).Scheme == Uri.UriSchemeHttps,
+        };
     }
 
     private static SocketsHttpHandler Backchannel(IssuerOptions issuer)
@@ -115,13 +158,14 @@ internal sealed class Issuers(
 }
 
 /// <summary>The options of the handlers, by the names of the issuers.</summary>
-internal sealed class IssuerHandlers(IOptions<OciRegistryOptions> options) : IConfigureNamedOptions<JwtBearerOptions>
+internal sealed class IssuerHandlers(IOptions<OciRegistryOptions> options, TimeProvider time, ILoggerFactory logs)
+    : IConfigureNamedOptions<JwtBearerOptions>
 {
     public void Configure(string? name, JwtBearerOptions handler)
     {
         if (options.Value.Auth.Issuers.FirstOrDefault(issuer => Issuers.OptionsPrefix + issuer.Name == name) is { } issuer)
         {
-            Issuers.Configure(handler, issuer);
+            Issuers.Configure(handler, issuer, time, logs);
         }
     }
 

@@ -119,7 +119,7 @@ internal sealed class RegistryTokens(SigningKeys keys, IOptions<OciRegistryOptio
         var now = time.GetUtcNow();
         if (token.Subject is not { Length: > 0 } subject
             || token.Expires is not { } expires
-            || expires + grace <= now
+            || expires <= now - grace
             || expires > now + maxLifetime + ClockSkew
             || token.NotBefore > now + ClockSkew
             || token.KeyId is not { } id

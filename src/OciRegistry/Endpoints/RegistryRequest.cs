@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using OciRegistry.Auth;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Endpoints;
@@ -127,6 +128,9 @@ internal sealed partial class RegistryRequest(
                 metrics.StorageFailed(context.Request.Method);
                 LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
                 return Unavailable(context, "The registry's storage does not answer. Try again in a few seconds.");
+
+            case IssuerDownException:
+                return Unavailable(context, exception.Message);
 
             default:
                 LogUnexpected(log, exception, context.Request.Method, context.Request.Path);

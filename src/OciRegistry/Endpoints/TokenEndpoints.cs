@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
 using OciRegistry.Auth;
 
 namespace OciRegistry.Endpoints;
@@ -24,6 +25,7 @@ internal sealed class TokenEndpoints(
     public const string KeysPath = "/token/keys";
 
     private const int MaxForm = 64 * 1024;
+    private const string FormType = "application/x-www-form-urlencoded";
 
     public async Task Get(HttpContext context)
     {
@@ -41,9 +43,11 @@ internal sealed class TokenEndpoints(
             size.MaxRequestBodySize = MaxForm;
         }
 
-        if (!context.Request.HasFormContentType)
+        // A multipart form would be read in other ways, which fail in others.
+        if (!MediaTypeHeaderValue.TryParse(context.Request.ContentType, out var type)
+            || !type.MediaType.Equals(FormType, StringComparison.OrdinalIgnoreCase))
         {
-            await RefuseAsync(context, "The token service takes a form: application/x-www-form-urlencoded.");
+            await RefuseAsync(context, $"The token service takes a form: {FormType}.");
             return;
         }
 
