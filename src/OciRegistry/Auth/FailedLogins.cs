@@ -13,14 +13,14 @@ internal sealed class FailedLogins(IOptions<OciRegistryOptions> options) : IDisp
     /// <summary>After so long the failures are forgotten.</summary>
     public static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
+    // Not a bucket of tokens: a part of one is there again after 100 ms, which is enough for who asks whether any is left.
     private readonly PartitionedRateLimiter<IPAddress?> _left = PartitionedRateLimiter.Create<IPAddress?, string>(
-        address => RateLimitPartition.GetTokenBucketLimiter(
+        address => RateLimitPartition.GetFixedWindowLimiter(
             RequestLimits.NetworkOf(address),
-            _ => new TokenBucketRateLimiterOptions
+            _ => new FixedWindowRateLimiterOptions
             {
-                TokenLimit = options.Value.Auth.MaxFailedLogins,
-                TokensPerPeriod = options.Value.Auth.MaxFailedLogins,
-                ReplenishmentPeriod = Window,
+                PermitLimit = options.Value.Auth.MaxFailedLogins,
+                Window = Window,
                 QueueLimit = 0,
             }));
 

@@ -50,11 +50,12 @@ internal sealed class Issuers(
 
             if (isValid)
             {
-                return token.TextOf(issuer.SubjectClaim) is { Length: > 0 } subject && IsPrintable(subject)
+                // The library takes an end that is a text, or after all time: nobody could tell when the token ends.
+                return token.Expires is { } expires && token.TextOf(issuer.SubjectClaim) is { Length: > 0 } subject && IsPrintable(subject)
                     ? new Caller($"{issuer.Name}:{subject}")
                     {
                         Groups = [.. token.Texts(issuer.GroupsClaim).Select(group => $"{issuer.Name}:{group}").Where(files.Policies.Knows)],
-                        Expires = token.Expires,
+                        Expires = expires,
                     }
                     : null;
             }

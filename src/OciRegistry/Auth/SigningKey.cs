@@ -61,7 +61,7 @@ internal sealed class SigningKey
                     throw NotUsable();
                 }
 
-                if (key.KeySize != 256 || key.ExportParameters(false).Curve.Oid.Value != "1.2.840.10045.3.1.7")
+                if (key.ExportParameters(false).Curve is not { IsNamed: true, Oid.Value: "1.2.840.10045.3.1.7" })
                 {
                     throw NotUsable();
                 }

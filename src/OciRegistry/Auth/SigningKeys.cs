@@ -48,9 +48,18 @@ internal sealed partial class SigningKeys(
 
         var now = time.GetUtcNow();
         var keys = await ReadAsync(Freshness, cancellationToken);
-        if (keys.Count == 0 || now - keys[^1].SignsFrom > Options.RotateEvery)
+        if (keys.Count == 0 || (now - keys[^1].SignsFrom > Options.RotateEvery && !HasJustFailed(_read)))
         {
-            keys = await RotateAsync(cancellationToken);
+            try
+            {
+                keys = await RotateAsync(cancellationToken);
+            }
+            catch (StorageException e) when (keys.Count > 0)
+            {
+                // A storage that is full can still be pulled from, with tokens of the former key.
+                _read = _read! with { Failed = now };
+                LogNotMade(log, e);
+            }
         }
 
         return keys.LastOrDefault(key => key.SignsFrom <= now) ?? keys[0];
@@ -92,7 +101,8 @@ internal sealed partial class SigningKeys(
         }
         catch (StorageException e) when (_read is { Keys.Count: > 0 })
         {
-            // What was read before is still true; who asks next tries again.
+            // What was read before is still true.
+            _read = _read with { Failed = time.GetUtcNow() };
             LogNotRead(log, e);
         }
         finally
@@ -102,8 +112,11 @@ internal sealed partial class SigningKeys(
 
         return Living(_read!.Keys);
 
-        bool IsFresh(Read? read) => read is not null && time.GetUtcNow() - read.At < freshness;
+        bool IsFresh(Read? read) =>
+            read is not null && (time.GetUtcNow() - read.At < freshness || HasJustFailed(read));
     }
+
+    private bool HasJustFailed(Read? read) => time.GetUtcNow() - read?.Failed < LeastFreshness;
 
     private async ValueTask<Read> ReadAsync(CancellationToken cancellationToken)
     {
@@ -116,8 +129,13 @@ internal sealed partial class SigningKeys(
 
         try
         {
-            var stored = JsonSerializer.Deserialize(document.Content.Span, SigningKeysJson.Default.StoredKeys)!;
-            var keys = stored.Keys.Select(key => _read?.Keys.FirstOrDefault(known => known.Id == key.Id)
+            var stored = JsonSerializer.Deserialize(document.Content.Span, SigningKeysJson.Default.StoredKeys)?.Keys;
+            if (stored is null || stored.Contains(null!))
+            {
+                throw new JsonException("It has no keys.");
+            }
+
+            var keys = stored.Select(key => _read?.Keys.FirstOrDefault(known => known.Id == key.Id)
                 ?? SigningKey.FromPkcs8(key.Pkcs8, key.SignsFrom));
             return new Read([.. keys], document.Version, now);
         }
@@ -178,7 +196,15 @@ internal sealed partial class SigningKeys(
     [LoggerMessage(LogLevel.Warning, "The signing keys cannot be read again; those that were read before go on to be used.")]
     private static partial void LogNotRead(ILogger logger, Exception exception);
 
-    private sealed record Read(IReadOnlyList<SigningKey> Keys, string? Version, DateTimeOffset At);
+    [LoggerMessage(LogLevel.Warning, "A new signing key cannot be written; the former one goes on to sign.")]
+    private static partial void LogNotMade(ILogger logger, Exception exception);
+
+    /// <param name="Keys">The oldest first.</param>
+    /// <param name="Version">The document's; null when there is none.</param>
+    /// <param name="At">When it was read.</param>
+    /// <param name="Failed">When the storage failed since: it is let alone for a moment.</param>
+    private sealed record Read(
+        IReadOnlyList<SigningKey> Keys, string? Version, DateTimeOffset At, DateTimeOffset? Failed = null);
 }
 
 /// <summary>The document of the signing keys: the oldest first.</summary>

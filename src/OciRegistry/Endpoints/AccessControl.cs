@@ -435,10 +435,14 @@ internal sealed class AccessControl(
     /// </summary>
     private string RealmOf(HttpContext context)
     {
+        // The header and not Request.Host, which decodes international names, and fails where that fails.
         var request = context.Request;
-        var host = request.Host.HasValue
-            ? new string([.. request.Host.Value.Where(IsOfHost)])
-            : new IPEndPoint(context.Connection.LocalIpAddress ?? IPAddress.Loopback, context.Connection.LocalPort).ToString(); // HTTP/1.0
+        var host = new string([.. request.Headers.Host.ToString().Where(IsOfHost)]);
+        if (host.Length == 0)
+        {
+            host = new IPEndPoint(context.Connection.LocalIpAddress ?? IPAddress.Loopback, context.Connection.LocalPort).ToString(); // HTTP/1.0
+        }
+
         return Options.Tokens.Realm ?? $"{request.Scheme}://{host}{request.PathBase.ToUriComponent()}{TokenEndpoints.Path}";
 
         static bool IsOfHost(char c) => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' or ':' or '[' or ']';

@@ -15,7 +15,7 @@ internal static class LocalRequest
     public static bool IsFromHere(HttpContext context) =>
         context.Connection.RemoteIpAddress is { } address
         && IPAddress.IsLoopback(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address)
-        && IsLoopbackName(context.Request.Host.Host)
+        && IsLoopbackName(new HostString(context.Request.Headers.Host.ToString()).Host)
         && !Forwarding.Any(context.Request.Headers.ContainsKey);
 
     private static bool IsLoopbackName(string host) =>

@@ -58,7 +58,7 @@ internal sealed class TokenEndpoints(
         }
         catch (InvalidDataException)
         {
-            await RefuseAsync(context, "The form has more or longer fields than a request for a token needs.");
+            await RefuseAsync(context, "The form has more or longer fields than a request for a token needs, or a NUL character.");
             return;
         }
 

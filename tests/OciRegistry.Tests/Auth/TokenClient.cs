@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using OciRegistry.Tests.Support;
@@ -58,6 +59,22 @@ internal static class TokenClient
             challenge.ShouldContain(part);
         }
     }
+
+    /// <summary>A client at another address of this machine.</summary>
+    public static HttpClient From(string address, Uri url) => new(new SocketsHttpHandler
+    {
+        UseProxy = false,
+        ConnectCallback = async (context, cancellationToken) =>
+        {
+            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(IPAddress.Parse(address), 0));
+            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
+            return new NetworkStream(socket, ownsSocket: true);
+        },
+    })
+    {
+        BaseAddress = url,
+    };
 
     private static JsonNode Part(string token, int number) =>
         JsonNode.Parse(Base64Url.DecodeFromChars(token.Split('.')[number]))!;

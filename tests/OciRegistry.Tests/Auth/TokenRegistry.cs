@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OciRegistry.Tests.Support;
@@ -5,12 +6,13 @@ using OciRegistry.Tests.Support;
 namespace OciRegistry.Tests.Auth;
 
 /// <summary>
-/// A registry where alice may push below <c>test</c> and delete in <c>test/own</c>, bob may pull there, carol is the operator, and everybody may pull
-/// below <c>public</c>.
+/// A registry where alice may push below <c>test</c> and delete in <c>test/own</c>, bob may pull there, carol is the operator,
+/// and who has not logged in may pull below <c>public</c>.
 /// </summary>
 public sealed class TokenRegistry : IAsyncLifetime
 {
     private RegistryApp? _registry;
+    private int _linesSeen;
 
     internal AuthFolder Folder { get; } = new();
 
@@ -50,6 +52,16 @@ public sealed class TokenRegistry : IAsyncLifetime
     {
         Folder.SetUsers(("alice", AuthFolder.AlicesPassword), ("bob", AuthFolder.BobsPassword), ("carol", "operates"));
         _registry = await StartAsync(Folder, options => options.Auth.MaxFailedLogins = 1_000_000);
+    }
+
+    /// <summary>Nothing has failed since somebody asked, and who has the password is served.</summary>
+    internal async Task ShouldBeUnharmedAsync()
+    {
+        var lines = Registry.Log.Lines.Skip(_linesSeen).ToArray();
+        _linesSeen += lines.Length;
+        string.Join('\n', lines.Where(line => !line.StartsWith("Warning"))).ShouldBeEmpty();
+        using var answer = await Http.RequestAsync("GET", "/v2/", TokenClient.Basic("alice", AuthFolder.AlicesPassword));
+        await answer.ShouldHaveStatusAsync(HttpStatusCode.OK);
     }
 
     public async ValueTask DisposeAsync()
