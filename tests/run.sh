@@ -5,8 +5,11 @@ set -euo pipefail
 exec </dev/null
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tools=(dockerd podman buildah skopeo umoci containerd docker-registry redis-server strace curl ss npm)
-packages=(docker.io podman buildah skopeo umoci containerd docker-registry redis-server strace curl iproute2 npm)
+# What the integration ring drives, and the package of Debian that each program is in.
+declare -A packages=(
+  [dockerd]=docker.io [podman]=podman [buildah]=buildah [skopeo]=skopeo [umoci]=umoci [containerd]=containerd
+  [docker-registry]=docker-registry [redis-server]=redis-server [strace]=strace [curl]=curl [ss]=iproute2 [npm]=npm
+)
 azurite=azurite@3.35.0 # the last one for the Node.js of Debian
 passed=0 failed=0 skipped=0
 
@@ -25,8 +28,8 @@ require_sdk() {
 # The clients that the integration ring drives. Nothing is asked of the network when all are there.
 install_tools() {
   local tool missing=() sudo=()
-  for tool in "${tools[@]}"; do
-    command -v "$tool" >/dev/null || missing+=("$tool")
+  for tool in "${!packages[@]}"; do
+    command -v "$tool" >/dev/null || missing+=("${packages[$tool]}") # npm may be another packager's, which excludes Debian's
   done
   [[ $(id -u) -eq 0 ]] || sudo=(sudo)
   if [[ ${#missing[@]} -gt 0 ]]; then
@@ -36,7 +39,7 @@ install_tools() {
     fi
     echo "== installing ${missing[*]}"
     "${sudo[@]}" apt-get -qq update
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}" >"$log" 2>&1 ||
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1 ||
       { cat "$log"; exit 1; }
   fi
   command -v azurite-blob >/dev/null && return

@@ -369,6 +369,7 @@ internal sealed class AccessControl(
     {
         metrics.RequestDenied();
         audit.Denied(context, caller, access);
+        await RequestBody.DrainAsync(context);
         await context.WriteErrorAsync(OciError.Denied(access.Kind == AccessKind.Repository
             ? $"{caller.Subject} may not {string.Join(", ", access.Rights.ToScope())} here. Ask the registry's operator for a policy that allows it."
             : $"{caller.Subject} is no operator of this registry. Ask one for a policy with the action 'admin'."));
@@ -385,7 +386,7 @@ internal sealed class AccessControl(
     {
         if (hasToken)
         {
-            // Whoever has had a good token sends a body that it cannot stop, and sees no answer before it is through.
+            // Whoever has shown who he is sends a body that he cannot stop, and sees no answer before it is through.
             await RequestBody.DrainAsync(context);
         }
 

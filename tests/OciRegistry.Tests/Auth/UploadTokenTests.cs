@@ -18,7 +18,7 @@ public sealed class UploadTokenTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync() => _registry = await GuardedRegistry.StartAsync(
         AuthMode.Several,
-        ["alice", "bob"],
+        ["alice", "bob", "carol"],
         [
             GuardedRegistry.Allow("user:alice", "test/**", "pull", "push"),
             GuardedRegistry.Allow("user:bob", "test/**", "pull", "push"),
@@ -194,11 +194,13 @@ public sealed class UploadTokenTests : IAsyncLifetime
         (await client.OffsetAsync(location)).ShouldBe(0);
     }
 
-    [Fact]
-    public async Task A_token_that_has_ended_is_refused_after_the_body_was_read()
+    [Theory]
+    [InlineData(401, "UNAUTHORIZED")]
+    [InlineData(403, "DENIED")]
+    public async Task Who_is_known_and_refused_is_told_so_after_the_body_was_read(int status, string code)
     {
-        using var early = await ClientAsync("alice");
-        _time.Advance(Lifetime + TimeSpan.FromSeconds(2));
+        using var early = await ClientAsync(status == 403 ? "carol" : "alice");
+        _time.Advance(status == 403 ? TimeSpan.Zero : Lifetime + TimeSpan.FromSeconds(2));
         using var later = await ClientAsync("alice");
         var location = await later.NewUploadAsync(_repository);
         await using var raw = await RawHttp.ConnectAsync(_registry.App.Url);
@@ -211,8 +213,8 @@ public sealed class UploadTokenTests : IAsyncLifetime
         await raw.SendAsync(new byte[3_000_000]);
         var answer = await raw.ReadAsync();
 
-        answer.Status.ShouldBe(401);
-        answer.Codes.ShouldBe(["UNAUTHORIZED"]);
+        answer.Status.ShouldBe(status);
+        answer.Codes.ShouldBe([code]);
         (await later.OffsetAsync(location)).ShouldBe(0);
     }
 
