@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OciRegistry.Storage;
@@ -205,6 +206,32 @@ internal sealed partial class SigningKeys(
     /// <param name="Failed">When the storage failed since: it is let alone for a moment.</param>
     private sealed record Read(
         IReadOnlyList<SigningKey> Keys, string? Version, DateTimeOffset At, DateTimeOffset? Failed = null);
+}
+
+/// <summary>
+/// Makes the first key before anybody asks for a token: a replica that has just seen that there is none would take the first
+/// token of another one for a forged one, for as long as it does not look again.
+/// </summary>
+internal sealed partial class SigningKeysService(
+    SigningKeys keys, IOptions<OciRegistryOptions> options, ILogger<SigningKeysService> log) : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            if (options.Value.Auth.IssuesTokens)
+            {
+                await keys.CurrentAsync(stoppingToken);
+            }
+        }
+        catch (StorageException e)
+        {
+            LogNotMade(log, e);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "There is no signing key yet; the first request for a token tries again to make one.")]
+    private static partial void LogNotMade(ILogger logger, Exception exception);
 }
 
 /// <summary>The document of the signing keys: the oldest first.</summary>

@@ -62,6 +62,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddEnumerable(
             ServiceDescriptor.Singleton<IPostConfigureOptions<JwtBearerOptions>, JwtBearerPostConfigureOptions>());
         services.AddHostedService<AuthFilesService>();
+        services.AddHostedService<SigningKeysService>();
 
         services.TryAddSingleton<AuditLog>();
         services.TryAddSingleton<AccessControl>();

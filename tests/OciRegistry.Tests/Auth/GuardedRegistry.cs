@@ -14,18 +14,23 @@ namespace OciRegistry.Tests.Auth;
 /// </summary>
 internal sealed partial class GuardedRegistry : IAsyncDisposable
 {
-    private readonly DirectoryInfo _folder;
-    private readonly AuthMode _mode;
+    /// <summary>What the provider's subjects begin with.</summary>
+    public const string Issuer = "idp";
 
-    private GuardedRegistry(DirectoryInfo folder, AuthMode mode, RegistryApp app) => (_folder, _mode, App) = (folder, mode, app);
+    private readonly AuthFolder _folder;
+    private readonly AuthMode _mode;
+    private readonly FakeProvider? _provider;
+
+    private GuardedRegistry(AuthFolder folder, AuthMode mode, FakeProvider? provider, RegistryApp app) =>
+        (_folder, _mode, _provider, App) = (folder, mode, provider, app);
 
     public RegistryApp App { get; }
 
     public HttpClient Http => App.Http;
 
-    public string UsersFile => Path.Combine(_folder.FullName, "users");
+    public string UsersFile => _folder.Htpasswd;
 
-    public string PolicyFile => Path.Combine(_folder.FullName, "policy.json");
+    public string PolicyFile => _folder.PolicyFile;
 
     public static async Task<GuardedRegistry> StartAsync(
         AuthMode mode,
@@ -35,9 +40,9 @@ internal sealed partial class GuardedRegistry : IAsyncDisposable
         Action<IServiceCollection>? services = null,
         string? root = null)
     {
-        var folder = Directory.CreateTempSubdirectory("oci-registry-auth-");
-        var file = Path.Combine(folder.FullName, "users");
-        await File.WriteAllTextAsync(file, UsersOf(users));
+        var folder = new AuthFolder();
+        SetUsers(folder, users);
+        var provider = mode is AuthMode.Issuer or AuthMode.Several ? await FakeProvider.StartAsync() : null;
         var app = await RegistryApp.StartAsync(
             registry =>
             {
@@ -45,7 +50,8 @@ internal sealed partial class GuardedRegistry : IAsyncDisposable
                 auth.FailedLoginDelay = TimeSpan.Zero;
                 if (mode != AuthMode.Open)
                 {
-                    auth.Htpasswd = file;
+                    auth.Htpasswd = mode == AuthMode.Issuer ? null : folder.Htpasswd;
+                    provider?.Configure(auth, Issuer);
                     auth.Basic = mode is AuthMode.Basic or AuthMode.Several;
                     auth.Tokens.Enabled = mode is AuthMode.Bearer or AuthMode.Several;
                     foreach (var policy in policies)
@@ -58,15 +64,14 @@ internal sealed partial class GuardedRegistry : IAsyncDisposable
             },
             services,
             root);
-        return new GuardedRegistry(folder, mode, app);
+        return new GuardedRegistry(folder, mode, provider, app);
     }
 
     public static PolicyOptions Allow(string subject, string repositories, params string[] actions) =>
         new() { Subjects = [subject], Repositories = [repositories], Actions = [.. actions] };
 
-    /// <summary>An htpasswd file in which the password of each user is his name.</summary>
-    public static string UsersOf(params string[] users) =>
-        string.Concat(users.Select(user => $"{user}:{BCrypt.Net.BCrypt.HashPassword(user, Htpasswd.MinCost)}\n"));
+    /// <summary>The password of each user is his name.</summary>
+    public void SetUsers(params string[] users) => SetUsers(_folder, users);
 
     public static AuthenticationHeaderValue Basic(string user, string? password = null) =>
         new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password ?? user}")));
@@ -116,9 +121,13 @@ internal sealed partial class GuardedRegistry : IAsyncDisposable
     {
         AuthMode.Open => null,
         AuthMode.Basic => Basic(user),
+        AuthMode.Issuer => Bearer(_provider!.Token(user)),
         _ => Bearer(await MintAsync(
             CallerOf(user), TimeSpan.FromMinutes(1), new Scope(Scope.RepositoryType, repository, ["*"]))),
     });
+
+    /// <summary>A token of the provider.</summary>
+    public string ProvidersToken(string subject) => _provider!.Token(subject);
 
     /// <summary>A token from the token service.</summary>
     public async Task<string> TokenAsync(string user, string scope)
@@ -145,8 +154,14 @@ internal sealed partial class GuardedRegistry : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await App.DisposeAsync();
-        _folder.Delete(recursive: true);
+        _folder.Dispose();
+        if (_provider is not null)
+        {
+            await _provider.DisposeAsync();
+        }
     }
+
+    private static void SetUsers(AuthFolder folder, string[] users) => folder.SetUsers([.. users.Select(user => (user, user))]);
 
     private async Task<AuthenticationHeaderValue> AnswerAsync(HttpResponseMessage challenge, string user)
     {
@@ -154,6 +169,11 @@ internal sealed partial class GuardedRegistry : IAsyncDisposable
         if (header.Scheme == "Basic")
         {
             return Basic(user);
+        }
+
+        if (_mode == AuthMode.Issuer)
+        {
+            return Bearer(_provider!.Token(user));
         }
 
         var parameters = Parameter().Matches(header.Parameter!)

@@ -217,7 +217,7 @@ public sealed class PolicyEnforcementTests
     {
         await using var registry = await GuardedRegistry.StartAsync(AuthMode.Bearer, ["alice"], [], options =>
         {
-            options.Auth.PolicyFile = Path.Combine(Path.GetDirectoryName(options.Auth.Htpasswd)!, "policy.json");
+            options.Auth.PolicyFile = Path.Combine(Path.GetDirectoryName(options.Auth.Htpasswd)!, "policies.json");
             File.WriteAllText(options.Auth.PolicyFile, """{ "policies": [ { "subjects": ["user:alice"], "repositories": ["**"], "actions": ["pull"] } ] }""");
         });
         using var alice = registry.ClientWith(Bearer(await registry.TokenAsync("alice", $"repository:{_repository}:pull")));

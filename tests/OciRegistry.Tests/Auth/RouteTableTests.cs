@@ -12,7 +12,7 @@ namespace OciRegistry.Tests.Auth;
 /// <summary>Every route, in every mode, for everybody: who gets through, and that the others are told nothing.</summary>
 public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<RouteTable>
 {
-    private static readonly AuthMode[] Modes = [AuthMode.Open, AuthMode.Basic, AuthMode.Bearer, AuthMode.Several];
+    private static readonly AuthMode[] Modes = Enum.GetValues<AuthMode>();
 
     public static TheoryData<string> Routes => [.. RouteTable.Rows.Select(row => row.Route)];
 
@@ -55,7 +55,7 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
             var expected = mode == AuthMode.Open || row.May(user) ? row.Status
                 : user is null ? HttpStatusCode.Unauthorized
                 : HttpStatusCode.Forbidden;
-            if (mode is AuthMode.Open or AuthMode.Basic && row.IsTokenService)
+            if (mode is not (AuthMode.Bearer or AuthMode.Several) && row.IsTokenService)
             {
                 expected = HttpStatusCode.NotFound;
             }
@@ -99,6 +99,32 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
         using var served = await registry.SendAsync(
             GuardedRegistry.Bearer(await registry.MintAsync(root, minute, all)), () => row.Request(target));
         await served.ShouldHaveStatusAsync(row.Status);
+    }
+
+    [Theory]
+    [MemberData(nameof(Routes))]
+    public async Task Several_ways_to_log_in_work_beside_each_other(string route)
+    {
+        var registry = await table.RegistryAsync(AuthMode.Several);
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        if (row.Need is not ("pull" or "log in" or "list"))
+        {
+            return; // one that changes nothing is enough
+        }
+
+        var target = await RouteTable.PrepareAsync(registry, row, "root");
+        foreach (var (user, status) in new[] { ("root", row.Status), ("nobody-known", row.Need == "pull" ? HttpStatusCode.Forbidden : row.Status) })
+        {
+            using var byProvider = await registry.SendAsync(
+                GuardedRegistry.Bearer(registry.ProvidersToken(user)), () => row.Request(target));
+            byProvider.StatusCode.ShouldBe(status, user);
+        }
+
+        using var byPassword = await registry.SendAsync(GuardedRegistry.Basic("root"), () => row.Request(target));
+        using var byProvidersPassword = await registry.SendAsync(
+            GuardedRegistry.Basic("anything", registry.ProvidersToken("root")), () => row.Request(target));
+        byPassword.StatusCode.ShouldBe(row.Status);
+        byProvidersPassword.StatusCode.ShouldBe(row.Status);
     }
 
     [Theory]
@@ -282,17 +308,25 @@ public sealed class RouteTable : IAsyncLifetime
                 mode,
                 Users,
                 [
-                    GuardedRegistry.Allow("user:puller", "test/**", "pull"),
-                    GuardedRegistry.Allow("user:pusher", "test/**", "push"),
-                    GuardedRegistry.Allow("user:deleter", "test/**", "delete"),
-                    GuardedRegistry.Allow("user:stranger", "elsewhere/**", "pull", "push", "delete"),
-                    new PolicyOptions { Subjects = ["user:operator"], Actions = ["admin"] },
-                    GuardedRegistry.Allow("user:root", "**", "pull", "push", "delete", "admin"),
+                    Allow("puller", "test/**", "pull"),
+                    Allow("pusher", "test/**", "push"),
+                    Allow("deleter", "test/**", "delete"),
+                    Allow("stranger", "elsewhere/**", "pull", "push", "delete"),
+                    Allow("operator", "nowhere", "admin"),
+                    Allow("root", "**", "pull", "push", "delete", "admin"),
                 ]);
         }
 
         return registry;
     }
+
+    /// <summary>Whichever way they log in.</summary>
+    private static PolicyOptions Allow(string user, string repositories, params string[] actions) => new()
+    {
+        Subjects = [$"user:{user}", $"{GuardedRegistry.Issuer}:{user}"],
+        Repositories = [repositories],
+        Actions = [.. actions],
+    };
 
     /// <summary>A repository with a blob, a tagged manifest, and an upload session.</summary>
     internal static async Task<Target> PrepareAsync(GuardedRegistry registry, Row row, string? user)

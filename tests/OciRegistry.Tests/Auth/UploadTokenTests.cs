@@ -109,7 +109,7 @@ public sealed class UploadTokenTests : IAsyncLifetime
         using var client = await ClientAsync("alice");
         var location = await client.NewUploadAsync(_repository);
         _time.Advance(Lifetime + TimeSpan.FromSeconds(1));
-        await File.WriteAllTextAsync(_registry.UsersFile, GuardedRegistry.UsersOf("bob"));
+        _registry.SetUsers("bob");
         _registry.RefreshFiles();
 
         using var refused = await client.PatchAsync(location, new byte[10]);
