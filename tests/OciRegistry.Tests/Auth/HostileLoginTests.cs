@@ -187,6 +187,7 @@ public sealed class HostileLoginTests(TokenRegistry tokens) : IClassFixture<Toke
     public async Task Many_guesses_at_once_are_no_more_than_one_after_the_other()
     {
         using var folder = new AuthFolder();
+        await File.WriteAllTextAsync(folder.Htpasswd, $"alice:{AuthFolder.HashOf(AuthFolder.AlicesPassword, 10)}"); // so that they queue
         await using var registry = await TokenRegistry.StartAsync(folder, options => options.Auth.MaxFailedLogins = 3);
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 40).Select(async i =>

@@ -107,7 +107,9 @@ public sealed class IssuerTests
             provider.Configure(options.Auth, "idp");
             options.Auth.Policies.Add(new PolicyOptions
             {
-                Groups = { "idp:developers", "operators" }, Repositories = { "test/**" }, Actions = { "pull" },
+                Groups = { "idp:developers", "operators" },
+                Repositories = { "test/**" },
+                Actions = { "pull" },
             });
         });
 
@@ -212,7 +214,9 @@ public sealed class IssuerTests
             second.Configure(options.Auth, "second");
             options.Auth.Policies.Add(new PolicyOptions
             {
-                Subjects = { "second:someone" }, Repositories = { "test/**" }, Actions = { "pull" },
+                Subjects = { "second:someone" },
+                Repositories = { "test/**" },
+                Actions = { "pull" },
             });
         });
 
@@ -352,7 +356,9 @@ public sealed class IssuerTests
             up.Configure(options.Auth, "up");
             options.Auth.Policies.Add(new PolicyOptions
             {
-                Subjects = { "up:**", "anonymous" }, Repositories = { "test/**" }, Actions = { "pull" },
+                Subjects = { "up:**", "anonymous" },
+                Repositories = { "test/**" },
+                Actions = { "pull" },
             });
         });
 
@@ -376,7 +382,9 @@ public sealed class IssuerTests
                 options.Auth.FailedLoginDelay = TimeSpan.Zero;
                 options.Auth.Policies.Add(new PolicyOptions
                 {
-                    Subjects = { subject }, Repositories = { "test/**" }, Actions = { "pull" },
+                    Subjects = { subject },
+                    Repositories = { "test/**" },
+                    Actions = { "pull" },
                 });
             },
             services =>
