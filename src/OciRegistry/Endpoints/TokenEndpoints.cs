@@ -25,6 +25,10 @@ internal sealed class TokenEndpoints(
     public const string KeysPath = "/token/keys";
 
     private const int MaxForm = 64 * 1024;
+
+    // In base64, and with all else that a token has, this stays below what is taken: Jwt.MaxLength.
+    private const int MaxScopes = 8 * 1024;
+    private const int ScopeOverhead = 40; // the names of its members
     private const string FormType = "application/x-www-form-urlencoded";
 
     public async Task Get(HttpContext context)
@@ -105,15 +109,24 @@ internal sealed class TokenEndpoints(
         });
     }
 
-    /// <summary>What of the scopes somebody may have; each resource once.</summary>
+    /// <summary>
+    /// What of the scopes somebody may have; each resource once, and no more than a token can carry that is sent with each request.
+    /// </summary>
     public IReadOnlyList<Scope> Granted(Caller caller, IEnumerable<string> requested)
     {
         var granted = new Dictionary<(string Type, string Name), Scope>();
+        var length = 0;
         foreach (var text in requested.SelectMany(value => value.Split(' ', StringSplitOptions.RemoveEmptyEntries)))
         {
             if (Scope.TryParse(text, out var scope) && Allowed(caller, scope) is { Actions.Count: > 0 } allowed)
             {
                 var key = (allowed.Type, allowed.Name);
+                length += granted.ContainsKey(key) ? 0 : allowed.ToString().Length + ScopeOverhead;
+                if (length > MaxScopes)
+                {
+                    break;
+                }
+
                 granted[key] = granted.TryGetValue(key, out var before)
                     ? allowed with { Actions = [.. before.Actions.Union(allowed.Actions)] }
                     : allowed;

@@ -23,6 +23,25 @@ public sealed class TokenServiceTests(TokenRegistry tokens) : IClassFixture<Toke
     // --- who ------------------------------------------------------------------------------------------------------
 
     [Fact]
+    public async Task Who_asks_for_hundreds_of_scopes_gets_a_token_that_the_registry_takes()
+    {
+        var scopes = string.Join(' ', Enumerable.Range(0, 400).Select(i => $"repository:test/{new string('a', 60)}{i}:pull,push"));
+        using var form = new FormUrlEncodedContent(
+        [
+            KeyValuePair.Create("grant_type", "password"),
+            KeyValuePair.Create("username", "alice"),
+            KeyValuePair.Create("password", AuthFolder.AlicesPassword),
+            KeyValuePair.Create("scope", scopes),
+        ]);
+        using var answer = await Http.PostAsync(new Uri("/token", UriKind.Relative), form);
+        var token = (string)(await answer.JsonAsync())["token"]!;
+
+        token.Length.ShouldBeInRange(8_000, Jwt.MaxLength);
+        using var served = await Http.RequestAsync("GET", "/v2/", Bearer(token));
+        served.StatusCode.ShouldBe(HttpStatusCode.OK);
+    }
+
+    [Fact]
     public async Task A_name_and_password_are_exchanged_for_a_token_that_says_when_it_ends()
     {
         using var answer = await Http.AskTokenAsync("service=oci-registry&scope=repository:test/a:pull", Basic("alice", AuthFolder.AlicesPassword));
