@@ -1,4 +1,6 @@
+using System.CommandLine;
 using System.Globalization;
+using OciRegistry.Server.Commands;
 using OciRegistry.Server.Settings;
 
 namespace OciRegistry.Server;
@@ -9,10 +11,12 @@ internal static class HelpText
     public static string Text => $"""
         {CommandLine.Version}, a registry for container images and other OCI artifacts
 
-        Usage: OciRegistry.Server [--NAME=VALUE ...]
+        Usage: OciRegistry.Server [COMMAND] [--NAME=VALUE ...]
+
+        {string.Join(Environment.NewLine, ServerCommands.All.Subcommands.SelectMany(command => Lines(command, command.Name)))}
 
           --urls=URLS        where to listen, separated by ';' ({Listening.DefaultUrl})
-          --help, --version  print this, or the version, and exit
+          --help, --version  print this, or the version, and exit; COMMAND --help prints what it takes
 
         Settings, and their defaults:
 
@@ -25,6 +29,18 @@ internal static class HelpText
         and the first of these counts. appsettings.json is read from the current folder. So are ASP.NET Core's own
         settings: Kestrel (endpoints, certificates), Logging, AllowedHosts.
         """;
+
+    /// <summary>The help of one command, where it was asked for.</summary>
+    public static string Of(ParseResult command)
+    {
+        using var text = new StringWriter();
+        command.Invoke(new InvocationConfiguration { Output = text });
+        return text.ToString().TrimEnd();
+    }
+
+    private static IEnumerable<string> Lines(Command command, string path) => command.Subcommands.Count > 0
+        ? command.Subcommands.SelectMany(below => Lines(below, $"{path} {below.Name}"))
+        : [$"  {string.Join(' ', command.Arguments.Select(argument => argument.Name).Prepend(path)),-34} {command.Description}"];
 
     private static string Line(Setting setting) =>
         $"  {setting.Path,-40} {Default(setting)}{Environment.NewLine}      {SettingValue.Kind(setting.Type)}";

@@ -11,6 +11,8 @@ internal sealed class StartupException(IReadOnlyList<string> problems) : Excepti
     {
     }
 
+    public IReadOnlyList<string> Problems => problems;
+
     private static string Describe(IReadOnlyList<string> problems)
     {
         var count = problems.Count == 1 ? "" : $" There are {problems.Count} problems.";

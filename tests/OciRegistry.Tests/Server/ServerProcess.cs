@@ -10,30 +10,40 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private readonly Process _process;
-    private readonly DirectoryInfo _folder;
+    private readonly bool _isFolderOwn;
     private readonly Task<string> _errors;
     private readonly List<string> _lines = [];
 
-    private ServerProcess(Process process, DirectoryInfo folder) =>
-        (_process, _folder, _errors) = (process, folder, process.StandardError.ReadToEndAsync());
+    private ServerProcess(Process process, string folder, bool isFolderOwn) =>
+        (_process, Folder, _isFolderOwn, _errors) = (process, folder, isFolderOwn, process.StandardError.ReadToEndAsync());
 
-    public string Folder => _folder.FullName;
+    public string Folder { get; }
 
     /// <summary>What it has printed so far, as far as it was read.</summary>
     public string Output => string.Join('\n', _lines);
 
+    /// <param name="arguments">The command line.</param>
+    /// <param name="environment">What stands in the environment beside what every process has.</param>
+    /// <param name="appsettings">The content of the settings file.</param>
+    /// <param name="folder">The current folder, which is kept; null for one of its own.</param>
+    /// <param name="input">What can be read from standard input; null for that of the tests.</param>
     public static ServerProcess Start(
-        string arguments, (string Name, string Value)[]? environment = null, string? appsettings = null)
+        string arguments,
+        (string Name, string Value)[]? environment = null,
+        string? appsettings = null,
+        string? folder = null,
+        string? input = null)
     {
-        var folder = Directory.CreateTempSubdirectory("oci-registry-server-");
+        var current = folder ?? Directory.CreateTempSubdirectory("oci-registry-server-").FullName;
         if (appsettings is not null)
         {
-            File.WriteAllText(Path.Combine(folder.FullName, "appsettings.json"), appsettings);
+            File.WriteAllText(Path.Combine(current, "appsettings.json"), appsettings);
         }
 
         var start = new ProcessStartInfo("dotnet", ["exec", typeof(StartupCheck).Assembly.Location])
         {
-            WorkingDirectory = folder.FullName,
+            WorkingDirectory = current,
+            RedirectStandardInput = input is not null,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
@@ -55,7 +65,14 @@ internal sealed partial class ServerProcess : IAsyncDisposable
             start.ArgumentList.Add(argument);
         }
 
-        return new ServerProcess(Process.Start(start)!, folder);
+        var process = Process.Start(start)!;
+        if (input is not null)
+        {
+            process.StandardInput.Write(input);
+            process.StandardInput.Close();
+        }
+
+        return new ServerProcess(process, current, isFolderOwn: folder is null);
     }
 
     /// <summary>The first line, of those not yet read, that starts with the text; all before it are read too.</summary>
@@ -106,7 +123,10 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         _process.Kill();
         await _process.WaitForExitAsync();
         _process.Dispose();
-        _folder.Delete(recursive: true);
+        if (_isFolderOwn)
+        {
+            Directory.Delete(Folder, recursive: true);
+        }
     }
 
     [LibraryImport("libc", EntryPoint = "kill")]

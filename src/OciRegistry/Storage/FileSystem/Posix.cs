@@ -39,6 +39,13 @@ internal static partial class Posix
         return Open(path, readWriteCloseOnExec | (create ? orCreate : 0));
     }
 
+    /// <summary>Creates a file that only its owner may read and write; null when there is no folder for it.</summary>
+    public static SafeFileHandle? CreatePrivate(string path)
+    {
+        const int readWriteCreateNewCloseOnExec = 0x800C2;
+        return Open(path, readWriteCreateNewCloseOnExec, 0x180 /* rw------- */);
+    }
+
     /// <summary>Takes the exclusive advisory lock of an open file; false when another open file has it.</summary>
     public static bool TryLock(SafeFileHandle file)
     {
@@ -138,41 +145,37 @@ internal static partial class Posix
     public static FileStatus? Stat(string path)
     {
         const int currentFolder = -100;
-        var error = StatCore(currentFolder, path, 0, out var status);
+        var error = StatCore(currentFolder, path, 0, out var result);
         return error switch
         {
-            0 => status,
+            0 => StatusOf(result),
             NoSuchEntry or NotAFolder => null,
             _ => throw Fault(error, $"look at '{path}'"),
         };
     }
 
-    public static FileStatus Stat(SafeFileHandle file)
+    public static FileStatus Stat(SafeFileHandle file) => StatusOf(StatOpen(file));
+
+    /// <summary>Gives a file the owner, the group and the mode of another one: root may, and the owner of both.</summary>
+    public static void CopyPermissions(SafeFileHandle from, SafeFileHandle to)
     {
-        const int theOpenFileItself = 0x1000;
-        var referenced = false;
-        try
+        const uint permissions = 0xFFF;
+        var (wanted, given) = (StatOpen(from), StatOpen(to));
+        if (wanted.User != given.User || wanted.Group != given.Group)
         {
-            file.DangerousAddRef(ref referenced);
-            var error = StatCore((int)file.DangerousGetHandle(), "", theOpenFileItself, out var status);
-            return error == 0 ? status : throw Fault(error, "look at an open file");
+            Retry(() => fchown(to, wanted.User, wanted.Group), expected: 0, "give a file to the owner of the one before");
         }
-        finally
-        {
-            if (referenced)
-            {
-                file.DangerousRelease();
-            }
-        }
+
+        Retry(() => fchmod(to, wanted.Mode & permissions), expected: 0, "change who may read a file");
     }
 
     public static bool IsFull(Exception exception) => exception.HResult is NoSpace or QuotaExceeded;
 
-    private static SafeFileHandle? Open(string path, int flags)
+    private static SafeFileHandle? Open(string path, int flags, int mode = 0x1A4 /* rw-r--r-- */)
     {
         while (true)
         {
-            var descriptor = open(path, flags, 0x1A4 /* rw-r--r-- */);
+            var descriptor = open(path, flags, mode);
             if (descriptor >= 0)
             {
                 return new SafeFileHandle(descriptor, ownsHandle: true);
@@ -210,27 +213,45 @@ internal static partial class Posix
         return true;
     }
 
-    private static int StatCore(int folder, string path, int flags, out FileStatus status)
+    private static StatxResult StatOpen(SafeFileHandle file)
+    {
+        const int theOpenFileItself = 0x1000;
+        var referenced = false;
+        try
+        {
+            file.DangerousAddRef(ref referenced);
+            var error = StatCore((int)file.DangerousGetHandle(), "", theOpenFileItself, out var result);
+            return error == 0 ? result : throw Fault(error, "look at an open file");
+        }
+        finally
+        {
+            if (referenced)
+            {
+                file.DangerousRelease();
+            }
+        }
+    }
+
+    private static int StatCore(int folder, string path, int flags, out StatxResult result)
     {
         const uint basicStats = 0x7ff;
-        StatxResult result;
         while (statx(folder, path, flags, basicStats, out result) != 0)
         {
             var error = Marshal.GetLastPInvokeError();
             if (error != Interrupted)
             {
-                status = default;
                 return error;
             }
         }
 
-        status = new FileStatus(
-            new FileIdentity(result.DeviceMajor, result.DeviceMinor, result.Inode),
-            (long)result.Size,
-            result.Modified.ToTicks(),
-            result.Changed.ToTicks());
         return 0;
     }
+
+    private static FileStatus StatusOf(in StatxResult result) => new(
+        new FileIdentity(result.DeviceMajor, result.DeviceMinor, result.Inode),
+        (long)result.Size,
+        result.Modified.ToTicks(),
+        result.Changed.ToTicks());
 
     private static IOException Fault(int error, string what) =>
         new($"Cannot {what}: {new Win32Exception(error).Message}.", error);
@@ -246,6 +267,12 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fsync(SafeFileHandle file);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fchmod(SafeFileHandle file, uint mode);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fchown(SafeFileHandle file, uint user, uint group);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int rename(string source, string target);
@@ -269,6 +296,15 @@ internal static partial class Posix
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     private struct StatxResult
     {
+        [FieldOffset(20)]
+        public uint User;
+
+        [FieldOffset(24)]
+        public uint Group;
+
+        [FieldOffset(28)]
+        public ushort Mode;
+
         [FieldOffset(32)]
         public ulong Inode;
 

@@ -1,0 +1,40 @@
+using System.CommandLine;
+using OciRegistry.Azure;
+using OciRegistry.Server.Settings;
+
+namespace OciRegistry.Server.Commands;
+
+/// <summary>Serves the registry until the process is told to stop.</summary>
+internal static class ServeCommand
+{
+    public const string Name = "serve";
+
+    public static Command Create() => new ServerCommand(Name, "Serves the registry; so does no command at all.", RunAsync);
+
+    public static async Task<int> RunAsync(CommandLine line)
+    {
+        var builder = ServerConfiguration.CreateBuilder(line);
+        await StartupCheck.RunAsync(line, builder.Configuration);
+
+        builder.Services.AddOciRegistry(registry => ServerConfiguration.Apply(builder.Configuration, registry));
+        var listening = new Listening(builder);
+        RegistryTransport.Configure(builder);
+        TlsCertificates.Configure(builder);
+
+        await using var app = builder.Build();
+        Proxies.Use(app);
+        app.MapOciRegistry();
+        app.MapOciRegistryOperations();
+        app.MapOciRegistryAdmin();
+        app.MapOciRegistryFallback();
+
+        await listening.StartAsync(app);
+        Console.WriteLine(StartupMessage.For(
+            app.Urls,
+            app.Services.GetService<AzureContainer>()?.Address ?? ServerConfiguration.DataFolder(app.Configuration),
+            ServerConfiguration.Auth(app.Configuration).IsRequired,
+            ServerConfiguration.Redis(app.Configuration).EndPoints()));
+        await app.WaitForShutdownAsync();
+        return 0;
+    }
+}
