@@ -74,7 +74,9 @@ internal sealed class Logins(
 
         if (subject.StartsWith(Caller.UserPrefix, StringComparison.Ordinal))
         {
-            return files.Users?.Find(subject[Caller.UserPrefix.Length..])?.Credential == caller.Credential ? caller : null;
+            return files.Users?.Find(subject[Caller.UserPrefix.Length..]) is { } user && user.Credential == caller.Credential
+                ? caller
+                : null;
         }
 
         if (subject.StartsWith(Caller.RobotPrefix, StringComparison.Ordinal))

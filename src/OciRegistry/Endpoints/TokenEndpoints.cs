@@ -14,6 +14,7 @@ namespace OciRegistry.Endpoints;
 /// </summary>
 internal sealed class TokenEndpoints(
     AccessControl access,
+    Identification identification,
     AuthFiles files,
     RegistryTokens tokens,
     SigningKeys keys,
@@ -33,7 +34,7 @@ internal sealed class TokenEndpoints(
 
     public async Task Get(HttpContext context)
     {
-        if (await access.IdentifyForTokenAsync(context) is { } caller)
+        if (await access.AdmitForTokenAsync(context, await identification.OfAsync(context, isForToken: true)) is { } caller)
         {
             var query = context.Request.Query;
             await GrantAsync(context, caller, query["scope"], wantsRefresh: query["offline_token"] == "true");
@@ -66,13 +67,19 @@ internal sealed class TokenEndpoints(
             return;
         }
 
-        var caller = form["grant_type"].ToString() switch
+        Identity? identity = form["grant_type"].ToString() switch
         {
-            "password" => await access.IdentifyForTokenAsync(context, form["username"].ToString(), form["password"].ToString()),
-            "refresh_token" => await access.IdentifyForTokenAsync(context, form["refresh_token"].ToString()),
-            _ => await RefuseAsync(context, "grant_type must be password or refresh_token."),
+            "password" => await identification.OfLoginAsync(
+                context, form["username"].ToString(), form["password"].ToString()),
+            "refresh_token" => await identification.OfRefreshTokenAsync(
+                form["refresh_token"].ToString(), context.RequestAborted),
+            _ => null,
         };
-        if (caller is not null)
+        if (identity is null)
+        {
+            await RefuseAsync(context, "grant_type must be password or refresh_token.");
+        }
+        else if (await access.AdmitForTokenAsync(context, identity.Value) is { } caller)
         {
             await GrantAsync(
                 context,
@@ -181,9 +188,6 @@ internal sealed class TokenEndpoints(
         });
     }
 
-    private static async ValueTask<Caller?> RefuseAsync(HttpContext context, string message)
-    {
-        await context.WriteErrorAsync(OciError.Unsupported(message));
-        return null;
-    }
+    private static Task RefuseAsync(HttpContext context, string message) =>
+        context.WriteErrorAsync(OciError.Unsupported(message));
 }

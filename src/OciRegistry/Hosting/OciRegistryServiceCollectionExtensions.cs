@@ -65,6 +65,8 @@ public static class OciRegistryServiceCollectionExtensions
         services.AddHostedService<SigningKeysService>();
 
         services.TryAddSingleton<AuditLog>();
+        services.TryAddSingleton<Identification>();
+        services.TryAddSingleton<Refusals>();
         services.TryAddSingleton<AccessControl>();
         services.TryAddSingleton<TokenEndpoints>();
         services.TryAddSingleton<RegistryRequest>();

@@ -86,6 +86,8 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
             ("another password since", await registry.MintAsync(root with { Credential = "0123456789abcdef" }, minute, all)),
             ("no credential", await registry.MintAsync(root with { Credential = null }, minute, all)),
             ("user gone", await registry.MintAsync(root with { Subject = "user:gone" }, minute, all)),
+            ("user gone, of no credential", await registry.MintAsync(new Caller("user:gone"), minute, all)),
+            ("robot gone, of no credential", await registry.MintAsync(new Caller("robot:gone"), minute, all)),
             ("robot revoked", await registry.MintAsync(root with { Subject = "robot:gone" }, minute, all)),
             ("issuer gone", await registry.MintAsync(root with { Subject = "github:repo:a/b" }, minute, all)),
             ("certificates off", await registry.MintAsync(root with { Subject = "cert:a" }, minute, all)),

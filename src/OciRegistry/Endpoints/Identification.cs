@@ -1,0 +1,182 @@
+using System.Net.Http.Headers;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Options;
+using OciRegistry.Auth;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>Who sends a request: by a token, a name and a password, a certificate, or nobody.</summary>
+internal sealed class Identification(
+    IOptions<OciRegistryOptions> options,
+    Logins logins,
+    RegistryTokens tokens,
+    SigningKeys keys,
+    Issuers issuers,
+    ClientCertificates certificates,
+    AuditLog audit,
+    RegistryMetrics metrics,
+    TimeProvider time)
+{
+    private readonly ExpiringCache<KnownToken> _tokens = new(time, capacity: 20_000);
+
+    private AuthOptions Options => options.Value.Auth;
+
+    /// <param name="context">The request.</param>
+    /// <param name="isForToken">Whether it asks for a token, which takes what no other request may bring, and no token of ours.</param>
+    public async ValueTask<Identity> OfAsync(HttpContext context, bool isForToken)
+    {
+        var header = context.Request.Headers.Authorization;
+        if (header.Count == 0)
+        {
+            var holder = certificates.CallerOf(context.Connection.ClientCertificate, out var isNew);
+            if (isNew && holder is not null)
+            {
+                audit.LoggedIn(context, holder);
+            }
+
+            return new Identity(holder ?? Caller.Anonymous);
+        }
+
+        if (header.Count > 1 || !AuthenticationHeaderValue.TryParse(header[0], out var credentials)
+            || credentials.Parameter is not { Length: > 0 } parameter)
+        {
+            return new Identity(null, "The Authorization header cannot be read. Send one, with Basic or Bearer.");
+        }
+
+        if (credentials.Scheme.Equals("Bearer", StringComparison.OrdinalIgnoreCase))
+        {
+            return await FromTokenAsync(context, parameter, isForToken);
+        }
+
+        if (!credentials.Scheme.Equals("Basic", StringComparison.OrdinalIgnoreCase)
+            || !TryReadBasic(parameter, out var name, out var password))
+        {
+            return new Identity(null, "The Authorization header is neither Basic, with a name and a password, nor Bearer.");
+        }
+
+        return Options.Basic || isForToken || (name.Length == 0 && password.Length == 0)
+            ? await OfLoginAsync(context, name, password)
+            : new Identity(null, "This registry takes a name and a password at its token service only.");
+    }
+
+    /// <summary>Of a name and a password, wherever they stand.</summary>
+    public async ValueTask<Identity> OfLoginAsync(HttpContext context, string name, string password)
+    {
+        // Programs that a provider vouches for have its token where others have a password; the name is anything.
+        if (Options.Issuers.Count > 0 && Jwt.IsLike(password))
+        {
+            return await FromTokenAsync(context, password, isForToken: true);
+        }
+
+        var address = context.Connection.RemoteIpAddress;
+        var result = await logins.VerifyAsync(name, password, address, context.RequestAborted);
+        switch (result.Outcome)
+        {
+            case LoginOutcome.Ok:
+                if (result.IsNew)
+                {
+                    audit.LoggedIn(context, result.Caller!);
+                }
+
+                return new Identity(result.Caller);
+
+            case LoginOutcome.TooManyFailures:
+                return new Identity(null, Wait: FailedLogins.Window);
+
+            default:
+                metrics.LoginFailed();
+                audit.LoginFailed(context, result.Caller);
+                return new Identity(null, "The name or the password is wrong.");
+        }
+    }
+
+    /// <summary>Of a refresh token.</summary>
+    public async ValueTask<Identity> OfRefreshTokenAsync(string text, CancellationToken cancellationToken)
+    {
+        var caller = Jwt.TryParse(text, out var jwt) ? await tokens.VerifyRefreshAsync(jwt, cancellationToken) : null;
+        caller = caller is null ? null : await logins.RecheckAsync(caller, cancellationToken);
+        return caller is null
+            ? new Identity(null, "The refresh token is not good, or no longer. Log in again.")
+            : new Identity(caller with { Scopes = null, Expires = null });
+    }
+
+    private async ValueTask<Identity> FromTokenAsync(HttpContext context, string text, bool isForToken)
+    {
+        var hash = CredentialHash.Of(text);
+        if (_tokens.Find(hash) is { } known
+            && (known.Key is null || (!isForToken && await keys.FindAsync(known.Key, context.RequestAborted) is not null)))
+        {
+            return await RecheckedAsync(known.Caller, context.RequestAborted);
+        }
+
+        if (!Jwt.TryParse(text, out var jwt))
+        {
+            return Refused;
+        }
+
+        // With a token of ours nobody gets another one: it would live for ever, and be good for more.
+        var isOurs = jwt.Issuer == Options.Tokens.Service;
+        var caller = !isOurs ? await issuers.VerifyAsync(context, jwt)
+            : Options.Tokens.Enabled && !isForToken ? await tokens.VerifyAsync(jwt, context.RequestAborted)
+            : null;
+        if (caller is null)
+        {
+            if (!isOurs)
+            {
+                audit.LoginFailed(context, null);
+            }
+
+            return Refused;
+        }
+
+        if (!isOurs)
+        {
+            audit.LoggedIn(context, caller);
+        }
+
+        if (caller.Expires is { } expires && expires > time.GetUtcNow())
+        {
+            _tokens.Add(hash, new KnownToken(caller, isOurs ? jwt.KeyId : null), expires);
+        }
+
+        return await RecheckedAsync(caller, context.RequestAborted);
+    }
+
+    private static Identity Refused => new(null, "The token is none that this registry takes. Get a new one.", IsToken: true);
+
+    private async ValueTask<Identity> RecheckedAsync(Caller caller, CancellationToken cancellationToken) =>
+        await logins.RecheckAsync(caller, cancellationToken) is { } now
+            ? new Identity(now)
+            : new Identity(null, "The token's account is gone, or has another password since. Log in again.", IsToken: true);
+
+    private static bool TryReadBasic(string parameter, out string name, out string password)
+    {
+        (name, password) = ("", "");
+        var bytes = new byte[parameter.Length];
+        if (!Convert.TryFromBase64String(parameter, bytes, out var length))
+        {
+            return false;
+        }
+
+        var text = Encoding.UTF8.GetString(bytes, 0, length);
+        var colon = text.IndexOf(':', StringComparison.Ordinal);
+        if (colon < 0)
+        {
+            return false;
+        }
+
+        (name, password) = (text[..colon], text[(colon + 1)..]);
+        return true;
+    }
+
+    /// <param name="Caller">Whose it is.</param>
+    /// <param name="Key">The key of ours that it is signed with; null when it is another issuer's.</param>
+    private sealed record KnownToken(Caller Caller, string? Key);
+}
+
+/// <param name="Caller">Null when what was sent proves nothing.</param>
+/// <param name="Problem">What is wrong with it then.</param>
+/// <param name="IsToken">Whether it was a token.</param>
+/// <param name="Wait">How long to wait, when it was not even looked at.</param>
+internal readonly record struct Identity(Caller? Caller, string? Problem = null, bool IsToken = false, TimeSpan? Wait = null);

@@ -1,0 +1,128 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Options;
+using OciRegistry.Auth;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>The answers to who may not: 401 with what to do about it, 403, 429.</summary>
+internal sealed class Refusals(IOptions<OciRegistryOptions> options, AuditLog audit, RegistryMetrics metrics)
+{
+    private AuthOptions Options => options.Value.Auth;
+
+    /// <summary>What was sent proves nothing, or was not looked at.</summary>
+    public async ValueTask WriteAsync(HttpContext context, Access access, Identity identity)
+    {
+        if (identity.Wait is { } wait)
+        {
+            audit.LoginBlocked(context);
+            await WriteTooManyAsync(
+                context, wait, "Too many logins from your address have failed. Wait a minute, then try again.");
+            return;
+        }
+
+        await ChallengeAsync(
+            context, access, identity.IsToken ? "invalid_token" : null, identity.Problem ?? "The token has ended. Get a new one.");
+    }
+
+    /// <summary>429, with how long to wait.</summary>
+    public async ValueTask WriteTooManyAsync(
+        HttpContext context, TimeSpan wait, string message = "You send more requests than this registry serves. Wait, then go on.")
+    {
+        metrics.RequestLimited();
+        context.Response.Headers.RetryAfter =
+            Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        await context.WriteErrorAsync(OciError.TooManyRequests(message));
+    }
+
+    /// <summary>403: no other token would do.</summary>
+    public async ValueTask DenyAsync(HttpContext context, Access access, Caller caller)
+    {
+        metrics.RequestDenied();
+        audit.Denied(context, caller, access);
+        await RequestBody.DrainAsync(context);
+        await context.WriteErrorAsync(OciError.Denied(access.Kind == AccessKind.Repository
+            ? $"{caller.Subject} may not {string.Join(", ", access.Rights.ToScope())} here. Ask the registry's operator for a policy that allows it."
+            : $"{caller.Subject} is no operator of this registry. Ask one for a policy with the action 'admin'."));
+    }
+
+    /// <inheritdoc cref="ChallengeAsync(HttpContext, List{Scope}, string?, string, bool)"/>
+    public ValueTask ChallengeAsync(
+        HttpContext context, Access access, string? error, string message, bool hasToken = false) =>
+        ChallengeAsync(context, ScopesFor(context, access), error, message, hasToken);
+
+    /// <summary>401, with what a client has to ask a token for.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="scopes">What for.</param>
+    /// <param name="error">RFC 6750's word for what is wrong with the token; null when there is none.</param>
+    /// <param name="message">The same for people.</param>
+    /// <param name="hasToken">Whether it was a good one once.</param>
+    public async ValueTask ChallengeAsync(
+        HttpContext context, List<Scope> scopes, string? error, string message, bool hasToken)
+    {
+        if (hasToken)
+        {
+            // Whoever has shown who he is sends a body that he cannot stop, and sees no answer before it is through.
+            await RequestBody.DrainAsync(context);
+        }
+
+        var headers = context.Response.Headers;
+        headers.CacheControl = "no-store";
+        headers.WWWAuthenticate = Options.IssuesTokens
+            ? new StringBuilder($"Bearer realm=\"{RealmOf(context)}\",service=\"{Options.Tokens.Service}\"")
+                .Append(scopes.Count > 0 ? $",scope=\"{string.Join(' ', scopes)}\"" : "")
+                .Append(error is null ? "" : $",error=\"{error}\"")
+                .ToString()
+            : $"{(Options.Basic ? "Basic" : "Bearer")} realm=\"{Options.Tokens.Service}\"";
+        await context.WriteErrorAsync(OciError.Unauthorized(message));
+    }
+
+    private static List<Scope> ScopesFor(HttpContext context, Access access)
+    {
+        switch (access.Kind)
+        {
+            case AccessKind.Catalog:
+                return [Scope.Catalog];
+
+            case AccessKind.Operator:
+                return [Scope.Admin];
+
+            case AccessKind.Repository:
+                // Whoever pushes looks first at what is there.
+                List<Scope> scopes =
+                    [Scope.Repository(access.Repository, access.Rights == Rights.Create ? Rights.Pull | Rights.Push : access.Rights)];
+                if (HttpMethods.IsPost(context.Request.Method)
+                    && RepositoryName.TryParse(context.Request.Query["from"].ToString(), out var from)
+                    && from != access.Repository)
+                {
+                    scopes.Add(Scope.Repository(from, Rights.Pull)); // spec end-11: a mount
+                }
+
+                return scopes;
+
+            default:
+                return [];
+        }
+    }
+
+    /// <summary>
+    /// Where tokens are to be had, on the origin that the client has asked: nobody but himself sees what somebody writes into
+    /// his own Host header, for no cache keeps a 401.
+    /// </summary>
+    private string RealmOf(HttpContext context)
+    {
+        // The header and not Request.Host, which decodes international names, and fails where that fails.
+        var request = context.Request;
+        var host = new string([.. request.Headers.Host.ToString().Where(IsOfHost)]);
+        if (host.Length == 0)
+        {
+            host = new IPEndPoint(context.Connection.LocalIpAddress ?? IPAddress.Loopback, context.Connection.LocalPort).ToString(); // HTTP/1.0
+        }
+
+        return Options.Tokens.Realm ?? $"{request.Scheme}://{host}{request.PathBase.ToUriComponent()}{TokenEndpoints.Path}";
+
+        static bool IsOfHost(char c) => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' or ':' or '[' or ']';
+    }
+}
