@@ -18,9 +18,7 @@ internal static class CommandServices
         var services = new ServiceCollection()
             .AddLogging(logging => logging
                 .SetMinimumLevel(LogLevel.Warning)
-                .AddSimpleConsole(console => console.SingleLine = true)
-                .Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(
-                    console => console.LogToStandardErrorThreshold = LogLevel.Trace)) // the output is the command's
+                .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)) // the output is the command's
             .AddOciRegistry(registry => ServerConfiguration.Apply(configuration, registry))
             .BuildServiceProvider();
         try

@@ -25,7 +25,8 @@ public sealed partial class RobotCommandTests : IDisposable
     public async Task A_robot_is_made_and_its_secret_is_shown_once()
     {
         var outcome = await _folder.RunAsync(
-            $"robot create ci --repository team/** other --action pull push --expires 2099-01-31 {Root} --OciRegistry:Auth:Robots=true");
+            $"robot create ci --repository team/** other --action pull push --expires 2099-01-31 {Root} --OciRegistry:Auth:Robots=true",
+            environment: [("TZ", "Asia/Tokyo")]); // a date is UTC's, wherever that is
 
         outcome.ShouldBeDone();
         outcome.Output.ShouldContain("Login:  robot+ci\n");
