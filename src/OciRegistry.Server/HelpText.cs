@@ -8,6 +8,8 @@ namespace OciRegistry.Server;
 /// <summary>What <c>--help</c> prints.</summary>
 internal static class HelpText
 {
+    private static readonly int LongestPath = Setting.Root.Leaves().Max(leaf => leaf.Path.Length);
+
     public static string Text => $"""
         {CommandLine.Version}, a registry for container images and other OCI artifacts
 
@@ -43,7 +45,7 @@ internal static class HelpText
         : [$"  {string.Join(' ', command.Arguments.Select(argument => argument.Name).Prepend(path)),-34} {command.Description}"];
 
     private static string Line(Setting setting) =>
-        $"  {setting.Path,-40} {Default(setting)}{Environment.NewLine}      {SettingValue.Kind(setting.Type)}";
+        $"  {setting.Path.PadRight(LongestPath)} {Default(setting)}{Environment.NewLine}      {SettingValue.Kind(setting.Type)}";
 
     private static string Default(Setting setting) => setting.Default switch
     {

@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Authentication;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OciRegistry.Auth;
@@ -17,6 +18,20 @@ public sealed class IssuerTests
     private const string Unknown = "NAME_UNKNOWN"; // may look, and there is nothing
 
     // --- where a token is taken -----------------------------------------------------------------------------------
+
+    [Fact]
+    public async Task An_application_that_embeds_the_registry_keeps_its_schemes_to_itself()
+    {
+        await using var provider = await FakeProvider.StartAsync();
+        await using var registry = await RegistryApp.StartAsync(
+            options => provider.Configure(options.Auth, "idp"),
+            services => services.AddAuthentication().AddJwtBearer("its-own"));
+
+        var schemes = registry.Services.GetRequiredService<IAuthenticationSchemeProvider>();
+
+        (await schemes.GetAllSchemesAsync()).Select(scheme => scheme.Name).ShouldBe(["its-own"]);
+        (await schemes.GetDefaultAuthenticateSchemeAsync())!.Name.ShouldBe("its-own", "the only one is the default");
+    }
 
     [Fact]
     public async Task A_providers_token_is_taken_as_Bearer_and_wherever_a_password_is()
