@@ -50,11 +50,7 @@ internal sealed class Logins(
         {
             // From the beginning on: how long it took to find out tells whether there is such an account.
             failures.Add(address);
-            var left = options.Value.Auth.FailedLoginDelay - time.GetElapsedTime(started);
-            if (left > TimeSpan.Zero)
-            {
-                await Task.Delay(left, time, cancellationToken);
-            }
+            return result with { Hold = options.Value.Auth.FailedLoginDelay - time.GetElapsedTime(started) };
         }
 
         return result;
@@ -173,4 +169,6 @@ internal enum LoginOutcome
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Caller">Who it is, or whom somebody tried to be; null when there is no such account.</param>
 /// <param name="IsNew">Whether this is the first time in a while: what is sent with each request is one login.</param>
-internal readonly record struct LoginResult(LoginOutcome Outcome, Caller? Caller = null, bool IsNew = false);
+/// <param name="Hold">How long to hold the answer back, when it is positive.</param>
+internal readonly record struct LoginResult(
+    LoginOutcome Outcome, Caller? Caller = null, bool IsNew = false, TimeSpan Hold = default);

@@ -85,8 +85,14 @@ internal sealed class Identification(
                 return new Identity(null, Wait: FailedLogins.Window);
 
             default:
+                // Told of before anybody waits: who guesses need not stay for the answer.
                 metrics.LoginFailed();
                 audit.LoginFailed(context, result.Caller);
+                if (result.Hold > TimeSpan.Zero)
+                {
+                    await Task.Delay(result.Hold, time, context.RequestAborted);
+                }
+
                 return new Identity(null, "The name or the password is wrong.");
         }
     }

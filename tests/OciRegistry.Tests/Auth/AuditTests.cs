@@ -14,6 +14,20 @@ public sealed class AuditTests
     private readonly string _repository = RegistryClient.NewRepository();
 
     [Fact]
+    public async Task Who_guesses_and_does_not_stay_for_the_answer_is_told_of_all_the_same()
+    {
+        await using var registry = await GuardedRegistry.StartAsync(
+            AuthMode.Basic, ["alice"], [], options => options.Auth.FailedLoginDelay = TimeSpan.FromMinutes(1));
+        await using (var raw = await RawHttp.ConnectAsync(registry.App.Url))
+        {
+            await raw.SendAsync($"GET /v2/ HTTP/1.1\r\nHost: a\r\nAuthorization: {Basic("alice", "guess")}\r\n\r\n");
+            await Until.TrueAsync(
+                () => registry.App.Log.Lines.Any(line => line.Contains("Failed login of user:alice", StringComparison.Ordinal)),
+                "the guess is told of, and not answered yet");
+        }
+    }
+
+    [Fact]
     public async Task Logins_denials_pushes_deletes_and_changes_are_a_line_each_and_no_secret_is_in_any_log()
     {
         var log = new LogCapture(LogLevel.Trace);
