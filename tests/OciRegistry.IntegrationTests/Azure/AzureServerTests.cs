@@ -34,7 +34,7 @@ public sealed class AzureServerTests
         {
             using var pulled = await server.Http.GetManifestAsync(_repository, "v1");
             pulled.StatusCode.ShouldBe(HttpStatusCode.OK);
-            server.Log.ShouldContain($"Storing in {azurite.ServiceUri}/{container}");
+            await server.UntilLoggedAsync($"Storing in {azurite.ServiceUri}/{container}");
             server.Log.ShouldNotContain("sig=");
         }
 
@@ -259,7 +259,7 @@ public sealed class AzureServerTests
             head.StatusCode.ShouldBe(HttpStatusCode.NotFound);
             using var pulled = await replicas[i].Http.GetBlobAsync(_repository, Digest.Of(content));
             await pulled.ShouldBeErrorAsync(HttpStatusCode.NotFound, "BLOB_UNKNOWN");
-            replicas[i].Log.ShouldContain("pushing it again repairs it");
+            await replicas[i].UntilLoggedAsync("pushing it again repairs it");
         }
 
         await replicas[1].Http.PushBlobAsync(_repository, content);

@@ -14,7 +14,7 @@ public sealed class ServerWithRedisTests
     {
         await using var redis = await RedisServer.StartAsync();
         await using var server = await ServerProcess.StartAsync($"{Setting}={redis.Address},password=");
-        server.Log.ShouldContain($"Locking with Redis at {redis.Address}\n");
+        await server.UntilLoggedAsync($"Locking with Redis at {redis.Address}\n");
         await server.Http.PushImageAsync("with/redis", "v1");
         (await ReadyAsync(server)).ShouldNotContain("degraded");
 
@@ -28,7 +28,7 @@ public sealed class ServerWithRedisTests
         await Until.TrueAsync(
             async () => !(await ReadyAsync(server)).Contains("degraded", StringComparison.Ordinal), "it has recovered");
         await server.Http.PushImageAsync("again/with", "v1");
-        server.Log.ShouldContain($"Redis at {redis.Address} works again.");
+        await server.UntilLoggedAsync($"Redis at {redis.Address} works again.");
     }
 
     [Fact]
@@ -39,7 +39,7 @@ public sealed class ServerWithRedisTests
         await Until.TrueAsync(
             async () => (await ReadyAsync(server)).Contains("degraded", StringComparison.Ordinal), "it is degraded");
         await server.Http.PushImageAsync("without/redis", "v1");
-        server.Log.ShouldContain($"Redis at {address} cannot be reached.");
+        await server.UntilLoggedAsync($"Redis at {address} cannot be reached.");
         server.Log.ShouldNotContain("secret");
     }
 

@@ -1,3 +1,5 @@
+using OciRegistry.Tests.Support;
+
 namespace OciRegistry.IntegrationTests.Support;
 
 /// <summary>The built server as a process of its own, on a free loopback port.</summary>
@@ -59,6 +61,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <param name="settings">As <c>OciRegistry:Section:Name=value</c>.</param>
     public static Task<ServerProcess> StartWithAsync(Tool? under, params string[] settings) => StartAsync(
         under?.With(Checkout.ServerExecutable) ?? Tool.Require(Checkout.ServerExecutable), null, settings);
+
+    /// <summary>Waits until the log has it: the console is written to, and read, beside what is answered.</summary>
+    public Task UntilLoggedAsync(string text) =>
+        Until.TrueAsync(() => Log.Contains(text, StringComparison.Ordinal), $"the log has '{text}'");
 
     /// <summary>Ends it at once, as a lost machine would.</summary>
     public async Task KillAsync()
