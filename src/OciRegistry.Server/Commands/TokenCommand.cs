@@ -40,7 +40,7 @@ internal static class TokenCommand
 
     private static async Task<int> RunAsync(CommandLine line)
     {
-        var subject = SubjectOf(line.Call.GetRequiredValue(SubjectArgument));
+        var subject = Caller.SubjectOf(line.Call.GetRequiredValue(SubjectArgument));
         var groups = line.Call.GetValue(GroupOption) ?? [];
         var scopes = (line.Call.GetValue(ScopeOption) ?? []).Select(ParseScope).ToList();
         var lifetime = line.Call.GetValue(LifetimeOption) is { } text ? ParseLifetime(text) : (TimeSpan?)null;
@@ -91,9 +91,6 @@ internal static class TokenCommand
         : subject.StartsWith(Caller.CertificatePrefix, StringComparison.Ordinal)
             ? $"set {Setting.Section}:Auth:ClientCertificates:Authority"
             : $"what stands before the ':' has to be the Name of one of {Setting.Section}:Auth:Issuers";
-
-    private static string SubjectOf(string text) =>
-        text == Caller.AnonymousSubject || text.Contains(':', StringComparison.Ordinal) ? text : Caller.UserPrefix + text;
 
     private static bool IsRobot(string subject) => subject.StartsWith(Caller.RobotPrefix, StringComparison.Ordinal);
 

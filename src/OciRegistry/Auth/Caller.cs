@@ -28,4 +28,8 @@ internal sealed record Caller(string Subject)
     public string? Credential { get; init; }
 
     public bool IsAnonymous => Subject == AnonymousSubject;
+
+    /// <summary>The subject that an operator means: <c>alice</c> is short for <c>user:alice</c>.</summary>
+    public static string SubjectOf(string text) =>
+        text == AnonymousSubject || text.Contains(':', StringComparison.Ordinal) ? text : UserPrefix + text;
 }

@@ -34,8 +34,7 @@ internal sealed class PolicyExplanation(AuthFiles files, RobotAccounts robots, I
             return (new Explanation(true, "allowed: the registry is open, nobody has to log in"), null);
         }
 
-        var isShort = subject != Caller.AnonymousSubject && !subject.Contains(':', StringComparison.Ordinal);
-        var caller = new Caller(isShort ? Caller.UserPrefix + subject : subject) { Groups = groups };
+        var caller = new Caller(Caller.SubjectOf(subject)) { Groups = groups };
         if (caller.Subject.StartsWith(Caller.RobotPrefix, StringComparison.Ordinal)
             && await robots.FindAsync(caller.Subject[Caller.RobotPrefix.Length..], cancellationToken) is { } robot)
         {
