@@ -10,6 +10,9 @@ internal sealed class AzuriteServer : IAsyncDisposable
     // Everybody's: the one that the storage emulators have always had.
     public const string Key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
+    // Without it every killed client may take one of its 50 places for a write along; see the file.
+    private static readonly string Resets = Path.Combine(AppContext.BaseDirectory, "Support", "azurite-resets.cjs");
+
     private readonly TempFolder _folder = new();
     private readonly string[] _arguments;
     private BackgroundProcess _process;
@@ -78,7 +81,7 @@ internal sealed class AzuriteServer : IAsyncDisposable
         await _folder.DisposeAsync();
     }
 
-    private BackgroundProcess Launch() => Tool.Require("azurite-blob").Start(
+    private BackgroundProcess Launch() => Tool.Require("azurite-blob").WithVariable("NODE_OPTIONS", $"--require \"{Resets}\"").Start(
     [
         "--blobHost", "127.0.0.1", "--blobPort", Port.ToString(CultureInfo.InvariantCulture),
         "--location", _folder.Create("azurite"), "--silent", "--skipApiVersionCheck", "--disableTelemetry", .. _arguments,
