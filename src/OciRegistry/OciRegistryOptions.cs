@@ -15,6 +15,8 @@ public sealed class OciRegistryOptions
 
     public LimitOptions Limits { get; } = new();
 
+    public PullThroughOptions PullThrough { get; } = new();
+
     /// <summary>Refuses every changing request with 405.</summary>
     /// <value>false</value>
     public bool ReadOnly { get; set; }
@@ -71,7 +73,7 @@ public sealed class OciRegistryOptions
             yield return $"Listings:MaxPageSize is {Listings.MaxPageSize}. Set it to a number from 1 to 100000.";
         }
 
-        foreach (var problem in Auth.Problems().Concat(Limits.Problems()))
+        foreach (var problem in Auth.Problems().Concat(Limits.Problems()).Concat(PullThrough.Problems()))
         {
             yield return problem;
         }

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace OciRegistry.Auth;
+namespace OciRegistry;
 
 /// <summary>A name, or many: <c>*</c> is any text within a component, <c>**</c> any text, all else stands for itself.</summary>
 internal sealed class NamePattern

@@ -1,0 +1,260 @@
+using System.Net;
+
+namespace OciRegistry;
+
+/// <summary>
+/// Other registries whose content is pulled through this one: fetched when it is first asked for, and kept. Each has a prefix
+/// of its own among the repositories.
+/// </summary>
+public sealed class PullThroughOptions
+{
+    public IList<UpstreamOptions> Upstreams { get; } = [];
+
+    /// <summary>How often content that nobody pulls any more is looked for.</summary>
+    /// <value>1 h</value>
+    public TimeSpan SweepInterval { get; set; } = TimeSpan.FromHours(1);
+
+    /// <summary>
+    /// The folder where content is kept on its way, for those who read it before it is whole: as much room as what is fetched
+    /// at a time. Nothing is left there by a process that ends, however it ends.
+    /// </summary>
+    /// <value>null: the system's folder for temporary files</value>
+    public string? SpoolFolder { get; set; }
+
+    /// <summary>
+    /// How long a replica waits for another one that is fetching the same content, before it fetches it itself.
+    /// </summary>
+    /// <value>2 s</value>
+    public TimeSpan ReplicaWait { get; set; } = TimeSpan.FromSeconds(2);
+
+    internal IEnumerable<string> Problems()
+    {
+        if (SweepInterval <= TimeSpan.Zero)
+        {
+            yield return "PullThrough:SweepInterval must be positive. Leave it out for one hour.";
+        }
+
+        if (ReplicaWait < TimeSpan.Zero || ReplicaWait > TimeSpan.FromMinutes(1))
+        {
+            yield return "PullThrough:ReplicaWait must be from 00:00:00 to 00:01:00. Leave it out for 2 s.";
+        }
+
+        if (SpoolFolder is not null && !Directory.Exists(SpoolFolder))
+        {
+            yield return $"PullThrough:SpoolFolder is '{SpoolFolder}', which is no folder. Create it, or leave it out.";
+        }
+
+        for (var i = 0; i < Upstreams.Count; i++)
+        {
+            foreach (var problem in Upstreams[i].Problems())
+            {
+                yield return $"PullThrough:Upstreams:{i}:{problem}";
+            }
+
+            if (Upstreams.Take(i).Any(other => other.Prefix == Upstreams[i].Prefix))
+            {
+                yield return $"PullThrough:Upstreams:{i}:Prefix is '{Upstreams[i].Prefix}', which another upstream has. Give "
+                    + "each its own.";
+            }
+
+            foreach (var host in Upstreams[i].AllNamespaces().Where(
+                host => Upstreams.Take(i).Any(other => other.AllNamespaces().Contains(host))))
+            {
+                yield return $"PullThrough:Upstreams:{i}: '{host}' is another upstream's namespace already. Set Namespaces of "
+                    + "one of them to something else.";
+            }
+        }
+    }
+}
+
+/// <summary>One registry whose content is pulled through this one.</summary>
+public sealed class UpstreamOptions
+{
+    private static readonly string[] DockerHub = ["registry-1.docker.io", "index.docker.io", "docker.io"];
+
+    /// <summary>What the names of its repositories begin with here: <c>hub</c> for <c>hub/library/alpine</c>.</summary>
+    public string Prefix { get; set; } = "";
+
+    /// <summary>
+    /// Its address, such as <c>https://registry-1.docker.io</c>. A path in it is what the names of its repositories begin with
+    /// there.
+    /// </summary>
+    public string Url { get; set; } = "";
+
+    /// <summary>
+    /// The hosts that containerd names with <c>?ns=</c> when it wants content of this upstream.
+    /// </summary>
+    /// <value>the host of <see cref="Url"/>; docker.io for Docker Hub</value>
+    public IList<string> Namespaces { get; set => field = value ?? []; } = [];
+
+    /// <summary>
+    /// Names of this registry (<c>host</c> or <c>host:port</c>, or <c>*:port</c>) under which it is nothing but this upstream, for
+    /// clients that can name neither prefix nor namespace: dockerd with <c>registry-mirrors</c>.
+    /// </summary>
+    /// <value>none</value>
+    public IList<string> MirrorHosts { get; set => field = value ?? []; } = [];
+
+    /// <summary>The account that content is fetched with; sent to the upstream and <see cref="TrustedRealms"/> only.</summary>
+    /// <value>null: anonymous</value>
+    public string? Username { get; set; }
+
+    /// <summary>The account's password or access token.</summary>
+    public string? Password { get; set; }
+
+    /// <summary>Instead of name and password: a refresh token (docker calls it identity token) for the token service.</summary>
+    public string? RefreshToken { get; set; }
+
+    /// <summary>Instead of all that: a token that is sent as it is, with every request.</summary>
+    public string? Token { get; set; }
+
+    /// <summary>
+    /// Hosts (with their port where it is not 443) of token services that may see the credentials, besides the upstream itself.
+    /// </summary>
+    /// <value>auth.docker.io for Docker Hub, else none</value>
+    public IList<string> TrustedRealms { get; set => field = value ?? []; } = [];
+
+    /// <summary>A PEM file with the certificates that its TLS certificate must lead to.</summary>
+    /// <value>null: the system's</value>
+    public string? CertificateAuthority { get; set; }
+
+    /// <summary>A PEM file with the certificate that this registry shows, and the key in it or in <see cref="ClientKey"/>.</summary>
+    /// <value>null</value>
+    public string? ClientCertificate { get; set; }
+
+    /// <summary>A PEM file with the key of <see cref="ClientCertificate"/>.</summary>
+    /// <value>null</value>
+    public string? ClientKey { get; set; }
+
+    /// <summary>
+    /// Whether its name, its token service and what it redirects to may lead to private, loopback and link-local addresses. An
+    /// address in <see cref="Url"/> itself is allowed in any case.
+    /// </summary>
+    /// <value>false</value>
+    public bool AllowPrivateAddresses { get; set; }
+
+    /// <summary>Repositories, as the upstream names them, that may be pulled: <c>*</c> is any text within a component, <c>**</c> any text.</summary>
+    /// <value>none: all</value>
+    public IList<string> Allow { get; set => field = value ?? []; } = [];
+
+    /// <summary>Repositories, as the upstream names them, that may not be pulled, whatever <see cref="Allow"/> says.</summary>
+    /// <value>none</value>
+    public IList<string> Deny { get; set => field = value ?? []; } = [];
+
+    /// <summary>How long a tag is taken for what it was, before the upstream is asked again.</summary>
+    /// <value>5 min</value>
+    public TimeSpan TagTtl { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long content is kept after its last pull.</summary>
+    /// <value>7 d</value>
+    public TimeSpan ContentTtl { get; set; } = TimeSpan.FromDays(7);
+
+    /// <summary>Bytes to keep; beyond, the least recently pulled content goes first.</summary>
+    /// <value>null: no limit</value>
+    public long? MaxBytes { get; set; }
+
+    /// <summary>Whether the repositories below <see cref="Prefix"/> can be pushed to as well. What was pushed is never replaced.</summary>
+    /// <value>false</value>
+    public bool AllowPush { get; set; }
+
+    /// <summary>How long an answer, and every further piece of a body, is waited for.</summary>
+    /// <value>30 s</value>
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    internal bool IsDockerHub => Uri.TryCreate(Url, UriKind.Absolute, out var url) && DockerHub.Contains(url.Host);
+
+    internal IReadOnlyList<string> AllNamespaces() =>
+        Namespaces.Count > 0 ? [.. Namespaces]
+        : IsDockerHub ? ["docker.io", "registry-1.docker.io", "index.docker.io"]
+        : Uri.TryCreate(Url, UriKind.Absolute, out var url) ? [url.Authority]
+        : [];
+
+    internal IReadOnlyList<string> AllTrustedRealms() => IsDockerHub ? [.. TrustedRealms, "auth.docker.io"] : [.. TrustedRealms];
+
+    internal IEnumerable<string> Problems()
+    {
+        if (!RepositoryName.TryParse(Prefix, out _) || Prefix.Length > 100)
+        {
+            yield return $"Prefix is '{Prefix}'. Set it to what its repositories begin with here, such as hub or docker.io: "
+                + "lower-case, at most 100 characters.";
+        }
+
+        if (!Uri.TryCreate(Url, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https")
+            || url.UserInfo.Length > 0 || url.Query.Length > 0 || url.Fragment.Length > 0
+            || (url.AbsolutePath.Trim('/') is { Length: > 0 } path && !RepositoryName.TryParse(path, out _)))
+        {
+            yield return $"Url is '{WithoutUserInfo(Url)}'. Set it to the registry's address, such as https://registry-1.docker.io; "
+                + "credentials belong into Username and Password.";
+        }
+        else if (url.Scheme == "http" && HasCredentials && !IsLoopback(url))
+        {
+            yield return "Url is http, over which everybody can read the credentials. Use https.";
+        }
+
+        if ((Username is null) != (Password is null))
+        {
+            yield return "Username and Password belong together. Set both, or none.";
+        }
+
+        if (new[] { Username, RefreshToken, Token }.Count(credential => credential is not null) > 1)
+        {
+            yield return "Username, RefreshToken and Token stand beside each other. Set one of them.";
+        }
+
+        if (Username?.Contains(':', StringComparison.Ordinal) == true)
+        {
+            yield return "Username has a colon, which no name has. Correct it.";
+        }
+
+        foreach (var host in Namespaces.Concat(TrustedRealms).Where(host => !IsHost(host)))
+        {
+            yield return $"'{host}' in Namespaces or TrustedRealms is no host. Write it like ghcr.io or registry.example.com:5000.";
+        }
+
+        foreach (var host in MirrorHosts.Where(host => !IsHost(host.StartsWith("*:", StringComparison.Ordinal) ? "x" + host[1..] : host)))
+        {
+            yield return $"'{host}' in MirrorHosts is no host. Write it like mirror.example.com, localhost:5001 or *:5001.";
+        }
+
+        foreach (var file in new[] { CertificateAuthority, ClientCertificate, ClientKey }.Where(file => file is not null && !File.Exists(file)))
+        {
+            yield return $"CertificateAuthority, ClientCertificate or ClientKey is '{file}', which is no file. Correct it.";
+        }
+
+        if (ClientKey is not null && ClientCertificate is null)
+        {
+            yield return "ClientKey stands without ClientCertificate. Set both, or none.";
+        }
+
+        if (TagTtl < TimeSpan.Zero)
+        {
+            yield return "TagTtl must not be negative. Leave it out for 5 min; 00:00:00 asks the upstream each time.";
+        }
+
+        if (ContentTtl < TimeSpan.FromMinutes(1))
+        {
+            yield return "ContentTtl must be 00:01:00 or more. Leave it out for 7 days.";
+        }
+
+        if (MaxBytes is <= 0)
+        {
+            yield return "MaxBytes must be positive. Leave it out for no limit.";
+        }
+
+        if (Timeout < TimeSpan.FromMilliseconds(100) || Timeout > TimeSpan.FromMinutes(10))
+        {
+            yield return $"Timeout is {Timeout}. Set it to a time from 00:00:00.1 to 00:10:00.";
+        }
+    }
+
+    private bool HasCredentials => Username is not null || RefreshToken is not null || Token is not null;
+
+    private static bool IsLoopback(Uri url) => IPAddress.TryParse(url.Host, out var address) ? IPAddress.IsLoopback(address) : url.IsLoopback;
+
+    private static bool IsHost(string host) =>
+        Uri.TryCreate($"https://{host}", UriKind.Absolute, out var uri) && uri.AbsolutePath == "/" && uri.UserInfo.Length == 0
+        && host.All(c => c is > ' ' and <= '~' and not ('/' or '?' or '#' or '@'));
+
+    // An address with a password in it must not be repeated in a log.
+    private static string WithoutUserInfo(string url) =>
+        url.LastIndexOf('@') is >= 0 and var at ? $"...{url[at..]}" : url;
+}
