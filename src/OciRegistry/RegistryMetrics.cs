@@ -28,6 +28,7 @@ internal sealed class RegistryMetrics
     private readonly Counter<long> _uploadsFenced;
     private readonly Counter<long> _uploadsFailed;
     private readonly Counter<long> _integrityEvents;
+    private readonly Counter<long> _contentRemoved;
     private readonly Counter<long> _storageFailures;
     private readonly Counter<long> _tokensGranted;
     private readonly Counter<long> _loginsFailed;
@@ -66,6 +67,8 @@ internal sealed class RegistryMetrics
             "oci_registry.uploads.failed", null, "Requests on upload sessions that failed, by reason.");
         _integrityEvents = meter.CreateCounter<long>(
             "oci_registry.integrity.events", null, "Stored content that was missing or not what it should be, by kind.");
+        _contentRemoved = meter.CreateCounter<long>(
+            "oci_registry.content.removed", null, "Blobs whose content was removed because no repository linked it.");
         _storageFailures = meter.CreateCounter<long>(
             "oci_registry.storage.failures", null, "Calls that the storage failed, by operation.");
         _tokensGranted = meter.CreateCounter<long>(
@@ -134,6 +137,8 @@ internal sealed class RegistryMetrics
     public void IntegrityEvent(string kind) =>
         _integrityEvents.Add(1, new KeyValuePair<string, object?>("kind", kind));
 
+    public void ContentRemoved(long count) => _contentRemoved.Add(count);
+
     public void StorageFailed(string operation) =>
         _storageFailures.Add(1, new KeyValuePair<string, object?>("operation", operation));
 
@@ -154,7 +159,7 @@ internal sealed class RegistryMetrics
         Counter<long>[] counters =
         [
             _bytesReceived, _bytesSent, _uploadsStarted, _uploadsCompleted, _uploadsCancelled, _uploadsExpired,
-            _uploadsReplayed, _uploadsFenced, _tokensGranted, _loginsFailed, _requestsDenied, _requestsLimited,
+            _uploadsReplayed, _uploadsFenced, _contentRemoved, _tokensGranted, _loginsFailed, _requestsDenied, _requestsLimited,
         ];
         foreach (var counter in counters)
         {

@@ -33,6 +33,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<IRegistryLocks, InProcessLocks>();
 
         services.TryAddSingleton<RepositoryCatalog>();
+        services.TryAddSingleton<CondemnedContent>();
         services.TryAddSingleton<RepositoryBlobs>();
         services.TryAddSingleton<TagStore>();
         services.TryAddSingleton<ReferrerIndex>();

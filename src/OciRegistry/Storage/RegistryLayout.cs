@@ -8,6 +8,7 @@ namespace OciRegistry.Storage;
 ///   _uploads                                      session            an upload session
 ///   _catalog                                      repository         the repository exists
 ///   _links/{algorithm}/{hex}                      repository         who holds a blob: mounts, garbage collection
+///   _condemned                                    digest             no repository links this content: a sweep removes it
 ///   _auth/robots                                  robot              a robot account
 ///   _auth                                         signing-keys       the keys that tokens are signed with
 ///   repositories/{repository}/_blobs              digest             the repository serves this blob; its size
@@ -28,6 +29,7 @@ internal static class RegistryLayout
 {
     public const string Uploads = "_uploads";
     public const string Catalog = "_catalog";
+    public const string Condemned = "_condemned";
     public const string Robots = "_auth/robots";
     public const string StagedFolder = "_data";
     public const string BlobFolder = "blobs";
@@ -44,6 +46,8 @@ internal static class RegistryLayout
     public static string Links(Digest digest) => $"_links/{Split(digest)}";
 
     public static DocumentKey Link(Digest digest, RepositoryName repository) => new(Links(digest), repository.ToString());
+
+    public static DocumentKey Condemnation(Digest digest) => new(Condemned, digest.ToString());
 
     public static string RepositoryBlobs(RepositoryName repository) => $"repositories/{repository}/_blobs";
 
