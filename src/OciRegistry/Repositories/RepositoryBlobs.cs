@@ -12,15 +12,13 @@ namespace OciRegistry.Repositories;
 internal sealed partial class RepositoryBlobs(
     IDocumentStore documents,
     IBlobStore blobs,
+    CondemnedContent condemned,
     RepositoryCatalog catalog,
     RegistryMetrics metrics,
     ILogger<RepositoryBlobs> log)
 {
     // Most blobs have one holder, or a few; that of a base image may have thousands.
     private const int HolderPage = 100;
-
-    private static readonly byte[] Linked = "linked"u8.ToArray();
-    private static readonly byte[] Unlinking = "unlinking"u8.ToArray();
 
     /// <summary>
     /// The size in bytes of a blob that the repository was given and has not deleted since, or null; whether its content is
@@ -78,29 +76,52 @@ internal sealed partial class RepositoryBlobs(
     public ValueTask<Uri?> RedirectAsync(Digest digest, CancellationToken cancellationToken) =>
         blobs.RedirectAsync(digest, cancellationToken);
 
-    /// <summary>Makes content that is in the store readable in a repository. Repeatable.</summary>
+    /// <summary>
+    /// Makes content that is in the store readable in a repository; false when it is no longer there, and then nothing is
+    /// linked. Repeatable.
+    /// </summary>
+    /// <param name="repository">Where.</param>
+    /// <param name="digest">What.</param>
+    /// <param name="size">Its bytes.</param>
+    /// <param name="isHeld">Whether it was held before it was seen in the store: then that is not done again.</param>
+    /// <param name="cancellationToken">Of the call.</param>
     /// <remarks>
-    /// The reverse link stands before the link and is confirmed after it: an <see cref="UnlinkAsync"/> at the same time
-    /// has then either not begun, or finds the reverse link rewritten and leaves it.
+    /// The reverse link, which holds the content, stands before the link and is confirmed after it: an
+    /// <see cref="UnlinkAsync"/> at the same time has then either not begun, or finds the reverse link rewritten and leaves
+    /// it. Where it has taken the reverse link away, nothing held the content for a moment: it is held again, and then
+    /// looked for again.
     /// </remarks>
-    public async ValueTask LinkAsync(
-        RepositoryName repository, Digest digest, long size, CancellationToken cancellationToken)
+    public async ValueTask<bool> LinkAsync(
+        RepositoryName repository, Digest digest, long size, bool isHeld, CancellationToken cancellationToken)
     {
         var reverse = RegistryLayout.Link(digest, repository);
+        var link = RegistryLayout.RepositoryBlob(repository, digest);
+        string? written = null;
         do
         {
-            await documents.WriteAsync(reverse, Linked, WriteCondition.None, Durability.Synced, cancellationToken);
-            await documents.WriteAsync(
-                RegistryLayout.RepositoryBlob(repository, digest),
+            if (!isHeld)
+            {
+                await condemned.HoldAsync(repository, digest, cancellationToken);
+                if (await blobs.StatAsync(digest, cancellationToken) != size)
+                {
+                    await TakeBackAsync(repository, digest, written);
+                    return false;
+                }
+            }
+
+            isHeld = false;
+            written = await documents.WriteAsync(
+                link,
                 Encoding.ASCII.GetBytes(size.ToString(CultureInfo.InvariantCulture)),
                 WriteCondition.None,
                 Durability.Synced,
                 cancellationToken);
         }
         while (await documents.ReadAsync(reverse, cancellationToken) is not { } confirmed
-            || !confirmed.Content.Span.SequenceEqual(Linked));
+            || !confirmed.Content.Span.SequenceEqual(CondemnedContent.Linked.Span));
 
         await catalog.AddAsync(repository, cancellationToken);
+        return true;
     }
 
     /// <summary>
@@ -147,7 +168,7 @@ internal sealed partial class RepositoryBlobs(
         do
         {
             var unlinking = await documents.WriteAsync(
-                reverse, Unlinking, WriteCondition.None, Durability.Synced, cancellationToken);
+                reverse, CondemnedContent.Unlinking, WriteCondition.None, Durability.Synced, cancellationToken);
             deleted |= await documents.DeleteAsync(link, WriteCondition.None, Durability.Synced, cancellationToken);
 
             // Somebody who links has rewritten it: then either his link stands, or we have deleted it and go on for him.
@@ -173,12 +194,22 @@ internal sealed partial class RepositoryBlobs(
             return false;
         }
 
-        if (holder != repository)
+        return holder == repository || await LinkAsync(repository, digest, size, isHeld: false, cancellationToken);
+    }
+
+    /// <summary>Takes back what a <see cref="LinkAsync"/> has written, and nothing that another has written over it.</summary>
+    private async ValueTask TakeBackAsync(RepositoryName repository, Digest digest, string? written)
+    {
+        if (written is not null)
         {
-            await LinkAsync(repository, digest, size, cancellationToken);
+            await documents.DeleteAsync(
+                RegistryLayout.RepositoryBlob(repository, digest),
+                WriteCondition.Unchanged(written),
+                Durability.Synced,
+                CancellationToken.None);
         }
 
-        return true;
+        await condemned.LetGoAsync(repository, digest);
     }
 
     private async ValueTask<MountResult> MountFromAnyAsync(

@@ -5,13 +5,14 @@ using OciRegistry.Storage;
 namespace OciRegistry.Uploads;
 
 /// <summary>
-/// Carries a sealed session forward: publish, confirm, link, remove the session. Each step is safe to repeat, by the same
-/// request, by a repetition of it, by another replica or by the sweep, because each finds what the one before has left.
+/// Carries a sealed session forward: hold, publish, confirm, link, remove the session. Each step is safe to repeat, by the
+/// same request, by a repetition of it, by another replica or by the sweep, because each finds what the one before has left.
 /// </summary>
 internal sealed class UploadCommit(
     UploadSessionDocuments documents,
     IUploadStore uploads,
     IBlobStore blobs,
+    CondemnedContent condemned,
     RepositoryBlobs repositoryBlobs,
     IOptions<OciRegistryOptions> options,
     TimeProvider time)
@@ -33,22 +34,37 @@ internal sealed class UploadCommit(
     {
         var digest = session.Digest!.Value;
         var started = time.GetTimestamp();
+        var isHeld = false;
         for (var delay = FirstDelay; ; delay = TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks)))
         {
             try
             {
+                // Before it is published: a sweep that removes the same content is over then, or finds that it is held.
+                if (!isHeld)
+                {
+                    await condemned.HoldAsync(session.Repository, digest, CancellationToken.None);
+                    isHeld = true;
+                }
+
                 if (!await PublishAsync(session, digest))
                 {
+                    await condemned.LetGoAsync(session.Repository, digest);
                     return false;
                 }
 
                 // Published is what the writing side says. What counts is what a reader finds.
                 if (await blobs.StatAsync(digest, CancellationToken.None) == session.Offset)
                 {
-                    await repositoryBlobs.LinkAsync(session.Repository, digest, session.Offset, CancellationToken.None);
-                    await uploads.DiscardAsync(session.Staged, CancellationToken.None);
-                    await documents.DeleteAsync(session.Id, CancellationToken.None);
-                    return true;
+                    isHeld = await repositoryBlobs.LinkAsync(
+                        session.Repository, digest, session.Offset, isHeld: true, CancellationToken.None);
+                    if (isHeld)
+                    {
+                        await uploads.DiscardAsync(session.Staged, CancellationToken.None);
+                        await documents.DeleteAsync(session.Id, CancellationToken.None);
+                        return true;
+                    }
+
+                    // Deleted in this repository at the same time, and removed: published again, where it still is staged.
                 }
 
                 if (HasWaitedEnough(started))

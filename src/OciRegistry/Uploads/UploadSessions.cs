@@ -168,7 +168,7 @@ internal sealed partial class UploadSessions(
     ///   (3) wait for the running request               or fence it, when it only repeats what is acknowledged
     ///   (4) compare the digest                         wrong bytes are final: the session is discarded
     ///   (5) seal, by compare-and-swap                  a conflict: (2) again. From here it only goes forward
-    ///   (6) publish, confirm, link, remove the session each step safe to repeat by anyone (UploadCommit)
+    ///   (6) hold, publish, confirm, link, and remove the session: each step safe to repeat by anyone (UploadCommit)
     /// </remarks>
     private async ValueTask<UploadResult> CompleteAsync(
         Turn turn,
