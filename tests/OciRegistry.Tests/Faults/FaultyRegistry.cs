@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OciRegistry.Coordination;
+using OciRegistry.Repositories;
 using OciRegistry.Storage;
 using OciRegistry.Storage.FileSystem;
 using OciRegistry.Tests.Support;
@@ -31,6 +32,10 @@ internal sealed class FaultyRegistry : IAsyncDisposable
     public IDocumentStore Documents => _app.Services.GetRequiredService<IDocumentStore>();
 
     public UploadSessionDocuments Sessions => _app.Services.GetRequiredService<UploadSessionDocuments>();
+
+    public RepositoryBlobs Blobs => _app.Services.GetRequiredService<RepositoryBlobs>();
+
+    public CondemnedContent Condemned => _app.Services.GetRequiredService<CondemnedContent>();
 
     public static async Task<FaultyRegistry> StartAsync(
         Locks locks = Faults.Locks.Granted,
