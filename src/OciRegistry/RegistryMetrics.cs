@@ -96,7 +96,7 @@ internal sealed class RegistryMetrics
             "Always 1; the label names the version.");
     }
 
-    private static string Version =>
+    internal static string Version =>
         typeof(RegistryMetrics).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!
             .InformationalVersion.Split('+')[0];
 

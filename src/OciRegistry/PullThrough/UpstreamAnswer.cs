@@ -3,10 +3,10 @@ namespace OciRegistry.PullThrough;
 /// <summary>What an upstream's answer means, or that there was none.</summary>
 internal enum UpstreamOutcome
 {
-    /// <summary>2xx: the answer's body is open.</summary>
+    /// <summary>2xx, or 304 to a condition: the answer's body is open.</summary>
     Found,
 
-    /// <summary>404: there is no such thing, which is the one answer that proves a cache wrong.</summary>
+    /// <summary>404 or 410: there is no such thing, which is the one answer that proves a cache wrong.</summary>
     Unknown,
 
     /// <summary>401 or 403: the upstream does not let us; nothing is concluded from it.</summary>
@@ -32,6 +32,9 @@ internal sealed class UpstreamAnswer : IDisposable
 
     /// <summary>How long the upstream is left alone; null when it is not.</summary>
     public TimeSpan? RetryAfter { get; init; }
+
+    /// <summary>Whether the upstream itself is at fault: no answer, or one of a broken server. So many in a row open the breaker.</summary>
+    public bool IsFailure { get; init; }
 
     public void Dispose() => Response?.Dispose();
 }

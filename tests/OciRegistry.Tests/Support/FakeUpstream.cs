@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -91,7 +92,11 @@ internal sealed partial class FakeUpstream : IAsyncDisposable
             {
                 if (certificate is not null)
                 {
-                    listener.UseHttps(certificate);
+                    listener.UseHttps(certificate, https =>
+                    {
+                        https.ClientCertificateMode = ClientCertificateMode.AllowCertificate;
+                        https.AllowAnyClientCertificate();
+                    });
                 }
             });
         });
@@ -245,7 +250,10 @@ internal sealed partial class FakeUpstream : IAsyncDisposable
             request.QueryString.Value ?? "",
             headers.GetValueOrDefault("Range"),
             headers.GetValueOrDefault("Authorization"),
-            headers);
+            headers)
+        {
+            ClientCertificate = context.Connection.ClientCertificate?.Subject,
+        };
         lock (_lock)
         {
             _calls.Add(call);

@@ -7,4 +7,8 @@ internal sealed record UpstreamCall(
     string Query,
     string? Range,
     string? Authorization,
-    IReadOnlyDictionary<string, string> Headers);
+    IReadOnlyDictionary<string, string> Headers)
+{
+    /// <summary>The name in the certificate that the client showed; null when it showed none.</summary>
+    public string? ClientCertificate { get; init; }
+}

@@ -1,0 +1,141 @@
+using System.Net;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>An answer's body whose reads fail when nothing comes for too long, whoever reads it.</summary>
+internal sealed class UpstreamBody : HttpContent
+{
+    private readonly HttpContent _content;
+    private readonly Func<Stream, Stream> _timed;
+
+    private UpstreamBody(HttpContent content, TimeSpan timeout, TimeProvider time)
+    {
+        (_content, _timed) = (content, stream => new TimedStream(stream, timeout, time));
+        foreach (var (name, values) in content.Headers.NonValidated)
+        {
+            Headers.TryAddWithoutValidation(name, values);
+        }
+    }
+
+    public static void Time(HttpResponseMessage response, TimeSpan timeout, TimeProvider time) =>
+        response.Content = new UpstreamBody(response.Content, timeout, time);
+
+    /// <summary>The whole body; null when it is larger than the limit, or breaks off.</summary>
+    public static async ValueTask<byte[]?> ReadBoundedAsync(HttpResponseMessage response, int limit, CancellationToken cancellationToken)
+    {
+        var length = response.Content.Headers.ContentLength;
+        if (length > limit)
+        {
+            return null;
+        }
+
+        try
+        {
+            await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+            var read = new MemoryStream((int)(length ?? 0));
+            var buffer = new byte[16 * 1024];
+            for (int count; (count = await body.ReadAsync(buffer, cancellationToken)) > 0;)
+            {
+                if (read.Length + count > limit)
+                {
+                    return null;
+                }
+
+                read.Write(buffer, 0, count);
+            }
+
+            return length is null || read.Length == length ? read.ToArray() : null;
+        }
+        catch (IOException) // broken off, or too slow
+        {
+            return null;
+        }
+    }
+
+    protected override async Task<Stream> CreateContentReadStreamAsync() => _timed(await _content.ReadAsStreamAsync());
+
+    protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+    {
+        await using var body = await CreateContentReadStreamAsync();
+        await body.CopyToAsync(stream);
+    }
+
+    protected override bool TryComputeLength(out long length)
+    {
+        length = _content.Headers.ContentLength ?? 0;
+        return _content.Headers.ContentLength is not null;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _content.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private sealed class TimedStream(Stream content, TimeSpan timeout, TimeProvider time) : Stream
+    {
+        private readonly CancellationTokenSource _tooSlow = new(Timeout.InfiniteTimeSpan, time);
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            _tooSlow.CancelAfter(timeout);
+            await using var cancelled = cancellationToken.UnsafeRegister(source => ((CancellationTokenSource)source!).Cancel(), _tooSlow);
+            try
+            {
+                return await content.ReadAsync(buffer, _tooSlow.Token);
+            }
+            catch (OperationCanceledException e)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                throw new IOException($"The upstream has sent nothing for {timeout.TotalSeconds} s.", e);
+            }
+            finally
+            {
+                _tooSlow.CancelAfter(Timeout.InfiniteTimeSpan);
+            }
+        }
+
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+            ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override void Flush() => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+            {
+                content.Dispose();
+                _tooSlow.Dispose();
+            }
+
+            base.Dispose(disposing);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.CircuitBreaker;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>Whether an upstream is asked at all.</summary>
+internal enum UpstreamState
+{
+    Closed,
+
+    /// <summary>It is broken, and left alone.</summary>
+    Open,
+
+    /// <summary>The next request, or one that runs, shows whether it still is.</summary>
+    HalfOpen,
+
+    /// <summary>It has asked to be left alone.</summary>
+    Limited,
+}
+
+/// <summary>An upstream's state, for whoever operates this registry.</summary>
+internal sealed record UpstreamHealth(UpstreamState State, DateTimeOffset? Until, string? Problem);
+
+/// <summary>
+/// Leaves an upstream alone that is broken or wants to be: after some failures in a row for 1 s, doubled up to 2 min while it
+/// stays broken; after a Retry-After for as long as that says.
+/// </summary>
+/// <remarks>
+/// Polly's circuit breaker knows ratios of failures within a window, and acts on two requests at the earliest. Failures in a row
+/// are counted here and are the only ones that it is told of; and a Retry-After, which counts at once, is no matter of its.
+/// </remarks>
+internal sealed partial class UpstreamBreaker
+{
+    private const int MaxFailures = 3;
+    private static readonly TimeSpan LongestBreak = TimeSpan.FromMinutes(2);
+
+    private readonly string _upstream;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly CircuitBreakerStateProvider _circuit = new();
+    private readonly ResiliencePipeline<UpstreamAnswer> _pipeline;
+    private readonly Lock _lock = new();
+    private int _failures;
+    private int _breaks;
+    private bool _isCancelled;
+    private DateTimeOffset _openUntil;
+    private DateTimeOffset _limitedUntil;
+    private UpstreamAnswer? _limit;
+    private string? _problem;
+
+    public UpstreamBreaker(string upstream, TimeProvider time, ILogger log)
+    {
+        (_upstream, _time, _log) = (upstream, time, log);
+        _pipeline = new ResiliencePipelineBuilder<UpstreamAnswer> { TimeProvider = time }
+            .AddCircuitBreaker(new CircuitBreakerStrategyOptions<UpstreamAnswer>
+            {
+                ShouldHandle = args => ValueTask.FromResult(Breaks(args.Outcome)),
+                MinimumThroughput = 2,
+                FailureRatio = 1e-9, // any: see the remarks
+                SamplingDuration = TimeSpan.FromHours(1),
+                BreakDurationGenerator = _ => ValueTask.FromResult(Break()),
+                StateProvider = _circuit,
+            })
+            .Build();
+    }
+
+    public UpstreamHealth Health
+    {
+        get
+        {
+            var circuit = _circuit.CircuitState; // not within our lock: Polly calls us within its own
+            lock (_lock)
+            {
+                var now = _time.GetUtcNow();
+                return now < _limitedUntil ? new(UpstreamState.Limited, _limitedUntil, _problem)
+                    : circuit == CircuitState.Closed ? new(UpstreamState.Closed, null, _problem)
+                    : circuit == CircuitState.Open && now < _openUntil ? new(UpstreamState.Open, _openUntil, _problem)
+                    : new(UpstreamState.HalfOpen, null, _problem);
+            }
+        }
+    }
+
+    public async ValueTask<UpstreamAnswer> SendAsync(
+        Func<CancellationToken, ValueTask<UpstreamAnswer>> send, CancellationToken cancellationToken)
+    {
+        if (Limit() is { } limit)
+        {
+            return limit;
+        }
+
+        try
+        {
+            var answer = await _pipeline.ExecuteAsync(send, cancellationToken);
+            Remember(answer);
+            return answer;
+        }
+        catch (BrokenCircuitException)
+        {
+            return Open();
+        }
+    }
+
+    private UpstreamAnswer Open()
+    {
+        lock (_lock)
+        {
+            var wait = _openUntil - _time.GetUtcNow();
+            return new UpstreamAnswer
+            {
+                Outcome = UpstreamOutcome.Down,
+                Problem = _problem,
+                RetryAfter = wait > TimeSpan.Zero ? wait : TimeSpan.FromSeconds(1), // one request is on its way to see
+            };
+        }
+    }
+
+    private UpstreamAnswer? Limit()
+    {
+        lock (_lock)
+        {
+            var wait = _limitedUntil - _time.GetUtcNow();
+            return wait > TimeSpan.Zero
+                ? new UpstreamAnswer { Outcome = _limit!.Outcome, Problem = _limit.Problem, RetryAfter = wait }
+                : null;
+        }
+    }
+
+    private void Remember(UpstreamAnswer answer)
+    {
+        lock (_lock)
+        {
+            _problem = answer.Problem ?? _problem;
+            if (answer.RetryAfter is not { } wait || _time.GetUtcNow() + wait <= _limitedUntil)
+            {
+                return;
+            }
+
+            var isNew = _limitedUntil <= _time.GetUtcNow(); // requests that were on their way are answered alike
+            (_limit, _limitedUntil) = (answer, _time.GetUtcNow() + wait);
+            if (isNew)
+            {
+                LogLimited(_log, _upstream, _limitedUntil, answer.Problem);
+            }
+        }
+    }
+
+    private bool Breaks(Outcome<UpstreamAnswer> outcome)
+    {
+        var circuit = _circuit.CircuitState;
+        lock (_lock)
+        {
+            // Whoever is cancelled has seen nothing. Polly would take that for an answer, and close, were it the request that
+            // was to see whether the upstream is back: so it opens again, and the next request is let through.
+            _isCancelled = outcome.Result is null;
+            if (outcome.Result is not { } answer)
+            {
+                return circuit == CircuitState.HalfOpen;
+            }
+
+            _problem = answer.Problem ?? _problem;
+            if (answer.IsFailure)
+            {
+                return ++_failures >= MaxFailures;
+            }
+
+            if (_breaks > 0)
+            {
+                LogClosed(_log, _upstream);
+            }
+
+            (_failures, _breaks) = (0, 0);
+            return false;
+        }
+    }
+
+    private TimeSpan Break()
+    {
+        lock (_lock)
+        {
+            if (_isCancelled)
+            {
+                return TimeSpan.Zero;
+            }
+
+            var wait = TimeSpan.FromSeconds(Math.Min(LongestBreak.TotalSeconds, Math.Pow(2, _breaks++)));
+            _openUntil = _time.GetUtcNow() + wait;
+            LogOpened(_log, _upstream, wait.TotalSeconds, _problem);
+            return wait;
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "The upstream '{Upstream}' is left alone for {Seconds} s, and what is kept of it goes on to be served: {Problem}")]
+    private static partial void LogOpened(ILogger logger, string upstream, double seconds, string? problem);
+
+    [LoggerMessage(LogLevel.Information, "The upstream '{Upstream}' answers again.")]
+    private static partial void LogClosed(ILogger logger, string upstream);
+
+    [LoggerMessage(LogLevel.Warning, "The upstream '{Upstream}' has asked to be left alone until {Until:u}: {Problem}")]
+    private static partial void LogLimited(ILogger logger, string upstream, DateTimeOffset until, string? problem);
+}

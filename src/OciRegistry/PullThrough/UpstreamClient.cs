@@ -1,0 +1,189 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Security.Authentication;
+using Microsoft.Extensions.Logging;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>Asks one upstream, and says what its answers mean. Whatever it does, the answer is a value.</summary>
+internal sealed class UpstreamClient : IDisposable
+{
+    private static readonly TimeSpan DefaultRetryAfter = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ShortestRetryAfter = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestRetryAfter = TimeSpan.FromHours(1);
+
+    private readonly UpstreamOptions _options;
+    private readonly TimeProvider _time;
+    private readonly UpstreamExchange _exchange;
+    private readonly UpstreamAuthentication _authentication;
+    private readonly UpstreamBreaker _breaker;
+    private readonly string _path;
+    private long _rateLimit = -1;
+    private long _rateLimitRemaining = -1;
+
+    public UpstreamClient(UpstreamOptions options, TimeProvider time, ILogger log)
+    {
+        (_options, _time) = (options, time);
+        _exchange = new UpstreamExchange(options, time);
+        _authentication = new UpstreamAuthentication(options, _exchange, time);
+        _breaker = new UpstreamBreaker(options.Prefix, time, log);
+        _path = _exchange.Origin.AbsolutePath.Trim('/') is { Length: > 0 } path ? $"{path}/" : "";
+    }
+
+    public UpstreamHealth Health => _breaker.Health;
+
+    /// <summary>How many pulls it allows in its window; null when it has not told.</summary>
+    public long? RateLimit => Interlocked.Read(ref _rateLimit) is >= 0 and var limit ? limit : null;
+
+    /// <summary>How many of them are left; null when it has not told.</summary>
+    public long? RateLimitRemaining => Interlocked.Read(ref _rateLimitRemaining) is >= 0 and var remaining ? remaining : null;
+
+    /// <summary>
+    /// Asks for something in a repository, which is named as the upstream does, without the path of its address; the resource is
+    /// what stands behind the name, such as <c>manifests/latest</c> or <c>tags/list?n=10</c>. Headers are added anew to each
+    /// request that it takes. The head has been read when this returns, and the body can be.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">The caller has cancelled; for nothing else.</exception>
+    public ValueTask<UpstreamAnswer> SendAsync(
+        HttpMethod method,
+        string repository,
+        string resource,
+        Action<HttpRequestMessage>? prepare,
+        CancellationToken cancellationToken) =>
+        _breaker.SendAsync(cancel => AskAsync(method, _path + repository, resource, prepare, cancel), cancellationToken);
+
+    public void Dispose() => _exchange.Dispose();
+
+    private async ValueTask<UpstreamAnswer> AskAsync(
+        HttpMethod method, string repository, string resource, Action<HttpRequestMessage>? prepare, CancellationToken cancellationToken)
+    {
+        var url = new Uri(_exchange.Origin, $"/v2/{repository}/{resource}");
+        try
+        {
+            var sent = _authentication.Known(repository);
+            var (response, isOwn) = await _exchange.SendAsync(method, url, sent, prepare, cancellationToken);
+
+            // Only the upstream itself can ask for credentials, not what it has redirected to.
+            if (response.StatusCode == HttpStatusCode.Unauthorized && isOwn)
+            {
+                using var unauthorized = response;
+                if (await _authentication.AnswerAsync(unauthorized, repository, sent, cancellationToken) is not { } authorization)
+                {
+                    return Answer(unauthorized);
+                }
+
+                (response, isOwn) = await _exchange.SendAsync(method, url, authorization, prepare, cancellationToken);
+            }
+
+            if (isOwn)
+            {
+                NoteRateLimit(response.Headers);
+            }
+
+            return Answer(response);
+        }
+        catch (UpstreamRefusedException e)
+        {
+            return Down(e.Message, isFailure: false);
+        }
+        catch (HttpRequestException e)
+        {
+            return e.InnerException is UpstreamRefusedException refused
+                ? Down(refused.Message, isFailure: false)
+                : Down($"The upstream '{_options.Prefix}' does not answer: {WhyNot(e)}.", isFailure: true);
+        }
+        catch (TimeoutException e)
+        {
+            return Down($"The upstream '{_options.Prefix}' does not answer: {e.Message}.", isFailure: true);
+        }
+        catch (UpstreamTokenException e)
+        {
+            return Answer(e.Status, e.RetryAfter, e.Message);
+        }
+    }
+
+    private UpstreamAnswer Answer(HttpResponseMessage response)
+    {
+        if (response.IsSuccessStatusCode || response.StatusCode == HttpStatusCode.NotModified)
+        {
+            if (response.Content.Headers.ContentEncoding.All(encoding => encoding.Equals("identity", StringComparison.OrdinalIgnoreCase)))
+            {
+                return new UpstreamAnswer { Outcome = UpstreamOutcome.Found, Response = response };
+            }
+
+            response.Dispose();
+            return Down($"The upstream '{_options.Prefix}' compresses what it was asked for as it is.", isFailure: false);
+        }
+
+        using (response)
+        {
+            return Answer(
+                response.StatusCode,
+                response.Headers.RetryAfter,
+                $"The upstream '{_options.Prefix}' answered {(int)response.StatusCode}.");
+        }
+    }
+
+    private UpstreamAnswer Answer(HttpStatusCode status, RetryConditionHeaderValue? retryAfter, string problem) => status switch
+    {
+        HttpStatusCode.NotFound or HttpStatusCode.Gone => new() { Outcome = UpstreamOutcome.Unknown, Problem = problem },
+        HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => new() { Outcome = UpstreamOutcome.Denied, Problem = problem },
+        HttpStatusCode.TooManyRequests => new()
+        {
+            Outcome = UpstreamOutcome.Limited,
+            Problem = problem,
+            RetryAfter = Wait(retryAfter) ?? DefaultRetryAfter,
+        },
+        HttpStatusCode.ServiceUnavailable when Wait(retryAfter) is { } wait => new()
+        {
+            Outcome = UpstreamOutcome.Down,
+            Problem = problem,
+            RetryAfter = wait,
+            IsFailure = true,
+        },
+        _ => Down(problem, isFailure: (int)status >= 500),
+    };
+
+    private static UpstreamAnswer Down(string problem, bool isFailure) =>
+        new() { Outcome = UpstreamOutcome.Down, Problem = problem, IsFailure = isFailure };
+
+    private TimeSpan? Wait(RetryConditionHeaderValue? retryAfter) =>
+        (retryAfter?.Delta ?? (retryAfter?.Date - _time.GetUtcNow())) is not { } wait ? null
+        : wait > LongestRetryAfter ? LongestRetryAfter
+        : wait < ShortestRetryAfter ? ShortestRetryAfter
+        : wait;
+
+    // The messages of the library repeat what was received, which may be anything. Those of sockets and TLS do not.
+    private static string WhyNot(HttpRequestException e) => e.HttpRequestError switch
+    {
+        HttpRequestError.NameResolutionError => "its name is not known",
+        HttpRequestError.ConnectionError => $"no connection ({e.InnerException?.Message ?? "refused"})",
+        HttpRequestError.SecureConnectionError when e.InnerException is AuthenticationException tls => $"no TLS ({tls.Message})",
+        HttpRequestError.SecureConnectionError => "no TLS",
+        HttpRequestError.ConfigurationLimitExceeded => "the head of its answer is too large",
+        HttpRequestError.ResponseEnded => "it closed the connection",
+        _ => "what it sends is no HTTP, or breaks off",
+    };
+
+    private void NoteRateLimit(HttpResponseHeaders headers)
+    {
+        // Docker Hub: "ratelimit-remaining: 76;w=21600"; GitHub and others: "x-ratelimit-remaining: 76".
+        Note(ref _rateLimit, headers, "ratelimit-limit", "x-ratelimit-limit");
+        Note(ref _rateLimitRemaining, headers, "ratelimit-remaining", "x-ratelimit-remaining");
+    }
+
+    private static void Note(ref long value, HttpResponseHeaders headers, params ReadOnlySpan<string> names)
+    {
+        foreach (var name in names)
+        {
+            if (headers.NonValidated.TryGetValues(name, out var values)
+                && long.TryParse(values.ToString().Split(';')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+                && number <= int.MaxValue)
+            {
+                Interlocked.Exchange(ref value, number);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>How an upstream, its token service and what it redirects to are connected to.</summary>
+internal static class UpstreamConnections
+{
+    /// <summary>To the upstream itself: with its own authority, and the certificate that it wants to see.</summary>
+    public static HttpMessageInvoker ToUpstream(UpstreamOptions options)
+    {
+        var handler = New(options);
+        if (options.CertificateAuthority is not null)
+        {
+            handler.SslOptions.CertificateChainPolicy = TrustIn(Authorities(options));
+        }
+
+        if (options.ClientCertificate is { } path)
+        {
+            // What else is in the file are the certificates between it and its authority.
+            var chain = new X509Certificate2Collection();
+            chain.ImportFromPemFile(path);
+            handler.SslOptions.ClientCertificateContext = SslStreamCertificateContext.Create(
+                X509Certificate2.CreateFromPemFile(path, options.ClientKey ?? path), chain, offline: true);
+        }
+
+        return new HttpMessageInvoker(handler);
+    }
+
+    /// <summary>
+    /// To any other host that it names: they may be of the same private network, or of a public store, and are shown no
+    /// certificate.
+    /// </summary>
+    public static HttpMessageInvoker ToOthers(UpstreamOptions options)
+    {
+        var handler = New(options);
+        if (options.CertificateAuthority is not null)
+        {
+            var policy = TrustIn(Authorities(options));
+            handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
+                errors == SslPolicyErrors.None
+                || (errors == SslPolicyErrors.RemoteCertificateChainErrors && LeadsTo(policy, (X509Certificate2)certificate!, chain!));
+        }
+
+        return new HttpMessageInvoker(handler);
+    }
+
+    private static SocketsHttpHandler New(UpstreamOptions options) => new()
+    {
+        AllowAutoRedirect = false, // UpstreamExchange follows, and looks where to
+        AutomaticDecompression = DecompressionMethods.None, // digests are those of the bytes on the wire
+        UseCookies = false,
+
+        // A proxy resolves names itself, past the check of addresses: the system's is used only where nothing is to be checked.
+        UseProxy = options.AllowPrivateAddresses,
+        MaxResponseHeadersLength = 64, // KiB
+        ConnectTimeout = options.Timeout,
+        PooledConnectionLifetime = TimeSpan.FromMinutes(5), // names move
+        ConnectCallback = (context, cancel) => ConnectAsync(options, context.DnsEndPoint, cancel),
+    };
+
+    private static async ValueTask<Stream> ConnectAsync(UpstreamOptions options, DnsEndPoint to, CancellationToken cancel)
+    {
+        // The name is resolved once, and what was checked is what is connected to: the next answer for it may be another one.
+        var addresses = await Dns.GetHostAddressesAsync(to.Host, cancel);
+        var allowed = options.AllowPrivateAddresses || IsAddressOfUrl(options, to.Host)
+            ? addresses
+            : [.. addresses.Where(address => !PrivateAddresses.Contain(address))];
+        if (allowed.Length == 0)
+        {
+            throw new UpstreamRefusedException(
+                $"'{to.Host}' has a private address. Set AllowPrivateAddresses of the upstream '{options.Prefix}' if it is meant.");
+        }
+
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(allowed, to.Port, cancel);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static bool IsAddressOfUrl(UpstreamOptions options, string host) =>
+        IPAddress.TryParse(new Uri(options.Url).IdnHost, out var own) && IPAddress.TryParse(host, out var address) && own.Equals(address);
+
+    private static X509Certificate2Collection Authorities(UpstreamOptions options)
+    {
+        var authorities = new X509Certificate2Collection();
+        authorities.ImportFromPemFile(options.CertificateAuthority!);
+        return authorities;
+    }
+
+    private static X509ChainPolicy TrustIn(X509Certificate2Collection authorities)
+    {
+        var policy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            RevocationMode = X509RevocationMode.NoCheck,
+        };
+        policy.CustomTrustStore.AddRange(authorities);
+        return policy;
+    }
+
+    private static bool LeadsTo(X509ChainPolicy authorities, X509Certificate2 certificate, X509Chain sent)
+    {
+        using var chain = new X509Chain { ChainPolicy = authorities.Clone() };
+        foreach (var purpose in sent.ChainPolicy.ApplicationPolicy)
+        {
+            chain.ChainPolicy.ApplicationPolicy.Add(purpose);
+        }
+
+        chain.ChainPolicy.ExtraStore.AddRange(sent.ChainPolicy.ExtraStore);
+        return chain.Build(certificate);
+    }
+}
