@@ -18,6 +18,7 @@ internal sealed record UpstreamChallenge(string Scheme, Dictionary<string, strin
         var challenges = new List<UpstreamChallenge>();
         for (var at = 0; at < header.Length;)
         {
+            Skip(header, ref at, " \t,");
             var name = Until(header, ref at, " \t,=\"");
             Skip(header, ref at, " \t");
             if (at < header.Length && header[at] == '=' && name.Length > 0)
@@ -33,7 +34,7 @@ internal sealed record UpstreamChallenge(string Scheme, Dictionary<string, strin
             }
             else
             {
-                at++; // a comma, or what belongs nowhere
+                at++; // belongs nowhere
             }
         }
 

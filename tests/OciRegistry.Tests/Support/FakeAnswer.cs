@@ -78,7 +78,7 @@ internal sealed record FakeAnswer(int Status, byte[] Body, string ContentType = 
             return;
         }
 
-        await response.StartAsync(context.RequestAborted);
+        await response.Body.FlushAsync(context.RequestAborted); // the head
         for (long sent = 0; sent < length;)
         {
             await (fault.Paces?.Invoke(sent).WaitAsync(context.RequestAborted) ?? Task.CompletedTask);
