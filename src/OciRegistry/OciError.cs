@@ -87,6 +87,15 @@ public sealed record OciError(string Code, int Status, string Message)
         Detail = new JsonObject { ["name"] = name.ToString() },
     };
 
+    /// <summary>A namespace (spec.md#proxying) that no upstream is configured for.</summary>
+    public static OciError NamespaceUnknown(RepositoryName name, string ns) => new(
+        "NAME_UNKNOWN",
+        StatusCodes.Status404NotFound,
+        "This registry pulls nothing through from there. Ask its operator for an upstream of that namespace.")
+    {
+        Detail = new JsonObject { ["name"] = name.ToString(), ["ns"] = ns },
+    };
+
     public static OciError SizeInvalid(string message, int status = StatusCodes.Status400BadRequest) =>
         new("SIZE_INVALID", status, message);
 

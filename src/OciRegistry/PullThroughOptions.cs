@@ -29,9 +29,9 @@ public sealed class PullThroughOptions
 
     internal IEnumerable<string> Problems()
     {
-        if (SweepInterval <= TimeSpan.Zero)
+        if (SweepInterval <= TimeSpan.Zero || SweepInterval > TimeSpan.FromDays(30))
         {
-            yield return "PullThrough:SweepInterval must be positive. Leave it out for one hour.";
+            yield return "PullThrough:SweepInterval must be positive, and 30 days at most. Leave it out for one hour.";
         }
 
         if (ReplicaWait < TimeSpan.Zero || ReplicaWait > TimeSpan.FromMinutes(1))

@@ -34,6 +34,8 @@ internal sealed class RegistryMetrics
     private readonly Counter<long> _loginsFailed;
     private readonly Counter<long> _requestsDenied;
     private readonly Counter<long> _requestsLimited;
+    private readonly Counter<long> _pulledExpired;
+    private readonly Counter<long> _pulledExpiredBytes;
     private Uploads? _uploads;
 
     public RegistryMetrics(IMeterFactory meters)
@@ -79,6 +81,10 @@ internal sealed class RegistryMetrics
             "oci_registry.requests.denied", null, "Requests of somebody who may not do that.");
         _requestsLimited = meter.CreateCounter<long>(
             "oci_registry.requests.limited", null, "Requests that were answered 429.");
+        _pulledExpired = meter.CreateCounter<long>(
+            "oci_registry.pulled.expired", null, "Blobs and manifests of upstreams that were removed because nobody pulled them, or for room.");
+        _pulledExpiredBytes = meter.CreateCounter<long>(
+            "oci_registry.pulled.expired.size", "By", "Bytes of those.");
         meter.CreateObservableGauge(
             "oci_registry.uploads.active",
             () => Observed(_uploads?.Active),
@@ -150,6 +156,12 @@ internal sealed class RegistryMetrics
 
     public void RequestLimited() => _requestsLimited.Add(1);
 
+    public void PulledContentExpired(long bytes)
+    {
+        _pulledExpired.Add(1);
+        _pulledExpiredBytes.Add(bytes);
+    }
+
     /// <summary>
     /// Makes the counters without labels visible at 0: a rate over a counter that appears with its first event misses
     /// that event.
@@ -160,6 +172,8 @@ internal sealed class RegistryMetrics
         [
             _bytesReceived, _bytesSent, _uploadsStarted, _uploadsCompleted, _uploadsCancelled, _uploadsExpired,
             _uploadsReplayed, _uploadsFenced, _contentRemoved, _tokensGranted, _loginsFailed, _requestsDenied, _requestsLimited,
+            _uploadsReplayed, _uploadsFenced, _tokensGranted, _loginsFailed, _requestsDenied, _requestsLimited,
+            _pulledExpired, _pulledExpiredBytes,
         ];
         foreach (var counter in counters)
         {

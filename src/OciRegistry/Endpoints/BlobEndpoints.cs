@@ -1,11 +1,14 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
+using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
+using OciRegistry.Storage;
 
 namespace OciRegistry.Endpoints;
 
 /// <summary>Blobs: pulling (spec end-2) and deleting (end-10).</summary>
-internal sealed class BlobEndpoints(RepositoryBlobs blobs, AuditLog audit, RegistryMetrics metrics)
+internal sealed class BlobEndpoints(
+    RepositoryBlobs blobs, Upstreams upstreams, PulledBlobs pulled, AuditLog audit, RegistryMetrics metrics)
 {
     public async Task Get(HttpContext context, RepositoryName repository, Digest digest)
     {
@@ -16,10 +19,16 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, AuditLog audit, Regis
             return;
         }
 
+        var upstream = upstreams.Of(repository);
         if (await blobs.LinkedSizeAsync(repository, digest, context.RequestAborted) is not { } size)
         {
-            await context.WriteErrorAsync(OciError.BlobUnknown(digest));
+            await GetFromUpstreamAsync(context, upstream, repository, digest);
             return;
+        }
+
+        if (upstream is not null)
+        {
+            await pulled.HitAsync(upstream, repository, digest, size, context.RequestAborted);
         }
 
         var ranges = EntityTags.AllowsRange(request, digest) ? ByteRange.Parse(request.Headers.Range, size) : null;
@@ -34,10 +43,41 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, AuditLog audit, Regis
             repository, digest, size, first.Offset, first.Length, context.RequestAborted);
         if (content is null)
         {
+            await GetFromUpstreamAsync(context, upstream, repository, digest);
+            return;
+        }
+
+        await WriteAsync(context, digest, content, ranges);
+    }
+
+    /// <summary>What is not here, or not whole any more, and may be where it came from: sent on while it comes.</summary>
+    private async Task GetFromUpstreamAsync(HttpContext context, Upstream? upstream, RepositoryName repository, Digest digest)
+    {
+        if (upstream is null)
+        {
             await context.WriteErrorAsync(OciError.BlobUnknown(digest));
             return;
         }
 
+        var found = await pulled.OpenReadAsync(upstream, repository, digest, context.RequestAborted);
+        if (found.Value is not { } growing)
+        {
+            await context.WriteProblemAsync(found);
+            return;
+        }
+
+        await using var content = growing;
+        var request = context.Request;
+        await WriteAsync(
+            context,
+            digest,
+            content,
+            EntityTags.AllowsRange(request, digest) ? ByteRange.Parse(request.Headers.Range, content.Length) : null);
+    }
+
+    private async Task WriteAsync(HttpContext context, Digest digest, IBlobContent content, IReadOnlyList<ByteRange>? ranges)
+    {
+        var response = context.Response;
         if (await IsAnsweredByItsTagAsync(context, digest))
         {
             return;
@@ -111,9 +151,23 @@ internal sealed class BlobEndpoints(RepositoryBlobs blobs, AuditLog audit, Regis
     {
         if (await blobs.StatAsync(repository, digest, context.RequestAborted) is not { } length)
         {
-            await context.WriteErrorAsync(OciError.BlobUnknown(digest));
+            if (upstreams.Of(repository) is not { } upstream)
+            {
+                await context.WriteErrorAsync(OciError.BlobUnknown(digest));
+                return;
+            }
+
+            var found = await pulled.StatAsync(upstream, repository, digest, context.RequestAborted);
+            if (found.Value is not { } there)
+            {
+                await context.WriteProblemAsync(found);
+                return;
+            }
+
+            length = there.Bytes;
         }
-        else if (!await IsAnsweredByItsTagAsync(context, digest))
+
+        if (!await IsAnsweredByItsTagAsync(context, digest))
         {
             context.Response.ContentLength = length;
         }

@@ -1,16 +1,28 @@
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
+using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
 
 namespace OciRegistry.Endpoints;
 
 /// <summary>Lists of names: the tags of a repository (spec end-8a, 8b) and the repositories of the registry.</summary>
 internal sealed class ListEndpoints(
-    TagStore tags, RepositoryCatalog catalog, AccessControl access, IOptions<OciRegistryOptions> options)
+    TagStore tags,
+    RepositoryCatalog catalog,
+    Upstreams upstreams,
+    PulledTags pulled,
+    AccessControl access,
+    IOptions<OciRegistryOptions> options)
 {
     public async Task Tags(HttpContext context, RepositoryName repository)
     {
+        if (upstreams.Of(repository) is { } upstream)
+        {
+            await WriteTagsOfAsync(context, upstream, repository);
+            return;
+        }
+
         if (!await catalog.ContainsAsync(repository, context.RequestAborted))
         {
             await context.WriteErrorAsync(OciError.NameUnknown(repository));
@@ -22,6 +34,29 @@ internal sealed class ListEndpoints(
             "tags",
             repository,
             (after, limit) => tags.ListAsync(repository, after, limit, context.RequestAborted));
+    }
+
+    private async Task WriteTagsOfAsync(HttpContext context, Upstream upstream, RepositoryName repository)
+    {
+        if (!Pagination.TryRead(context.Request, options.Value.Listings.MaxPageSize, out var page))
+        {
+            await context.WriteErrorAsync(Pagination.Invalid());
+            return;
+        }
+
+        var (found, isOld) = await pulled.ListAsync(upstream, repository, page.After, page.Limit + 1, context.RequestAborted);
+        if (found.Value is not { } names)
+        {
+            await context.WriteProblemAsync(found);
+            return;
+        }
+
+        if (isOld)
+        {
+            context.SayOld(null);
+        }
+
+        await WriteAsync(context, "tags", repository, (_, limit) => ValueTask.FromResult<IReadOnlyList<string>>([.. names.Take(limit)]));
     }
 
     public Task Catalog(HttpContext context) => WriteAsync(

@@ -3,37 +3,68 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
+using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
 
 namespace OciRegistry.Endpoints;
 
 /// <summary>Manifests: pulling (spec end-3), pushing (end-7a, 7b), deleting them and tags (end-9).</summary>
 internal sealed class ManifestEndpoints(
-    ManifestStore manifests, IOptions<OciRegistryOptions> options, AuditLog audit, RegistryMetrics metrics)
+    ManifestStore manifests,
+    Upstreams upstreams,
+    PulledManifests pulled,
+    PushedOver pushedOver,
+    IOptions<OciRegistryOptions> options,
+    AuditLog audit,
+    RegistryMetrics metrics)
 {
     /// <summary>spec end-7b: at least 10 tags in one request, 414 when there are too many.</summary>
     private const int MaxTags = 100;
 
     public async Task Get(HttpContext context, RepositoryName repository, Reference reference)
     {
-        var response = context.Response;
-        if (await manifests.GetAsync(repository, reference, context.RequestAborted) is not { } manifest)
+        if (upstreams.Of(repository) is { } upstream)
+        {
+            var found = await pulled.GetAsync(
+                upstream, repository, reference, HttpMethods.IsGet(context.Request.Method), context.RequestAborted);
+            if (found.Value is not { } there)
+            {
+                await context.WriteProblemAsync(found);
+                return;
+            }
+
+            if (there.Age is { } age)
+            {
+                context.SayOld(age);
+            }
+
+            await WriteAsync(context, there.Digest, there.MediaType, there.Length, there.Content ?? default);
+        }
+        else if (await manifests.GetAsync(repository, reference, context.RequestAborted) is { } manifest)
+        {
+            await WriteAsync(context, manifest.Digest, manifest.MediaType, manifest.Content.Length, manifest.Content);
+        }
+        else
         {
             await context.WriteErrorAsync(OciError.ManifestUnknown(reference));
-            return;
         }
+    }
 
-        if (await EntityTags.IsAnswerAsync(context, manifest.Digest))
+    private async ValueTask WriteAsync(
+        HttpContext context, Digest digest, string mediaType, long length, ReadOnlyMemory<byte> content)
+    {
+        if (await EntityTags.IsAnswerAsync(context, digest))
         {
             return;
         }
 
-        response.ContentType = manifest.MediaType;
-        response.ContentLength = manifest.Content.Length;
+        var response = context.Response;
+        response.ContentType = mediaType;
+        response.ContentLength = length;
         if (HttpMethods.IsGet(context.Request.Method))
         {
-            await response.BodyWriter.WriteAsync(manifest.Content, context.RequestAborted);
-            metrics.BytesSent(manifest.Content.Length);
+            await response.BodyWriter.WriteAsync(content, context.RequestAborted);
+            metrics.BytesSent(content.Length);
         }
     }
 
@@ -77,6 +108,12 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
+        Tag[] allTags = reference.Tag is { } tagged ? [tagged, .. tags] : [.. tags];
+        if (upstreams.Of(repository) is not null)
+        {
+            await pushedOver.BeginAsync(repository, digest, manifest, allTags, CancellationToken.None);
+        }
+
         var result = await manifests.PutAsync(
             repository,
             digest,
@@ -89,6 +126,11 @@ internal sealed class ManifestEndpoints(
             CancellationToken.None);
         if (!result.IsStored)
         {
+            if (upstreams.Of(repository) is not null)
+            {
+                await pushedOver.UndoAsync(repository, allTags, CancellationToken.None);
+            }
+
             await context.WriteErrorsAsync(result.Problems is { Count: > 0 } problems
                 ? problems
                 : [OciError.PreconditionFailed()]);
@@ -96,7 +138,7 @@ internal sealed class ManifestEndpoints(
         }
 
         audit.Pushed(
-            context, repository, digest, [.. reference.Tag is { } tagged ? [tagged.ToString()] : Array.Empty<string>(), .. tags.Select(tag => tag.ToString())]);
+            context, repository, digest, allTags.Select(tag => tag.ToString()));
         var response = context.Response;
         response.StatusCode = StatusCodes.Status201Created;
         response.Headers.Location = $"{request.PathBase}/v2/{repository}/manifests/{digest}";
@@ -124,6 +166,11 @@ internal sealed class ManifestEndpoints(
         switch (outcome)
         {
             case ManifestDeleteOutcome.Deleted:
+                if (upstreams.Of(repository) is not null && reference.Tag is { } gone)
+                {
+                    await pushedOver.UndoAsync(repository, [gone], CancellationToken.None);
+                }
+
                 audit.Deleted(context, repository, reference.ToString());
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
                 context.Response.ContentLength = 0;

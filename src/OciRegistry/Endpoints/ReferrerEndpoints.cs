@@ -1,11 +1,13 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
+using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
 
 namespace OciRegistry.Endpoints;
 
 /// <summary>Referrers of a manifest (spec end-12a, 12b): always 200, for what was never pushed too.</summary>
-internal sealed class ReferrerEndpoints(ReferrerIndex referrers, IOptions<OciRegistryOptions> options)
+internal sealed class ReferrerEndpoints(
+    ReferrerIndex referrers, Upstreams upstreams, PulledReferrers pulled, IOptions<OciRegistryOptions> options)
 {
     public async Task Get(HttpContext context, RepositoryName repository, Digest subject)
     {
@@ -13,6 +15,12 @@ internal sealed class ReferrerEndpoints(ReferrerIndex referrers, IOptions<OciReg
         {
             await context.WriteErrorAsync(Pagination.Invalid());
             return;
+        }
+
+        if (upstreams.Of(repository) is { } upstream
+            && await pulled.RefreshAsync(upstream, repository, subject, context.RequestAborted) is not null)
+        {
+            context.SayOld(null);
         }
 
         // A raw '+', which media types have, arrives as a space.

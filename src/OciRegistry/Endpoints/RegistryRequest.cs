@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
+using OciRegistry.PullThrough;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Endpoints;
@@ -88,11 +89,12 @@ internal sealed partial class RegistryRequest(
     }
 
     /// <summary>405, with what is allowed here and now.</summary>
-    public Task RefuseAsync(HttpContext context, IEnumerable<string> allowedMethods)
+    public Task RefuseAsync(HttpContext context, IEnumerable<string> allowedMethods, string? because = null)
     {
         var allowed = string.Join(", ", allowedMethods);
         context.Response.Headers.Allow = allowed;
-        var reason = options.Value.ReadOnly && !HttpMethods.IsGet(context.Request.Method)
+        var reason = because is not null ? because
+            : options.Value.ReadOnly && !HttpMethods.IsGet(context.Request.Method)
             ? "This registry is read-only."
             : HttpMethods.IsDelete(context.Request.Method) && !options.Value.Deletes.Enabled
                 ? "Deleting is switched off in this registry."
@@ -128,6 +130,9 @@ internal sealed partial class RegistryRequest(
                 metrics.StorageFailed(context.Request.Method);
                 LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
                 return Unavailable(context, "The registry's storage does not answer. Try again in a few seconds.");
+
+            case UpstreamBrokeOffException:
+                return Unavailable(context, $"The content could not be fetched from where it comes: {exception.Message}");
 
             case IssuerDownException:
                 return Unavailable(context, exception.Message);

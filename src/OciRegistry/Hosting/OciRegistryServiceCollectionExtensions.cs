@@ -7,6 +7,7 @@ using OciRegistry.Auth;
 using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
 using OciRegistry.Hosting;
+using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
 using OciRegistry.Storage;
 using OciRegistry.Uploads;
@@ -47,6 +48,20 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<UploadExpiry>();
         services.AddHostedService<StorageStart>();
         services.AddHostedService<UploadExpiryService>();
+
+        services.TryAddSingleton<Upstreams>();
+        services.TryAddSingleton<ResolvedTags>();
+        services.TryAddSingleton<PulledEntries>();
+        services.TryAddSingleton<RecentlyUnknown>();
+        services.TryAddSingleton<PulledManifests>();
+        services.TryAddSingleton<PulledBlobs>();
+        services.TryAddSingleton<PulledTags>();
+        services.TryAddSingleton<PulledReferrers>();
+        services.TryAddSingleton<PushedOver>();
+        services.TryAddSingleton<PulledSweep>();
+        services.TryAddSingleton<Prefetch>();
+        services.AddHostedService(static provider => provider.GetRequiredService<PulledBlobs>());
+        services.AddHostedService<PulledSweepService>();
 
         services.TryAddSingleton<AuthFiles>();
         services.TryAddSingleton<FailedLogins>();

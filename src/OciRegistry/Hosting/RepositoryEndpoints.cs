@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Endpoints;
+using OciRegistry.PullThrough;
 
 namespace OciRegistry.Hosting;
 
@@ -17,6 +18,8 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
     private readonly RegistryRequest _request =
         ((IEndpointRouteBuilder)v2).ServiceProvider.GetRequiredService<RegistryRequest>();
 
+    private readonly Upstreams _upstreams = ((IEndpointRouteBuilder)v2).ServiceProvider.GetRequiredService<Upstreams>();
+
     /// <summary>Maps an operation that is not about one repository.</summary>
     public void Map(string methods, RepositoryRoute route, Access needs, RequestDelegate handle) =>
         Map(methods, route, RegistryAction.Pull, _ => needs, handle);
@@ -28,7 +31,9 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
             route,
             action,
             context => TryReadName(context, out var name) ? Access.To(name, action) : Access.Open,
-            context => TryReadName(context, out var name) ? handle(context, name) : RefuseNameAsync(context));
+            context => !TryReadName(context, out var name) ? RefuseNameAsync(context)
+                : IsNotOurs(name, action) ? RefusePushAsync(context, route)
+                : handle(context, name));
 
     public void Map<T>(
         string methods, RepositoryRoute route, RegistryAction action, Func<HttpContext, RepositoryName, T, Task> handle)
@@ -40,6 +45,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
             context => !TryReadName(context, out var name) ? Access.Open
                 : Access.To(name, action, TryReadArgument<T>(context, out var read) && read is UploadSessionId session ? session : null),
             context => !TryReadName(context, out var name) ? RefuseNameAsync(context)
+                : IsNotOurs(name, action) ? RefusePushAsync(context, route)
                 : TryReadArgument<T>(context, out var argument) ? handle(context, name, argument)
                 : context.WriteErrorAsync(route.InvalidArgument(PathOf(context).Argument)));
 
@@ -73,20 +79,45 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
         v2.MapMethods(
                 CatchAll,
                 split,
-                context => _request.InvokeAsync(context, route.Template, action, needs(context), AllowedOn(route), handle))
+                context =>
+                {
+                    SayNamespace(context);
+                    return _request.InvokeAsync(context, route.Template, action, needs(context), AllowedOn(route), handle);
+                })
             .WithMetadata(route, action)
             .WithDisplayName($"{methods} {route.Template}");
     }
 
+    /// <summary>The repository that the request is about, which with <c>?ns=</c> is not the one in its path.</summary>
     // A name that is none is nobody's secret: it is refused whoever asks.
-    private static bool TryReadName(HttpContext context, out RepositoryName name) =>
-        RepositoryName.TryParse(PathOf(context).Name, out name);
+    private bool TryReadName(HttpContext context, out RepositoryName name) =>
+        RepositoryName.TryParse(PathOf(context).Name, out name)
+        && _upstreams.TryFind(name, context.Request.Query["ns"], context.Request.Host.Value ?? "", out name);
 
     private static bool TryReadArgument<T>(HttpContext context, out T argument)
         where T : struct, IParsable<T> => T.TryParse(PathOf(context).Argument, provider: null, out argument);
 
-    private static Task RefuseNameAsync(HttpContext context) =>
-        context.WriteErrorAsync(OciError.NameInvalid(PathOf(context).Name));
+    // spec.md#proxying: "it SHOULD return an OCI-Namespace header", for a namespace that we know.
+    private void SayNamespace(HttpContext context)
+    {
+        if (context.Request.Query["ns"].ToString() is { Length: > 0 } ns && _upstreams.Knows(ns))
+        {
+            context.Response.Headers["OCI-Namespace"] = ns;
+        }
+    }
+
+    private bool IsNotOurs(RepositoryName name, RegistryAction action) =>
+        action == RegistryAction.Push && _upstreams.Of(name) is { Options.AllowPush: false };
+
+    private Task RefusePushAsync(HttpContext context, RepositoryRoute route) => _request.RefuseAsync(
+        context,
+        AllowedOn(route).Except(_table.Where(entry => entry.Route == route && entry.Action == RegistryAction.Push).Select(entry => entry.Method)),
+        "What is in this repository comes from another registry; push there.");
+
+    private static Task RefuseNameAsync(HttpContext context) => context.WriteErrorAsync(
+        RepositoryName.TryParse(PathOf(context).Name, out var name)
+            ? OciError.NamespaceUnknown(name, context.Request.Query["ns"].ToString())
+            : OciError.NameInvalid(PathOf(context).Name));
 
     private static RepositoryPath PathOf(HttpContext context) => context.Features.Get<RepositoryPath>()!;
 

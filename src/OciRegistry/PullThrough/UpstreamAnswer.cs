@@ -27,6 +27,9 @@ internal sealed class UpstreamAnswer : IDisposable
     /// <summary>Its head, and its body to be read, when <see cref="UpstreamOutcome.Found"/>; else null.</summary>
     public HttpResponseMessage? Response { get; init; }
 
+    /// <summary>Its status; null when there was no answer, or it was not asked.</summary>
+    public int? Status { get; init; }
+
     /// <summary>What is wrong, in a sentence for whoever asked; without credentials. Null when found.</summary>
     public string? Problem { get; init; }
 

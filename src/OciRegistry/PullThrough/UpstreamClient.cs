@@ -125,25 +125,26 @@ internal sealed class UpstreamClient : IDisposable
         }
     }
 
-    private UpstreamAnswer Answer(HttpStatusCode status, RetryConditionHeaderValue? retryAfter, string problem) => status switch
+    private UpstreamAnswer Answer(HttpStatusCode status, RetryConditionHeaderValue? retryAfter, string problem)
     {
-        HttpStatusCode.NotFound or HttpStatusCode.Gone => new() { Outcome = UpstreamOutcome.Unknown, Problem = problem },
-        HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => new() { Outcome = UpstreamOutcome.Denied, Problem = problem },
-        HttpStatusCode.TooManyRequests => new()
+        var outcome = status switch
         {
-            Outcome = UpstreamOutcome.Limited,
-            Problem = problem,
-            RetryAfter = Wait(retryAfter) ?? DefaultRetryAfter,
-        },
-        HttpStatusCode.ServiceUnavailable when Wait(retryAfter) is { } wait => new()
+            HttpStatusCode.NotFound or HttpStatusCode.Gone => UpstreamOutcome.Unknown,
+            HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => UpstreamOutcome.Denied,
+            HttpStatusCode.TooManyRequests => UpstreamOutcome.Limited,
+            _ => UpstreamOutcome.Down,
+        };
+        return new UpstreamAnswer
         {
-            Outcome = UpstreamOutcome.Down,
+            Outcome = outcome,
+            Status = (int)status,
             Problem = problem,
-            RetryAfter = wait,
-            IsFailure = true,
-        },
-        _ => Down(problem, isFailure: (int)status >= 500),
-    };
+            RetryAfter = outcome == UpstreamOutcome.Limited ? Wait(retryAfter) ?? DefaultRetryAfter
+                : status == HttpStatusCode.ServiceUnavailable ? Wait(retryAfter)
+                : null,
+            IsFailure = (int)status >= 500,
+        };
+    }
 
     private static UpstreamAnswer Down(string problem, bool isFailure) =>
         new() { Outcome = UpstreamOutcome.Down, Problem = problem, IsFailure = isFailure };

@@ -85,17 +85,7 @@ internal sealed partial class ManifestStore(
         do
         {
             // (3)
-            await WriteAsync(repository, digest, manifest.MediaType, content, mayMoveTags, cancellationToken);
-            if (manifest.Subject is { } subject)
-            {
-                var referrer = new Descriptor(manifest.MediaType, digest, content.Length)
-                {
-                    ArtifactType = manifest.ArtifactType,
-                    Annotations = manifest.Annotations,
-                };
-                await referrers.AddAsync(repository, subject, referrer, cancellationToken);
-            }
-
+            await WriteAsync(repository, digest, manifest, content, mayMoveTags, cancellationToken);
             foreach (var tag in allTags)
             {
                 var condition = tag == target.Tag ? precondition : Precondition.None;
@@ -113,6 +103,18 @@ internal sealed partial class ManifestStore(
         while (await ReadAsync(repository, digest, cancellationToken) is null);
 
         return ManifestPutResult.Stored;
+    }
+
+    /// <summary>Stores a manifest that an upstream has sent, without a look at what it refers to: that is there to be fetched.</summary>
+    public async ValueTask AddAsync(
+        RepositoryName repository,
+        Digest digest,
+        Manifest manifest,
+        ReadOnlyMemory<byte> content,
+        CancellationToken cancellationToken)
+    {
+        await WriteAsync(repository, digest, manifest, content, mayReplace: true, cancellationToken);
+        await catalog.AddAsync(repository, cancellationToken);
     }
 
     /// <summary>Deletes a tag (spec end-9); the manifest and its other tags stay.</summary>
@@ -238,6 +240,27 @@ internal sealed partial class ManifestStore(
         metrics.IntegrityEvent("manifest");
         LogDamaged(log, digest, repository);
         return null;
+    }
+
+    /// <summary>The manifest, then what names it as a referrer.</summary>
+    private async ValueTask WriteAsync(
+        RepositoryName repository,
+        Digest digest,
+        Manifest manifest,
+        ReadOnlyMemory<byte> content,
+        bool mayReplace,
+        CancellationToken cancellationToken)
+    {
+        await WriteAsync(repository, digest, manifest.MediaType, content, mayReplace, cancellationToken);
+        if (manifest.Subject is { } subject)
+        {
+            var referrer = new Descriptor(manifest.MediaType, digest, content.Length)
+            {
+                ArtifactType = manifest.ArtifactType,
+                Annotations = manifest.Annotations,
+            };
+            await referrers.AddAsync(repository, subject, referrer, cancellationToken);
+        }
     }
 
     private async ValueTask WriteAsync(

@@ -16,6 +16,10 @@ namespace OciRegistry.Storage;
 ///   repositories/{repository}/_tags               tag                the digest that it names
 ///   repositories/{repository}/_tagged/{alg}/{hex} tag                this tag has named that digest: deletes
 ///   repositories/{repository}/_referrers/{alg}/{hex}  digest         a descriptor that refers to that subject
+///   _pulled/{prefix of an upstream}               repository         it has content that was pulled through
+///   repositories/{repository}/_pulled             digest             such content: its size, when it was last pulled
+///   repositories/{repository}/_resolved           tag                what the upstream said that it names, and when
+///   repositories/{repository}/_referred           digest             which referrers of it the upstream listed, and when
 ///
 /// content
 ///   blobs/{algorithm}/{first two of hex}/{hex}                       immutable (IBlobStore)
@@ -74,6 +78,25 @@ internal static class RegistryLayout
 
     public static DocumentKey Referrer(RepositoryName repository, Digest subject, Digest referrer) =>
         new(Referrers(repository, subject), referrer.ToString());
+
+    public static string PulledRepositories(RepositoryName prefix) => $"_pulled/{prefix}";
+
+    public static DocumentKey PulledRepository(RepositoryName prefix, RepositoryName repository) =>
+        new(PulledRepositories(prefix), repository.ToString());
+
+    public static string PulledContent(RepositoryName repository) => $"repositories/{repository}/_pulled";
+
+    public static DocumentKey PulledContent(RepositoryName repository, Digest digest) =>
+        new(PulledContent(repository), digest.ToString());
+
+    public static string ResolvedTags(RepositoryName repository) => $"repositories/{repository}/_resolved";
+
+    public static DocumentKey ResolvedTag(RepositoryName repository, Tag tag) => new(ResolvedTags(repository), tag.ToString());
+
+    public static string ReferredSubjects(RepositoryName repository) => $"repositories/{repository}/_referred";
+
+    public static DocumentKey ReferredSubject(RepositoryName repository, Digest subject) =>
+        new(ReferredSubjects(repository), subject.ToString());
 
     // Two hex digits of fan-out: 256 folders, so that a folder of a million blobs has 4,000 entries.
     public static string Blob(Digest digest) => $"{BlobFolder}/{digest.Algorithm.Name()}/{digest.Hex[..2]}/{digest.Hex}";

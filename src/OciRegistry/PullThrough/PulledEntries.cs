@@ -1,0 +1,182 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.Caching.Memory;
+using Microsoft.Extensions.Logging;
+using OciRegistry.Storage;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>
+/// What was pulled through, and when it was last asked for: one document each, beside the content, which is stored like any
+/// other. Content without such a document was pushed, and is never removed.
+/// </summary>
+internal sealed partial class PulledEntries(IDocumentStore documents, TimeProvider time, ILogger<PulledEntries> log) : IDisposable
+{
+    // What a replica has noted lately: a pull costs no write most of the time.
+    private readonly MemoryCache _noted = new(new MemoryCacheOptions { SizeLimit = 100_000 });
+
+    /// <summary>
+    /// Notes content that is about to be stored. Before it is: content without a note would stay for ever, a note without
+    /// content goes with the next sweep.
+    /// </summary>
+    public async ValueTask AddAsync(
+        Upstream upstream, RepositoryName repository, Digest digest, PulledKind kind, long size, CancellationToken cancellationToken)
+    {
+        await WriteAsync(repository, digest, new PulledEntry(kind, size, time.GetUtcNow()), WriteCondition.None, cancellationToken);
+        await AddRepositoryAsync(upstream, repository, cancellationToken);
+    }
+
+    /// <summary>Notes that content was asked for, now and then; a failure to is nobody's concern.</summary>
+    public async ValueTask TouchAsync(Upstream upstream, RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        if (_noted.TryGetValue((repository, digest), out DateTimeOffset noted) && now - noted < Precision(upstream))
+        {
+            return;
+        }
+
+        Note(repository, digest, now);
+        try
+        {
+            if (await ReadAsync(repository, digest, cancellationToken) is { } found
+                && !found.Entry.IsGoing
+                && now - found.Entry.Pulled >= Precision(upstream))
+            {
+                await WriteAsync(
+                    repository, digest, found.Entry with { Pulled = now }, WriteCondition.Unchanged(found.Version), cancellationToken);
+            }
+        }
+        catch (StorageException e)
+        {
+            LogNotNoted(log, e, digest, repository);
+        }
+    }
+
+    /// <summary>How far off the time of the last pull may be.</summary>
+    public static TimeSpan Precision(Upstream upstream) =>
+        TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerHour, upstream.Options.ContentTtl.Ticks / 10));
+
+    /// <summary>Somebody has pushed it: it is no longer ours to remove.</summary>
+    public ValueTask<bool> ForgetAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
+        documents.DeleteAsync(
+            RegistryLayout.PulledContent(repository, digest), WriteCondition.None, Durability.Synced, cancellationToken);
+
+    public async ValueTask<VersionedEntry?> ReadAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
+        await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken) is { } document
+        && Deserialize(document.Content.Span) is { } entry
+            ? new VersionedEntry(entry, document.Version)
+            : null;
+
+    /// <summary>Marks content that is about to be removed: the note's new version, or null when it was pulled meanwhile.</summary>
+    public async ValueTask<string?> MarkAsync(
+        RepositoryName repository, Digest digest, VersionedEntry found, CancellationToken cancellationToken)
+    {
+        _noted.Remove((repository, digest));
+        return await documents.WriteAsync(
+            RegistryLayout.PulledContent(repository, digest),
+            JsonSerializer.SerializeToUtf8Bytes(found.Entry with { IsGoing = true }, PulledJson.Default.PulledEntry),
+            WriteCondition.Unchanged(found.Version),
+            Durability.Synced,
+            cancellationToken);
+    }
+
+    /// <summary>Takes the note of removed content away; false when it was fetched again meanwhile.</summary>
+    public ValueTask<bool> TakeAsync(
+        RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken) =>
+        documents.DeleteAsync(
+            RegistryLayout.PulledContent(repository, digest), WriteCondition.Unchanged(version), Durability.Synced, cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> ListAsync(
+        RepositoryName repository, string? after, int limit, CancellationToken cancellationToken) =>
+        documents.ListAsync(RegistryLayout.PulledContent(repository), after, limit, cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> ListRepositoriesAsync(
+        Upstream upstream, string? after, int limit, CancellationToken cancellationToken) =>
+        documents.ListAsync(RegistryLayout.PulledRepositories(upstream.Prefix), after, limit, cancellationToken);
+
+    /// <summary>Whoever adds content at the same time has either written before we look again, or makes a new entry.</summary>
+    public async ValueTask RemoveRepositoryIfEmptyAsync(
+        Upstream upstream, RepositoryName repository, CancellationToken cancellationToken)
+    {
+        if (await documents.AnyAsync(RegistryLayout.PulledContent(repository), cancellationToken))
+        {
+            return;
+        }
+
+        await documents.DeleteAsync(
+            RegistryLayout.PulledRepository(upstream.Prefix, repository), WriteCondition.None, Durability.Synced, cancellationToken);
+        if (await documents.AnyAsync(RegistryLayout.PulledContent(repository), cancellationToken))
+        {
+            await AddRepositoryAsync(upstream, repository, cancellationToken);
+        }
+    }
+
+    public void Dispose() => _noted.Dispose();
+
+    private async ValueTask AddRepositoryAsync(Upstream upstream, RepositoryName repository, CancellationToken cancellationToken)
+    {
+        var key = RegistryLayout.PulledRepository(upstream.Prefix, repository);
+        if (await documents.ReadAsync(key, cancellationToken) is null)
+        {
+            await documents.WriteAsync(key, "{}"u8.ToArray(), WriteCondition.None, Durability.Synced, cancellationToken);
+        }
+    }
+
+    private async ValueTask WriteAsync(
+        RepositoryName repository, Digest digest, PulledEntry entry, WriteCondition condition, CancellationToken cancellationToken)
+    {
+        await documents.WriteAsync(
+            RegistryLayout.PulledContent(repository, digest),
+            JsonSerializer.SerializeToUtf8Bytes(entry, PulledJson.Default.PulledEntry),
+            condition,
+            Durability.Synced,
+            cancellationToken);
+        Note(repository, digest, entry.Pulled);
+    }
+
+    private void Note(RepositoryName repository, Digest digest, DateTimeOffset at) =>
+        _noted.Set((repository, digest), at, new MemoryCacheEntryOptions { Size = 1 });
+
+    private static PulledEntry? Deserialize(ReadOnlySpan<byte> content)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(content, PulledJson.Default.PulledEntry);
+        }
+        catch (JsonException)
+        {
+            return null; // another release's, or a damaged one: its content stays
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "That {Digest} of {Repository} was pulled could not be noted.")]
+    private static partial void LogNotNoted(ILogger logger, Exception exception, Digest digest, RepositoryName repository);
+}
+
+internal enum PulledKind
+{
+    Blob,
+    Manifest,
+}
+
+/// <param name="Kind">What it is.</param>
+/// <param name="Size">In bytes.</param>
+/// <param name="Pulled">When it was last asked for, give or take <see cref="PulledEntries.Precision"/>.</param>
+internal sealed record PulledEntry(PulledKind Kind, long Size, DateTimeOffset Pulled)
+{
+    /// <summary>A sweep is removing it.</summary>
+    public bool IsGoing { get; init; }
+}
+
+internal readonly record struct VersionedEntry(PulledEntry Entry, string Version);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    UseStringEnumConverter = true,
+    Converters = [typeof(ParsableJsonConverter<Digest>)])]
+[JsonSerializable(typeof(PulledEntry))]
+[JsonSerializable(typeof(ResolvedTag))]
+[JsonSerializable(typeof(ReferredSubject))]
+internal sealed partial class PulledJson : JsonSerializerContext;

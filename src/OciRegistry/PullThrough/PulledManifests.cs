@@ -1,0 +1,437 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OciRegistry.Repositories;
+using OciRegistry.Storage;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>
+/// Manifests of an upstream's repositories. What a digest names never changes, so it is fetched once; what a tag names is
+/// asked for again when it is older than <see cref="UpstreamOptions.TagTtl"/>.
+/// </summary>
+/// <remarks>
+/// A tag:
+///   (1) pushed here                                  it is served, whatever the upstream has
+///   (2) said to be so a moment ago                   what it names is served, or fetched by digest; when the upstream does
+///                                                    not have that any more, (3) in the same request, once
+///   (3) the upstream is asked                        by HEAD, which counts against nobody's limits, while we have what the tag
+///                                                    named; else by GET, which brings the content along
+///   (4) 404                                          the tag goes, and nothing else
+///   (5) no answer that proves anything               what the tag named is served, and said to be old
+/// The note of what a tag names is written before the tag: a tag without a note was pushed.
+/// </remarks>
+internal sealed partial class PulledManifests(
+    ManifestStore manifests,
+    TagStore tags,
+    ResolvedTags resolved,
+    PulledEntries entries,
+    RecentlyUnknown unknown,
+    IOptions<OciRegistryOptions> options,
+    TimeProvider time,
+    ILogger<PulledManifests> log)
+{
+    private const int MaxDepth = 4; // of indexes in indexes
+
+    private static readonly string[] Accepted =
+        [MediaTypes.ImageIndex, MediaTypes.DockerManifestList, MediaTypes.ImageManifest, MediaTypes.DockerManifest];
+
+    private readonly SingleFlight<(RepositoryName, string), Fetched> _fetches = new();
+    private readonly SingleFlight<(RepositoryName, Tag, bool), Pulled<PulledManifest>> _resolutions = new();
+
+    /// <summary>What a reference names. Without <paramref name="withContent"/> an answer may come without its bytes.</summary>
+    public ValueTask<Pulled<PulledManifest>> GetAsync(
+        Upstream upstream,
+        RepositoryName repository,
+        Reference reference,
+        bool withContent,
+        CancellationToken cancellationToken)
+    {
+        var there = upstream.NameThere(repository);
+        return !upstream.Allows(there) ? new(Pulled<PulledManifest>.Failed(Closed(there)))
+            : reference.Tag is { } tag ? GetAsync(upstream, repository, tag, withContent, cancellationToken)
+            : GetAsync(upstream, repository, reference.Digest!.Value, withContent, cancellationToken);
+    }
+
+    public static OciError Closed(string there) => OciError.Denied(
+        $"The operator of this registry does not let {there} be pulled through it. Ask for it to be added to the upstream's Allow, "
+        + "or taken out of its Deny.");
+
+    private async ValueTask<Pulled<PulledManifest>> GetAsync(
+        Upstream upstream, RepositoryName repository, Digest digest, bool withContent, CancellationToken cancellationToken)
+    {
+        if (await manifests.GetAsync(repository, digest, cancellationToken) is { } stored)
+        {
+            return await HitAsync(upstream, repository, stored, cancellationToken);
+        }
+
+        upstream.Traffic.Missed();
+        if (withContent)
+        {
+            var fetched = await FetchAsync(upstream, repository, digest, cancellationToken);
+            return fetched.Manifest is { } manifest
+                ? Pulled<PulledManifest>.Of(PulledManifest.Of(manifest))
+                : fetched.Failure!.For<PulledManifest>(OciError.ManifestUnknown(digest));
+        }
+
+        var (head, failure) = await HeadAsync(upstream, repository, digest, null, cancellationToken);
+        return head is not null
+            ? Pulled<PulledManifest>.Of(head with { Digest = digest })
+            : failure!.For<PulledManifest>(OciError.ManifestUnknown(digest));
+    }
+
+    private async ValueTask<Pulled<PulledManifest>> GetAsync(
+        Upstream upstream, RepositoryName repository, Tag tag, bool withContent, CancellationToken cancellationToken)
+    {
+        var stored = await manifests.GetAsync(repository, tag, cancellationToken);
+        var known = await resolved.ReadAsync(repository, tag, cancellationToken);
+
+        // (1)
+        if (stored is not null && known is null or { Tag.IsPushed: true })
+        {
+            return Pulled<PulledManifest>.Of(PulledManifest.Of(stored!));
+        }
+
+        // (2)
+        if (known is { Tag: { Digest: { } digest } said } && (time.GetUtcNow() - said.Checked).Duration() < upstream.Options.TagTtl)
+        {
+            if (stored?.Digest == digest)
+            {
+                return await HitAsync(upstream, repository, stored, cancellationToken);
+            }
+
+            if (!withContent && said is { Length: { } length, MediaType: { } mediaType })
+            {
+                return Pulled<PulledManifest>.Of(new PulledManifest(digest, mediaType, length, null));
+            }
+
+            upstream.Traffic.Missed();
+            var fetched = await FetchAsync(upstream, repository, digest, cancellationToken);
+            if (fetched.Manifest is { } manifest)
+            {
+                await SetAsync(repository, tag, known, said, cancellationToken);
+                return Pulled<PulledManifest>.Of(PulledManifest.Of(manifest));
+            }
+
+            if (fetched.Failure!.Outcome != UpstreamOutcome.Unknown)
+            {
+                return Old(upstream, stored, said, fetched.Failure, tag);
+            }
+        }
+
+        return await _resolutions.RunAsync(
+            (repository, tag, withContent), () => ResolveAsync(upstream, repository, tag, withContent), cancellationToken);
+    }
+
+    /// <summary>Nobody's request: it goes on when whoever asked leaves, and is bounded by the upstream's time-outs.</summary>
+    private async Task<Pulled<PulledManifest>> ResolveAsync(
+        Upstream upstream, RepositoryName repository, Tag tag, bool withContent)
+    {
+        var cancellationToken = CancellationToken.None;
+        var known = await resolved.ReadAsync(repository, tag, cancellationToken);
+        var stored = await manifests.GetAsync(repository, tag, cancellationToken);
+        var isCurrent = stored is not null && known?.Tag.Digest == stored.Digest;
+
+        // (3)
+        if (withContent && !isCurrent)
+        {
+            return await FetchTagAsync(upstream, repository, tag, known, stored);
+        }
+
+        var (head, failure) = await HeadAsync(upstream, repository, tag, isCurrent ? stored : null, cancellationToken);
+        if (failure is not null)
+        {
+            return await FailedAsync(upstream, repository, tag, known?.Tag, stored, failure);
+        }
+
+        if (head!.Digest == default)
+        {
+            return await FetchTagAsync(upstream, repository, tag, known, stored); // old registries do not say in a HEAD
+        }
+
+        var said = new ResolvedTag(head.Digest, time.GetUtcNow()) { MediaType = head.MediaType, Length = head.Length };
+        if (await manifests.GetAsync(repository, head.Digest, cancellationToken) is { } here)
+        {
+            await SetAsync(repository, tag, known, said, cancellationToken);
+            return await HitAsync(upstream, repository, here, cancellationToken);
+        }
+
+        upstream.Traffic.Missed();
+        if (!withContent)
+        {
+            await resolved.WriteAsync(repository, tag, known, said, cancellationToken);
+            return Pulled<PulledManifest>.Of(head);
+        }
+
+        var fetched = await FetchAsync(upstream, repository, head.Digest, cancellationToken);
+        if (fetched.Manifest is not { } manifest)
+        {
+            return fetched.Failure!.Outcome == UpstreamOutcome.Unknown
+                ? fetched.Failure.For<PulledManifest>(OciError.ManifestUnknown(tag))
+                : Old(upstream, stored, known?.Tag, fetched.Failure, tag);
+        }
+
+        await SetAsync(repository, tag, known, said, cancellationToken);
+        return Pulled<PulledManifest>.Of(PulledManifest.Of(manifest));
+    }
+
+    private async Task<Pulled<PulledManifest>> FetchTagAsync(
+        Upstream upstream, RepositoryName repository, Tag tag, VersionedTag? known, StoredManifest? stored)
+    {
+        upstream.Traffic.Missed();
+        var fetched = await FetchAsync(upstream, repository, tag, CancellationToken.None);
+        if (fetched.Manifest is not { } manifest)
+        {
+            return await FailedAsync(upstream, repository, tag, known?.Tag, stored, fetched.Failure!);
+        }
+
+        await SetAsync(repository, tag, known, new ResolvedTag(manifest.Digest, time.GetUtcNow()), CancellationToken.None);
+        return Pulled<PulledManifest>.Of(PulledManifest.Of(manifest));
+    }
+
+    private async ValueTask<Pulled<PulledManifest>> FailedAsync(
+        Upstream upstream, RepositoryName repository, Tag tag, ResolvedTag? said, StoredManifest? stored, UpstreamFailure failure)
+    {
+        if (failure.Outcome != UpstreamOutcome.Unknown)
+        {
+            return Old(upstream, stored, said, failure, tag); // (5)
+        }
+
+        // (4)
+        if (await tags.ReadAsync(repository, tag, CancellationToken.None) is { } entry && entry.Digest == said?.Digest
+            && await tags.DeleteAsync(repository, tag, WriteCondition.Unchanged(entry.Version), CancellationToken.None))
+        {
+            LogGone(log, tag, repository, upstream.Options.Prefix);
+        }
+
+        if (said is { IsPushed: false })
+        {
+            await resolved.DeleteAsync(repository, tag, CancellationToken.None);
+        }
+
+        return failure.For<PulledManifest>(OciError.ManifestUnknown(tag));
+    }
+
+    private Pulled<PulledManifest> Old(
+        Upstream upstream, StoredManifest? stored, ResolvedTag? said, UpstreamFailure failure, Tag tag)
+    {
+        if (stored is null || said is null)
+        {
+            return failure.For<PulledManifest>(OciError.ManifestUnknown(tag));
+        }
+
+        upstream.Traffic.ServedStale();
+        upstream.Traffic.Hit(stored.Content.Length);
+        return Pulled<PulledManifest>.Of(PulledManifest.Of(stored) with { Age = time.GetUtcNow() - said.Checked });
+    }
+
+    private async ValueTask<Pulled<PulledManifest>> HitAsync(
+        Upstream upstream, RepositoryName repository, StoredManifest stored, CancellationToken cancellationToken)
+    {
+        upstream.Traffic.Hit(stored.Content.Length);
+        await entries.TouchAsync(upstream, repository, stored.Digest, cancellationToken);
+        return Pulled<PulledManifest>.Of(PulledManifest.Of(stored));
+    }
+
+    /// <summary>
+    /// Notes what the upstream says and points the tag there, unless somebody has pushed the tag, or another replica has asked,
+    /// since <paramref name="known"/> was read.
+    /// </summary>
+    private async ValueTask SetAsync(
+        RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag said, CancellationToken cancellationToken)
+    {
+        var entry = await tags.ReadAsync(repository, tag, cancellationToken);
+        if (!await resolved.WriteAsync(repository, tag, known, said, cancellationToken) || entry?.Digest == said.Digest)
+        {
+            return;
+        }
+
+        await tags.WriteAsync(
+            repository,
+            tag,
+            said.Digest!.Value,
+            entry is { } present ? WriteCondition.Unchanged(present.Version) : WriteCondition.Absent,
+            cancellationToken);
+    }
+
+    /// <summary>What the upstream says of a manifest without sending it; the digest is missing when it does not say it.</summary>
+    private async ValueTask<(PulledManifest? Head, UpstreamFailure? Failure)> HeadAsync(
+        Upstream upstream, RepositoryName repository, Reference reference, StoredManifest? stored, CancellationToken cancellationToken)
+    {
+        var resource = $"manifests/{reference}";
+        if (unknown.Contains(repository, resource))
+        {
+            return (null, new UpstreamFailure(UpstreamOutcome.Unknown, "", null));
+        }
+
+        using var answer = await upstream.Client.SendAsync(
+            HttpMethod.Head,
+            upstream.NameThere(repository),
+            resource,
+            request =>
+            {
+                Accept(request);
+                if (stored is not null)
+                {
+                    request.Headers.TryAddWithoutValidation("If-None-Match", $"\"{stored.Digest}\"");
+                }
+            },
+            cancellationToken);
+        if (answer.Response is not { } response)
+        {
+            await NoteAsync(repository, resource, reference.Digest, answer, cancellationToken);
+            return (null, UpstreamFailure.Of(answer));
+        }
+
+        if (stored is not null && response.StatusCode == System.Net.HttpStatusCode.NotModified)
+        {
+            return (PulledManifest.Of(stored), null);
+        }
+
+        return (new PulledManifest(
+            DigestOf(response) ?? default,
+            response.Content.Headers.ContentType?.MediaType ?? MediaTypes.OctetStream,
+            response.Content.Headers.ContentLength ?? 0,
+            null), null);
+    }
+
+    private ValueTask<Fetched> FetchAsync(
+        Upstream upstream, RepositoryName repository, Reference reference, CancellationToken cancellationToken) =>
+        _fetches.RunAsync(
+            (repository, reference.ToString()), () => FetchAsync(upstream, repository, reference), cancellationToken);
+
+    private async Task<Fetched> FetchAsync(Upstream upstream, RepositoryName repository, Reference reference)
+    {
+        var resource = $"manifests/{reference}";
+        if (unknown.Contains(repository, resource))
+        {
+            return new Fetched(null, new UpstreamFailure(UpstreamOutcome.Unknown, "", null));
+        }
+
+        // Another flight may have brought it between the look of whoever asked and this one.
+        if (reference.Digest is { } asked && await manifests.GetAsync(repository, asked, CancellationToken.None) is { } here)
+        {
+            return new Fetched(here, null);
+        }
+
+        using var answer = await upstream.Client.SendAsync(
+            HttpMethod.Get, upstream.NameThere(repository), resource, Accept, CancellationToken.None);
+        if (answer.Response is not { } response)
+        {
+            await NoteAsync(repository, resource, reference.Digest, answer, CancellationToken.None);
+            return new Fetched(null, UpstreamFailure.Of(answer));
+        }
+
+        if (await UpstreamBody.ReadBoundedAsync(response, options.Value.Manifests.MaxSize, CancellationToken.None) is not { } content)
+        {
+            return Wrong($"sends a manifest for {reference} that breaks off, or has more than {options.Value.Manifests.MaxSize} bytes.");
+        }
+
+        upstream.Traffic.HasSent(content.Length);
+        var digest = reference.Digest ?? DigestOf(response) ?? Digest.Of(content);
+        if (Digest.Of(content, digest.Algorithm) != digest)
+        {
+            LogWrongDigest(log, upstream.Options.Prefix, resource, repository);
+            return Wrong($"sends what has another digest for {reference}.");
+        }
+
+        if (!Manifest.TryParse(content, response.Content.Headers.ContentType?.ToString(), out var manifest, out var error))
+        {
+            return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
+        }
+
+        await entries.AddAsync(upstream, repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
+        await manifests.AddAsync(repository, digest, manifest, content, CancellationToken.None);
+        return new Fetched(new StoredManifest(digest, manifest.MediaType, content), null);
+
+        Fetched Wrong(string what) => new(null, UpstreamFailure.Wrong(upstream, what));
+    }
+
+    /// <summary>Remembers a 404, and doubts the tags of what is no more.</summary>
+    private async ValueTask NoteAsync(
+        RepositoryName repository, string resource, Digest? digest, UpstreamAnswer answer, CancellationToken cancellationToken)
+    {
+        if (answer.Outcome != UpstreamOutcome.Unknown)
+        {
+            return;
+        }
+
+        unknown.Add(repository, resource);
+        if (digest is { } gone)
+        {
+            await DoubtAsync(repository, gone, cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// The upstream does not have this content: tags whose manifest is made of it are asked for with the next pull, however fresh
+    /// they are. Nothing else is touched.
+    /// </summary>
+    public ValueTask DoubtAsync(RepositoryName repository, Digest gone, CancellationToken cancellationToken) =>
+        resolved.DoubtAsync(
+            repository, said => ReachesAsync(repository, said.Digest!.Value, gone, MaxDepth, cancellationToken), cancellationToken);
+
+    private async ValueTask<bool> ReachesAsync(
+        RepositoryName repository, Digest from, Digest to, int depth, CancellationToken cancellationToken)
+    {
+        if (from == to)
+        {
+            return true;
+        }
+
+        if (depth == 0
+            || await manifests.GetAsync(repository, from, cancellationToken) is not { } stored
+            || !Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
+        {
+            return false;
+        }
+
+        if (manifest.Blobs.Concat(manifest.Manifests).Any(part => part.Digest == to))
+        {
+            return true;
+        }
+
+        foreach (var child in manifest.Manifests)
+        {
+            if (await ReachesAsync(repository, child.Digest, to, depth - 1, cancellationToken))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static void Accept(HttpRequestMessage request)
+    {
+        foreach (var type in Accepted)
+        {
+            request.Headers.TryAddWithoutValidation("Accept", type);
+        }
+    }
+
+    private static Digest? DigestOf(HttpResponseMessage response) =>
+        response.Headers.TryGetValues("Docker-Content-Digest", out var values) && Digest.TryParse(values.First(), out var digest)
+            ? digest
+            : null;
+
+    private sealed record Fetched(StoredManifest? Manifest, UpstreamFailure? Failure);
+
+    [LoggerMessage(LogLevel.Information, "The upstream of {Prefix} has no tag {Tag} in {Repository} any more: it is gone here too.")]
+    private static partial void LogGone(ILogger logger, Tag tag, RepositoryName repository, string prefix);
+
+    [LoggerMessage(LogLevel.Warning, "The upstream of {Prefix} sent content for {Resource} of {Repository} that has another digest; nothing was kept.")]
+    private static partial void LogWrongDigest(ILogger logger, string prefix, string resource, RepositoryName repository);
+}
+
+/// <param name="Digest">What it was asked for with, or what its tag names.</param>
+/// <param name="MediaType">As the upstream says.</param>
+/// <param name="Length">In bytes.</param>
+/// <param name="Content">Null where only its head was asked for.</param>
+internal sealed record PulledManifest(Digest Digest, string MediaType, long Length, ReadOnlyMemory<byte>? Content)
+{
+    /// <summary>How long ago the upstream was last heard of it, when it does not answer now; null when it does.</summary>
+    public TimeSpan? Age { get; init; }
+
+    public static PulledManifest Of(StoredManifest stored) =>
+        new(stored.Digest, stored.MediaType, stored.Content.Length, stored.Content);
+}

@@ -1,0 +1,185 @@
+using System.Text.Json;
+using Microsoft.Extensions.Options;
+using OciRegistry.Repositories;
+using OciRegistry.Storage;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>
+/// Referrers of an upstream's manifests. What the upstream lists is put among those that are here, and taken out when it lists
+/// it no more, so that one list has both and answers when the upstream does not.
+/// </summary>
+internal sealed class PulledReferrers(
+    ReferrerIndex referrers,
+    ManifestStore manifests,
+    PulledEntries entries,
+    IDocumentStore documents,
+    IOptions<OciRegistryOptions> options,
+    TimeProvider time)
+{
+    private const int MaxRequests = 20;
+    private const int MaxTagLength = 64;
+
+    private readonly SingleFlight<(RepositoryName, Digest), UpstreamFailure?> _refreshes = new();
+
+    /// <summary>Asks the upstream when that was long ago. A failure, other than 404, means that the list may be old.</summary>
+    public async ValueTask<UpstreamFailure?> RefreshAsync(
+        Upstream upstream, RepositoryName repository, Digest subject, CancellationToken cancellationToken)
+    {
+        var there = upstream.NameThere(repository);
+        if (!upstream.Allows(there)
+            || (await ReadAsync(repository, subject, cancellationToken) is { } known
+                && (time.GetUtcNow() - known.Checked).Duration() < upstream.Options.TagTtl))
+        {
+            return null;
+        }
+
+        return await _refreshes.RunAsync(
+            (repository, subject), () => RefreshAsync(upstream, repository, subject, there), cancellationToken);
+    }
+
+    /// <summary>Takes out what was listed by the upstream and not asked for since; for the sweep.</summary>
+    public async ValueTask ExpireAsync(Upstream upstream, RepositoryName repository, CancellationToken cancellationToken)
+    {
+        var names = await documents.ListAsync(
+            RegistryLayout.ReferredSubjects(repository), null, int.MaxValue, cancellationToken);
+        foreach (var name in names)
+        {
+            if (Digest.TryParse(name, out var subject)
+                && await ReadAsync(repository, subject, cancellationToken) is { } known
+                && time.GetUtcNow() - known.Checked > upstream.Options.ContentTtl)
+            {
+                await RemoveAsync(repository, subject, known.Referrers, cancellationToken);
+                await documents.DeleteAsync(
+                    RegistryLayout.ReferredSubject(repository, subject), WriteCondition.None, Durability.Synced, cancellationToken);
+            }
+        }
+    }
+
+    private async Task<UpstreamFailure?> RefreshAsync(
+        Upstream upstream, RepositoryName repository, Digest subject, string there)
+    {
+        var (listed, failure) = await AskAsync(upstream, there, $"referrers/{subject}");
+        if (failure?.Outcome == UpstreamOutcome.Unknown)
+        {
+            // A registry without the API: clients keep the list under a tag (spec.md#referrers-tag-schema).
+            (listed, failure) = await AskAsync(upstream, there, $"manifests/{TagOf(subject)}");
+        }
+
+        if (failure is not null && failure.Outcome != UpstreamOutcome.Unknown)
+        {
+            return failure;
+        }
+
+        var now = listed ?? [];
+        var before = (await ReadAsync(repository, subject, CancellationToken.None))?.Referrers ?? [];
+
+        // The note first: what was put in and not noted would never be taken out.
+        await WriteAsync(repository, subject, new ReferredSubject(
+            default, [.. before.Union(now.Select(referrer => referrer.Digest))]));
+        foreach (var referrer in now)
+        {
+            await referrers.AddAsync(repository, subject, referrer, CancellationToken.None);
+        }
+
+        var listedNow = now.Select(referrer => referrer.Digest).ToHashSet();
+        await RemoveAsync(repository, subject, before.Where(digest => !listedNow.Contains(digest)), CancellationToken.None);
+        await WriteAsync(repository, subject, new ReferredSubject(time.GetUtcNow(), [.. listedNow]));
+        return null;
+    }
+
+    private async ValueTask<(IReadOnlyList<Descriptor>? Listed, UpstreamFailure? Failure)> AskAsync(
+        Upstream upstream, string there, string resource)
+    {
+        var listed = new List<Descriptor>();
+        var next = resource;
+        for (var asked = 0; next is not null && asked < MaxRequests; asked++)
+        {
+            using var answer = await upstream.Client.SendAsync(
+                HttpMethod.Get,
+                there,
+                next,
+                static request => request.Headers.TryAddWithoutValidation("Accept", MediaTypes.ImageIndex),
+                CancellationToken.None);
+            if (answer.Response is not { } response)
+            {
+                return (null, UpstreamFailure.Of(answer));
+            }
+
+            if (await UpstreamBody.ReadBoundedAsync(response, options.Value.Manifests.MaxSize, CancellationToken.None) is not { } content
+                || !TryRead(content, listed))
+            {
+                return (null, UpstreamFailure.Wrong(upstream, "has a list of referrers that is none, or too long."));
+            }
+
+            next = UpstreamLink.NextQuery(response) is { } query ? $"{resource}?{query}" : null;
+        }
+
+        return (listed, null);
+    }
+
+    private static bool TryRead(byte[] content, List<Descriptor> listed)
+    {
+        try
+        {
+            using var json = JsonDocument.Parse(content);
+            if (json.RootElement.ValueKind != JsonValueKind.Object
+                || !json.RootElement.TryGetProperty("manifests", out var list)
+                || list.ValueKind != JsonValueKind.Array)
+            {
+                return false;
+            }
+
+            listed.AddRange(list.EnumerateArray().Select(one => one.Deserialize(ReferrerJson.Default.Descriptor)!));
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>What was pushed here stays.</summary>
+    private async ValueTask RemoveAsync(
+        RepositoryName repository, Digest subject, IEnumerable<Digest> gone, CancellationToken cancellationToken)
+    {
+        foreach (var digest in gone)
+        {
+            var isPushed = await manifests.GetAsync(repository, digest, cancellationToken) is not null
+                && await entries.ReadAsync(repository, digest, cancellationToken) is null;
+            if (!isPushed && await referrers.VersionAsync(repository, subject, digest, cancellationToken) is { } version)
+            {
+                await referrers.RemoveAsync(repository, subject, digest, version, cancellationToken);
+            }
+        }
+    }
+
+    private async ValueTask<ReferredSubject?> ReadAsync(
+        RepositoryName repository, Digest subject, CancellationToken cancellationToken)
+    {
+        if (await documents.ReadAsync(RegistryLayout.ReferredSubject(repository, subject), cancellationToken) is not { } document)
+        {
+            return null;
+        }
+
+        try
+        {
+            return JsonSerializer.Deserialize(document.Content.Span, PulledJson.Default.ReferredSubject);
+        }
+        catch (JsonException)
+        {
+            return null; // another release's, or a damaged one: asked for again
+        }
+    }
+
+    private async ValueTask WriteAsync(RepositoryName repository, Digest subject, ReferredSubject referred) =>
+        await documents.WriteAsync(
+            RegistryLayout.ReferredSubject(repository, subject),
+            JsonSerializer.SerializeToUtf8Bytes(referred, PulledJson.Default.ReferredSubject),
+            WriteCondition.None,
+            Durability.Synced,
+            CancellationToken.None);
+
+    private static string TagOf(Digest subject) =>
+        $"{subject.Algorithm.Name()}-{subject.Hex[..Math.Min(subject.Hex.Length, MaxTagLength)]}";
+}

@@ -1,0 +1,239 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OciRegistry.Coordination;
+using OciRegistry.Repositories;
+using OciRegistry.Storage;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>
+/// Removes what was pulled through and is not asked for any more, or does not fit any more: from its repository, and from the
+/// store when no other repository has it.
+/// </summary>
+internal sealed partial class PulledSweep(
+    Upstreams upstreams,
+    PulledEntries entries,
+    ResolvedTags resolved,
+    PulledReferrers referrers,
+    PulledBlobs pulledBlobs,
+    ManifestStore manifests,
+    RepositoryBlobs blobs,
+    TagStore tags,
+    CondemnedContent condemned,
+    IRegistryLocks locks,
+    RegistryMetrics metrics,
+    TimeProvider time,
+    ILogger<PulledSweep> log)
+{
+    private const int PageSize = 1_000;
+    private const int AgeSteps = 10_000;
+    private static readonly TimeSpan TagNoteLife = TimeSpan.FromDays(1);
+
+    /// <summary>One sweep over all upstreams that no other replica is sweeping.</summary>
+    public async ValueTask SweepAsync(CancellationToken cancellationToken)
+    {
+        await pulledBlobs.GiveUpBrokenAsync();
+        foreach (var upstream in upstreams.All)
+        {
+            await using var turn = await locks.TryAcquireAsync($"pulled/sweep/{upstream.Prefix}", TimeSpan.Zero, cancellationToken);
+            if (turn is null)
+            {
+                continue;
+            }
+
+            try
+            {
+                await SweepAsync(upstream, cancellationToken);
+            }
+            catch (StorageException e)
+            {
+                LogFailed(log, e, upstream.Options.Prefix);
+            }
+        }
+
+        if (upstreams.All.Count > 0)
+        {
+            await condemned.SweepAsync(TimeSpan.Zero, cancellationToken);
+        }
+    }
+
+    private async ValueTask SweepAsync(Upstream upstream, CancellationToken cancellationToken)
+    {
+        var life = upstream.Options.ContentTtl + PulledEntries.Precision(upstream);
+        var bytesByAge = new long[AgeSteps + 1]; // the oldest last
+        var kept = 0L;
+        await foreach (var (repository, digest, found) in AllAsync(upstream, cancellationToken))
+        {
+            var age = time.GetUtcNow() - found.Entry.Pulled;
+            if (found.Entry.IsGoing || age > life)
+            {
+                await RemoveAsync(repository, digest, found, cancellationToken);
+                continue;
+            }
+
+            kept += found.Entry.Size;
+            bytesByAge[StepOf(age, life)] += found.Entry.Size;
+        }
+
+        if (upstream.Options.MaxBytes is { } limit && kept > limit)
+        {
+            kept = await RemoveOldestAsync(upstream, life, bytesByAge, kept, limit, cancellationToken);
+        }
+
+        upstream.Traffic.Kept(kept);
+        await ForgetAsync(upstream, cancellationToken);
+    }
+
+    /// <summary>The age from which on things go is found first, so that no list of them is needed.</summary>
+    private async ValueTask<long> RemoveOldestAsync(
+        Upstream upstream, TimeSpan life, long[] bytesByAge, long kept, long limit, CancellationToken cancellationToken)
+    {
+        var step = AgeSteps;
+        for (var left = kept; step > 0 && left - bytesByAge[step] > limit; step--)
+        {
+            left -= bytesByAge[step];
+        }
+
+        // First what is surely older, then of the age at the border as much as has to go.
+        foreach (var border in new[] { false, true })
+        {
+            await foreach (var (repository, digest, found) in AllAsync(upstream, cancellationToken))
+            {
+                var at = StepOf(time.GetUtcNow() - found.Entry.Pulled, life);
+                if (kept > limit && (border ? at >= step : at > step)
+                    && await RemoveAsync(repository, digest, found, cancellationToken))
+                {
+                    kept -= found.Entry.Size;
+                }
+            }
+        }
+
+        return kept;
+    }
+
+    /// <summary>
+    /// Takes content out of a repository; false when it was pulled meanwhile. Marked first, so that whoever dies in between has
+    /// left a note of what is to be removed, and content that is fetched again has a new one.
+    /// </summary>
+    private async ValueTask<bool> RemoveAsync(
+        RepositoryName repository, Digest digest, VersionedEntry found, CancellationToken cancellationToken)
+    {
+        if (await entries.MarkAsync(repository, digest, found, cancellationToken) is not { } going)
+        {
+            return false;
+        }
+
+        if (found.Entry.Kind == PulledKind.Manifest)
+        {
+            await manifests.DeleteAsync(repository, digest, Precondition.None, cancellationToken);
+        }
+        else
+        {
+            await blobs.UnlinkAsync(repository, digest, cancellationToken);
+            await condemned.CondemnAsync(digest, cancellationToken);
+        }
+
+        await entries.TakeAsync(repository, digest, going, cancellationToken);
+        metrics.PulledContentExpired(found.Entry.Size);
+        return true;
+    }
+
+    /// <summary>Notes of tags that are gone, lists of referrers that nobody reads, repositories that have nothing any more.</summary>
+    private async ValueTask ForgetAsync(Upstream upstream, CancellationToken cancellationToken)
+    {
+        await foreach (var repository in RepositoriesAsync(upstream, cancellationToken))
+        {
+            var names = await resolved.ListAsync(repository, null, int.MaxValue, cancellationToken);
+            foreach (var name in names)
+            {
+                if (Tag.TryParse(name, out var tag)
+                    && await resolved.ReadAsync(repository, tag, cancellationToken) is { } known
+                    && time.GetUtcNow() - known.Tag.Checked > TagNoteLife
+                    && await tags.ReadAsync(repository, tag, cancellationToken) is null)
+                {
+                    await resolved.DeleteAsync(repository, tag, known, cancellationToken);
+                }
+            }
+
+            await referrers.ExpireAsync(upstream, repository, cancellationToken);
+            await entries.RemoveRepositoryIfEmptyAsync(upstream, repository, cancellationToken);
+        }
+    }
+
+    private async IAsyncEnumerable<(RepositoryName Repository, Digest Digest, VersionedEntry Found)> AllAsync(
+        Upstream upstream, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var repository in RepositoriesAsync(upstream, cancellationToken))
+        {
+            string? last = null;
+            while (await entries.ListAsync(repository, last, PageSize, cancellationToken) is { Count: > 0 } page)
+            {
+                foreach (var name in page)
+                {
+                    if (Digest.TryParse(name, out var digest)
+                        && await entries.ReadAsync(repository, digest, cancellationToken) is { } found)
+                    {
+                        yield return (repository, digest, found);
+                    }
+                }
+
+                last = page[^1];
+            }
+        }
+    }
+
+    private async IAsyncEnumerable<RepositoryName> RepositoriesAsync(
+        Upstream upstream, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        string? last = null;
+        while (await entries.ListRepositoriesAsync(upstream, last, PageSize, cancellationToken) is { Count: > 0 } page)
+        {
+            foreach (var name in page)
+            {
+                if (RepositoryName.TryParse(name, out var repository))
+                {
+                    yield return repository;
+                }
+            }
+
+            last = page[^1];
+        }
+    }
+
+    private static int StepOf(TimeSpan age, TimeSpan life) =>
+        (int)Math.Clamp(age.Ticks / (double)life.Ticks * AgeSteps, 0, AgeSteps);
+
+    [LoggerMessage(LogLevel.Error, "The sweep of what was pulled through {Prefix} failed; the next one goes on.")]
+    private static partial void LogFailed(ILogger logger, Exception exception, string prefix);
+}
+
+/// <summary>Runs the sweep every <see cref="PullThroughOptions.SweepInterval"/>.</summary>
+internal sealed partial class PulledSweepService(
+    PulledSweep sweep, Upstreams upstreams, IOptions<OciRegistryOptions> options, TimeProvider time, ILogger<PulledSweepService> log)
+    : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        if (upstreams.All.Count == 0)
+        {
+            return;
+        }
+
+        using var timer = new PeriodicTimer(options.Value.PullThrough.SweepInterval, time);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                await sweep.SweepAsync(stoppingToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogFailed(log, e);
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Error, "The sweep of what was pulled through failed; the next one goes on.")]
+    private static partial void LogFailed(ILogger logger, Exception exception);
+}

@@ -1,0 +1,92 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace OciRegistry.PullThrough;
+
+/// <summary>The upstreams that are configured, and which repository is whose.</summary>
+internal sealed class Upstreams : IDisposable
+{
+    private readonly Upstream[] _longestFirst;
+    private readonly Dictionary<string, Upstream> _byNamespace = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Dictionary<string, Upstream> _byHost = new(StringComparer.OrdinalIgnoreCase);
+
+    public Upstreams(IOptions<OciRegistryOptions> options, TimeProvider time, ILogger<UpstreamClient> log)
+    {
+        All = [.. options.Value.PullThrough.Upstreams.Select(one => new Upstream(one, new UpstreamClient(one, time, log)))];
+        _longestFirst = [.. All.OrderByDescending(upstream => upstream.Options.Prefix.Length)];
+        foreach (var upstream in All)
+        {
+            foreach (var name in upstream.Options.AllNamespaces())
+            {
+                _byNamespace.TryAdd(name, upstream);
+            }
+
+            foreach (var host in upstream.Options.MirrorHosts)
+            {
+                _byHost.TryAdd(host, upstream);
+            }
+        }
+    }
+
+    /// <summary>In the order of the settings.</summary>
+    public IReadOnlyList<Upstream> All { get; }
+
+    /// <summary>Whose repository it is; null for one of our own.</summary>
+    public Upstream? Of(RepositoryName repository)
+    {
+        foreach (var upstream in _longestFirst)
+        {
+            if (upstream.Has(repository))
+            {
+                return upstream;
+            }
+        }
+
+        return null;
+    }
+
+    public bool Knows(string ns) => _byNamespace.ContainsKey(ns);
+
+    /// <summary>
+    /// Which repository a request is about: the named one, or one of the upstream that the client means besides. False for a
+    /// namespace that is not configured: nothing is ever fetched from where a client says.
+    /// </summary>
+    /// <param name="named">In the path.</param>
+    /// <param name="ns">What <c>?ns=</c> says (spec.md#proxying); null or empty when it says nothing.</param>
+    /// <param name="host">The Host header.</param>
+    /// <param name="repository">The one to look in.</param>
+    public bool TryFind(RepositoryName named, string? ns, string host, out RepositoryName repository)
+    {
+        repository = named;
+        if (!string.IsNullOrEmpty(ns))
+        {
+            return _byNamespace.TryGetValue(ns, out var meant) && meant.TryGetNameHere(named.ToString(), out repository);
+        }
+
+        if (_longestFirst.Length == 0)
+        {
+            return true;
+        }
+
+        if (Of(named) is { } upstream)
+        {
+            return upstream.TryGetNameHere(upstream.NameThere(named), out repository);
+        }
+
+        return MirrorAt(host) is not { } mirrored || mirrored.TryGetNameHere(named.ToString(), out repository);
+    }
+
+    public void Dispose()
+    {
+        foreach (var upstream in All)
+        {
+            upstream.Dispose();
+        }
+    }
+
+    private Upstream? MirrorAt(string host) =>
+        _byHost.Count == 0 ? null
+        : _byHost.TryGetValue(host, out var upstream) ? upstream
+        : host.LastIndexOf(':') is > 0 and var port && _byHost.TryGetValue($"*{host[port..]}", out upstream) ? upstream
+        : null;
+}

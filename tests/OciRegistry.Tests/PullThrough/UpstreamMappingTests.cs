@@ -1,0 +1,225 @@
+using System.Net;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.Tests.PullThrough;
+
+/// <summary>Which upstream a request means: by prefix, by namespace, by the registry's own name; and what is nobody's.</summary>
+public sealed class UpstreamMappingTests
+{
+    [Fact]
+    public async Task A_namespace_names_an_upstream_and_is_answered()
+    {
+        await using var registry = await PulledRegistry.StartAsync(up => up.Namespaces = ["docker.io"]);
+        var image = registry.Upstream.AddImage("library/alpine", "3", [1]);
+        using (var pulled = await registry.Http.RequestAsync("GET", "/v2/library/alpine/manifests/3?ns=docker.io"))
+        {
+            await pulled.ShouldBeContentAsync(image.Digest, image.Manifest);
+            pulled.Header("OCI-Namespace").ShouldBe("docker.io");
+        }
+
+        using (var blob = await registry.Http.RequestAsync("GET", $"/v2/library/alpine/blobs/{image.Config.Digest}?ns=docker.io"))
+        {
+            await blob.ShouldBeContentAsync(image.Config.Digest, image.Config.Content);
+        }
+
+        using var byPrefix = await registry.Http.GetManifestAsync("up/library/alpine", "3");
+        await byPrefix.ShouldBeContentAsync(image.Digest, image.Manifest);
+        registry.Upstream.Count("GET", "/manifests/3").ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_namespace_is_the_host_of_the_upstream_when_nothing_is_said()
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        var image = registry.Upstream.AddImage("a", "v1", [1]);
+        using var pulled = await registry.Http.RequestAsync("GET", $"/v2/a/manifests/v1?ns={registry.Upstream.Host}");
+        await pulled.ShouldBeContentAsync(image.Digest, image.Manifest);
+    }
+
+    [Theory]
+    [InlineData("evil.example.com")]
+    [InlineData("169.254.169.254")]
+    [InlineData("127.0.0.1:1")]
+    [InlineData("docker.io%0d%0aX-Injected: 1")]
+    [InlineData("docker.io&ns=evil.example.com")]
+    public async Task A_namespace_that_is_not_configured_is_404_and_never_fetched(string ns)
+    {
+        await using var registry = await PulledRegistry.StartAsync(up => up.Namespaces = ["docker.io"]);
+        await registry.Http.PushImageAsync("a", "v1");
+        foreach (var method in new[] { "GET", "HEAD" })
+        {
+            using var unknown = await registry.Http.RequestAsync(method, $"/v2/a/manifests/v1?ns={ns}");
+            unknown.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+            unknown.Header("OCI-Namespace").ShouldBeNull();
+            unknown.Header("X-Injected").ShouldBeNull();
+        }
+
+        registry.Upstream.Calls.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Without_upstreams_a_namespace_is_404_too()
+    {
+        await using var app = await RegistryApp.StartAsync();
+        await app.Http.PushImageAsync("a", "v1");
+        using var unknown = await app.Http.RequestAsync("GET", "/v2/a/manifests/v1?ns=docker.io");
+        await unknown.ShouldBeErrorAsync(HttpStatusCode.NotFound, "NAME_UNKNOWN");
+    }
+
+    [Fact]
+    public async Task Under_a_name_of_its_own_the_registry_is_the_upstream_and_nothing_else()
+    {
+        await using var registry = await PulledRegistry.StartAsync(up => up.MirrorHosts = ["mirror.example.com", "*:5001"]);
+        var image = registry.Upstream.AddImage("library/alpine", "3", [1]);
+        await registry.Http.PushImageAsync("library/alpine", "ours");
+        foreach (var host in new[] { "mirror.example.com", "MIRROR.example.com", "anything:5001" })
+        {
+            using var pulled = await GetAsync(registry, host, "/v2/library/alpine/manifests/3");
+            await pulled.ShouldBeContentAsync(image.Digest, image.Manifest);
+            using var unknown = await GetAsync(registry, host, "/v2/library/alpine/manifests/ours");
+            await unknown.ShouldBeErrorAsync(HttpStatusCode.NotFound, "MANIFEST_UNKNOWN");
+        }
+
+        using var local = await GetAsync(registry, "registry.example.com:50011", "/v2/library/alpine/manifests/ours");
+        await local.ShouldHaveStatusAsync(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public void Docker_Hubs_short_names_are_those_of_its_official_images()
+    {
+        var upstream = new OciRegistry.PullThrough.Upstream(
+            new UpstreamOptions { Prefix = "docker.io", Url = "https://registry-1.docker.io" }, null!);
+        upstream.TryGetNameHere("alpine", out var official).ShouldBeTrue();
+        official.ToString().ShouldBe("docker.io/library/alpine");
+        upstream.TryGetNameHere("team/app", out var other).ShouldBeTrue();
+        other.ToString().ShouldBe("docker.io/team/app");
+        upstream.NameThere(official).ShouldBe("library/alpine");
+        upstream.Options.AllNamespaces().ShouldContain("docker.io");
+    }
+
+    [Fact]
+    public async Task Repositories_of_our_own_live_beside_those_of_upstreams()
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        foreach (var name in new[] { "upper/a", "up", "other/up/a" })
+        {
+            var manifest = await registry.Http.PushImageAsync(name, "v1");
+            using var pulled = await registry.Http.GetManifestAsync(name, "v1");
+            await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
+            using var unknown = await registry.Http.GetManifestAsync(name, "v2");
+            await unknown.ShouldBeErrorAsync(HttpStatusCode.NotFound, "MANIFEST_UNKNOWN");
+        }
+
+        registry.Upstream.Calls.ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData("POST", "blobs/uploads/")]
+    [InlineData("POST", "blobs/uploads/?mount=sha256:0000000000000000000000000000000000000000000000000000000000000000&from=a")]
+    [InlineData("PUT", "manifests/v1")]
+    [InlineData("PATCH", "blobs/uploads/00000000000000000000000000000000")]
+    public async Task Nothing_is_pushed_into_an_upstreams_repositories(string method, string path)
+    {
+        await using var registry = await PulledRegistry.StartAsync(up => up.Namespaces = ["docker.io"]);
+        foreach (var target in new[] { $"/v2/up/a/{path}", $"/v2/a/{path}{(path.Contains('?') ? "&" : "?")}ns=docker.io" })
+        {
+            using var refused = await registry.Http.RequestAsync(method, target);
+            await refused.ShouldBeErrorAsync(HttpStatusCode.MethodNotAllowed, "UNSUPPORTED");
+            refused.Content.Headers.Allow.ShouldNotContain(method);
+        }
+
+        registry.Upstream.Calls.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task What_was_pushed_where_that_is_allowed_is_served_whatever_the_upstream_has()
+    {
+        await using var registry = await PulledRegistry.StartAsync(up => (up.AllowPush, up.TagTtl) = (true, TimeSpan.Zero));
+        var (upstream, http) = (registry.Upstream, registry.Http);
+        var theirs = upstream.AddImage("a", "v1", [1]);
+        using (var pulled = await http.GetManifestAsync("up/a", "v1"))
+        {
+            await pulled.ShouldBeContentAsync(theirs.Digest, theirs.Manifest);
+        }
+
+        var ours = await http.PushImageAsync("up/a", "v1");
+        upstream.ForgetCalls();
+        using (var pulled = await http.GetManifestAsync("up/a", "v1"))
+        {
+            await pulled.ShouldBeContentAsync(Digest.Of(ours), ours);
+        }
+
+        upstream.Calls.ShouldBeEmpty();
+        using (var other = await http.GetManifestAsync("up/a", "v2"))
+        {
+            other.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        }
+
+        // Deleted, it is the upstream's again.
+        using (var deleted = await http.DeleteAsync("/v2/up/a/manifests/v1"))
+        {
+            await deleted.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+        }
+
+        using var again = await http.GetManifestAsync("up/a", "v1");
+        await again.ShouldBeContentAsync(theirs.Digest, theirs.Manifest);
+    }
+
+    [Fact]
+    public async Task A_push_that_fails_leaves_the_tag_to_the_upstream()
+    {
+        await using var registry = await PulledRegistry.StartAsync(up => (up.AllowPush, up.TagTtl) = (true, TimeSpan.Zero));
+        registry.Upstream.AddImage("a", "v1", [1]);
+        using (await registry.Http.GetManifestAsync("up/a", "v1"))
+        {
+        }
+
+        var broken = RegistryClient.ImageManifest([1, 2], [[3, 4]]);
+        using (var refused = await registry.Http.PutManifestAsync("up/a", "v1", broken))
+        {
+            await refused.ShouldBeErrorAsync(HttpStatusCode.NotFound, "MANIFEST_BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN");
+        }
+
+        var moved = registry.Upstream.AddImage("a", "v1", [2]);
+        using var pulled = await registry.Http.GetManifestAsync("up/a", "v1");
+        await pulled.ShouldBeContentAsync(moved.Digest, moved.Manifest);
+    }
+
+    [Theory]
+    [InlineData("library/alpine", true)]
+    [InlineData("team/app", true)]
+    [InlineData("team/secret", false)]
+    [InlineData("other/app", false)]
+    public async Task Only_what_is_allowed_and_not_denied_is_pulled(string repository, bool isAllowed)
+    {
+        await using var registry = await PulledRegistry.StartAsync(up =>
+        {
+            up.Allow = ["library/*", "team/**"];
+            up.Deny = ["team/secret"];
+        });
+        var image = registry.Upstream.AddImage(repository, "v1", [1]);
+        string[] paths =
+            ["manifests/v1", $"manifests/{image.Digest}", $"blobs/{image.Config.Digest}", "tags/list"];
+        foreach (var path in paths)
+        {
+            using var answer = await registry.Http.RequestAsync("GET", $"/v2/up/{repository}/{path}");
+            if (isAllowed)
+            {
+                await answer.ShouldHaveStatusAsync(HttpStatusCode.OK);
+            }
+            else
+            {
+                await answer.ShouldBeErrorAsync(HttpStatusCode.Forbidden, "DENIED");
+            }
+        }
+
+        registry.Upstream.Calls.Count.ShouldBe(isAllowed ? 3 : 0);
+    }
+
+    private static async Task<HttpResponseMessage> GetAsync(PulledRegistry registry, string host, string path)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, path);
+        request.Headers.Host = host;
+        return await registry.Http.SendAsync(request);
+    }
+}
