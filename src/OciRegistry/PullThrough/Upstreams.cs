@@ -49,7 +49,8 @@ internal sealed class Upstreams : IDisposable
 
     /// <summary>
     /// Which repository a request is about: the named one, or one of the upstream that the client means besides. False for a
-    /// namespace that is not configured: nothing is ever fetched from where a client says.
+    /// namespace that is not configured: nothing is ever fetched from where a client says. Without any upstream a namespace says
+    /// nothing.
     /// </summary>
     /// <param name="named">In the path.</param>
     /// <param name="ns">What <c>?ns=</c> says (spec.md#proxying); null or empty when it says nothing.</param>
@@ -58,14 +59,14 @@ internal sealed class Upstreams : IDisposable
     public bool TryFind(RepositoryName named, string? ns, string host, out RepositoryName repository)
     {
         repository = named;
+        if (_longestFirst.Length == 0)
+        {
+            return true; // a mirror that was filled by hand: all it has is its own
+        }
+
         if (!string.IsNullOrEmpty(ns))
         {
             return _byNamespace.TryGetValue(ns, out var meant) && meant.TryGetNameHere(named.ToString(), out repository);
-        }
-
-        if (_longestFirst.Length == 0)
-        {
-            return true;
         }
 
         if (Of(named) is { } upstream)

@@ -58,15 +58,6 @@ public sealed class UpstreamMappingTests
     }
 
     [Fact]
-    public async Task Without_upstreams_a_namespace_is_404_too()
-    {
-        await using var app = await RegistryApp.StartAsync();
-        await app.Http.PushImageAsync("a", "v1");
-        using var unknown = await app.Http.RequestAsync("GET", "/v2/a/manifests/v1?ns=docker.io");
-        await unknown.ShouldBeErrorAsync(HttpStatusCode.NotFound, "NAME_UNKNOWN");
-    }
-
-    [Fact]
     public async Task Under_a_name_of_its_own_the_registry_is_the_upstream_and_nothing_else()
     {
         await using var registry = await PulledRegistry.StartAsync(up => up.MirrorHosts = ["mirror.example.com", "*:5001"]);
