@@ -148,7 +148,8 @@ internal sealed partial class CondemnedContent(
     ///   (1) mark it "deleting", by compare-and-swap    else another sweep has it, or a holder has taken it back
     ///   (2) read the reverse links                     after the mark; one that is live: the content stays
     ///   (3) delete the content                         unless this took long: to a sweep that was paused another one
-    ///                                                  comes, and to what that one has removed another push
+    ///                                                  comes, and to what that one has removed another push; where the
+    ///                                                  machine slept, its clock did too, and only the document tells
     ///   (4) delete the document                        who waits to hold the content goes on
     /// </remarks>
     private async ValueTask<bool> RemoveAsync(Digest digest, TimeSpan grace)
@@ -192,6 +193,11 @@ internal sealed partial class CondemnedContent(
         }
 
         // (3)
+        if (await ReadAsync(digest, CancellationToken.None) is not { } marked || marked.Version != version)
+        {
+            return false;
+        }
+
         if (time.GetElapsedTime(started) > LongestRemoval)
         {
             await WriteAsync(digest, condemned, WriteCondition.Unchanged(version));

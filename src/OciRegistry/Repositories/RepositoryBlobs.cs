@@ -194,7 +194,8 @@ internal sealed partial class RepositoryBlobs(
             return false;
         }
 
-        return holder == repository || await LinkAsync(repository, digest, size, isHeld: false, cancellationToken);
+        // Whether the client waits or not: a reverse link without its link would keep the content for nobody.
+        return holder == repository || await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None);
     }
 
     /// <summary>Takes back what a <see cref="LinkAsync"/> has written, and nothing that another has written over it.</summary>

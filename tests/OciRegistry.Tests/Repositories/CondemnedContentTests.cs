@@ -182,6 +182,24 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_sweep_whose_machine_slept_removes_nothing()
+    {
+        // CLOCK_MONOTONIC stands still then; the others' clocks go on.
+        await ExpireAsync();
+        var looked = _registry.Plan.Hold(StoreCall.DocumentList, RegistryLayout.Links(Digest), afterEffect: true);
+        var asleep = SweepAsync();
+        await looked.Reached;
+        _time.TurnBack(-TimeSpan.FromMinutes(10));
+        (await SweepAsync()).ShouldBe(1, "another one takes over");
+        await _registry.Http.PushBlobAsync(_local, _content);
+
+        looked.Release();
+
+        (await Until.DoneAsync(asleep)).ShouldBe(0);
+        await AssertIsServedAsync();
+    }
+
+    [Fact]
     public async Task What_a_slow_sweep_has_left_goes_with_the_next()
     {
         await ExpireAsync();
