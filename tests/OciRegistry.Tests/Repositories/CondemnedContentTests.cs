@@ -323,6 +323,21 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Who_links_after_the_link_was_looked_for_keeps_its_reverse_link()
+    {
+        await LeaveReverseLinkAsync();
+        var deleting = _registry.Plan.Hold(StoreCall.DocumentDelete, LocalLink.ToString());
+        var letGo = Task.Run(() => _registry.Condemned.LetGoAsync(RepositoryName.Parse(_local), Digest).AsTask());
+        await deleting.Reached;
+        await _registry.Http.PushBlobAsync(_local, _content);
+
+        deleting.Release();
+
+        (await Until.DoneAsync(letGo)).ShouldBeFalse();
+        (await _registry.Documents.ReadAsync(LocalLink, default)).ShouldNotBeNull();
+    }
+
+    [Fact]
     public async Task What_is_deleted_and_removed_while_it_is_pushed_is_there_again_or_was_not_pushed()
     {
         // The delete takes the reverse link of the push away, so that nothing holds the content until the push sees that.
