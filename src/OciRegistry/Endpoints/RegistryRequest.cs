@@ -76,6 +76,12 @@ internal sealed partial class RegistryRequest(
         {
             await AnswerAsync(context, e);
         }
+        catch (UpstreamBrokeOffException e)
+        {
+            // Whoever fetches has said why, once for all who read.
+            LogBrokeOff(log, context.Request.Method, context.Request.Path, e.Message);
+            context.Abort();
+        }
         catch (Exception e)
         {
             // A body that is cut off must not look complete (R0.4).
@@ -157,6 +163,9 @@ internal sealed partial class RegistryRequest(
 
     [LoggerMessage(LogLevel.Error, "{Method} {Path} was cut off while it was being answered.")]
     private static partial void LogCutOff(ILogger logger, Exception exception, string method, PathString path);
+
+    [LoggerMessage(LogLevel.Warning, "{Method} {Path} was cut off with what it was fetched from: {Problem}")]
+    private static partial void LogBrokeOff(ILogger logger, string method, PathString path, string problem);
 
     [LoggerMessage(LogLevel.Error, "{Method} {Path}: the storage failed.")]
     private static partial void LogStorageFailed(ILogger logger, Exception exception, string method, PathString path);

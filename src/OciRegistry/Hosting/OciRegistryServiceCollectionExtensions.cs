@@ -50,6 +50,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.AddHostedService<UploadExpiryService>();
 
         services.TryAddSingleton<Upstreams>();
+        services.TryAddSingleton<PulledParts>();
         services.TryAddSingleton<ResolvedTags>();
         services.TryAddSingleton<PulledEntries>();
         services.TryAddSingleton<RecentlyUnknown>();

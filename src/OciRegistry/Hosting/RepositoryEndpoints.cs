@@ -92,7 +92,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
     // A name that is none is nobody's secret: it is refused whoever asks.
     private bool TryReadName(HttpContext context, out RepositoryName name) =>
         RepositoryName.TryParse(PathOf(context).Name, out name)
-        && _upstreams.TryFind(name, context.Request.Query["ns"], context.Request.Host.Value ?? "", out name);
+        && (_upstreams.All.Count == 0 || _upstreams.TryFind(name, context.Request.Query["ns"], context.Request.Host.Value ?? "", out name));
 
     private static bool TryReadArgument<T>(HttpContext context, out T argument)
         where T : struct, IParsable<T> => T.TryParse(PathOf(context).Argument, provider: null, out argument);
@@ -100,7 +100,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
     // spec.md#proxying: "it SHOULD return an OCI-Namespace header", for a namespace that we know.
     private void SayNamespace(HttpContext context)
     {
-        if (context.Request.Query["ns"].ToString() is { Length: > 0 } ns && _upstreams.Knows(ns))
+        if (_upstreams.All.Count > 0 && context.Request.Query["ns"].ToString() is { Length: > 0 } ns && _upstreams.Knows(ns))
         {
             context.Response.Headers["OCI-Namespace"] = ns;
         }

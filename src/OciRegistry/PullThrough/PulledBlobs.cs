@@ -18,7 +18,7 @@ namespace OciRegistry.PullThrough;
 internal sealed partial class PulledBlobs(
     RepositoryBlobs repositoryBlobs,
     IBlobStore blobs,
-    PulledManifests manifests,
+    ResolvedTags resolved,
     PulledEntries entries,
     RecentlyUnknown unknown,
     UploadSessions sessions,
@@ -400,6 +400,12 @@ internal sealed partial class PulledBlobs(
             await body.Writer.CompleteAsync();
             return null;
         }
+        catch (StorageException e)
+        {
+            LogNoRoom(log, e, options.Value.PullThrough.SpoolFolder ?? Path.GetTempPath());
+            await body.FailAsync(e);
+            return UpstreamFailure.Here("This registry has no room for content on its way; its operator has to make some.");
+        }
         catch (Exception e) when (e is IOException or HttpRequestException or OperationCanceledException or TimeoutException)
         {
             LogBrokeOff(log, e, upstream.Options.Prefix, content.Arrived);
@@ -457,7 +463,7 @@ internal sealed partial class PulledBlobs(
         if (answer.Outcome == UpstreamOutcome.Unknown)
         {
             unknown.Add(repository, $"blobs/{digest}");
-            await manifests.DoubtAsync(repository, digest, CancellationToken.None);
+            await resolved.DoubtAsync(repository, digest, CancellationToken.None);
         }
     }
 
@@ -517,6 +523,9 @@ internal sealed partial class PulledBlobs(
 
     [LoggerMessage(LogLevel.Error, "Fetching {Digest} for {Repository} failed.")]
     private static partial void LogFailed(ILogger logger, Exception exception, Digest digest, RepositoryName repository);
+
+    [LoggerMessage(LogLevel.Error, "There is no room in {Folder} for content on its way. Make some, or set PullThrough:SpoolFolder.")]
+    private static partial void LogNoRoom(ILogger logger, Exception exception, string folder);
 
     [LoggerMessage(LogLevel.Warning, "The upstream of {Prefix} broke off a blob at byte {Offset}.")]
     private static partial void LogBrokeOff(ILogger logger, Exception exception, string prefix, long offset);

@@ -25,13 +25,12 @@ internal sealed partial class PulledManifests(
     TagStore tags,
     ResolvedTags resolved,
     PulledEntries entries,
+    PulledParts parts,
     RecentlyUnknown unknown,
     IOptions<OciRegistryOptions> options,
     TimeProvider time,
     ILogger<PulledManifests> log)
 {
-    private const int MaxDepth = 4; // of indexes in indexes
-
     private static readonly string[] Accepted =
         [MediaTypes.ImageIndex, MediaTypes.DockerManifestList, MediaTypes.ImageManifest, MediaTypes.DockerManifest];
 
@@ -92,7 +91,7 @@ internal sealed partial class PulledManifests(
         }
 
         // (2)
-        if (known is { Tag: { Digest: { } digest } said } && (time.GetUtcNow() - said.Checked).Duration() < upstream.Options.TagTtl)
+        if (known is { Tag: { Digest: { } digest, IsDoubted: false } said } && (time.GetUtcNow() - said.Checked).Duration() < upstream.Options.TagTtl)
         {
             if (stored?.Digest == digest)
             {
@@ -341,6 +340,7 @@ internal sealed partial class PulledManifests(
 
         await entries.AddAsync(upstream, repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
         await manifests.AddAsync(repository, digest, manifest, content, CancellationToken.None);
+        await parts.AddAsync(repository, digest, manifest, CancellationToken.None);
         return new Fetched(new StoredManifest(digest, manifest.MediaType, content), null);
 
         Fetched Wrong(string what) => new(null, UpstreamFailure.Wrong(upstream, what));
@@ -358,47 +358,8 @@ internal sealed partial class PulledManifests(
         unknown.Add(repository, resource);
         if (digest is { } gone)
         {
-            await DoubtAsync(repository, gone, cancellationToken);
+            await resolved.DoubtAsync(repository, gone, cancellationToken);
         }
-    }
-
-    /// <summary>
-    /// The upstream does not have this content: tags whose manifest is made of it are asked for with the next pull, however fresh
-    /// they are. Nothing else is touched.
-    /// </summary>
-    public ValueTask DoubtAsync(RepositoryName repository, Digest gone, CancellationToken cancellationToken) =>
-        resolved.DoubtAsync(
-            repository, said => ReachesAsync(repository, said.Digest!.Value, gone, MaxDepth, cancellationToken), cancellationToken);
-
-    private async ValueTask<bool> ReachesAsync(
-        RepositoryName repository, Digest from, Digest to, int depth, CancellationToken cancellationToken)
-    {
-        if (from == to)
-        {
-            return true;
-        }
-
-        if (depth == 0
-            || await manifests.GetAsync(repository, from, cancellationToken) is not { } stored
-            || !Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
-        {
-            return false;
-        }
-
-        if (manifest.Blobs.Concat(manifest.Manifests).Any(part => part.Digest == to))
-        {
-            return true;
-        }
-
-        foreach (var child in manifest.Manifests)
-        {
-            if (await ReachesAsync(repository, child.Digest, to, depth - 1, cancellationToken))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     private static void Accept(HttpRequestMessage request)

@@ -16,6 +16,7 @@ internal sealed partial class PulledSweep(
     PulledEntries entries,
     ResolvedTags resolved,
     PulledReferrers referrers,
+    PulledParts parts,
     PulledBlobs pulledBlobs,
     ManifestStore manifests,
     RepositoryBlobs blobs,
@@ -126,6 +127,12 @@ internal sealed partial class PulledSweep(
 
         if (found.Entry.Kind == PulledKind.Manifest)
         {
+            if (await manifests.GetAsync(repository, digest, cancellationToken) is { } stored
+                && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
+            {
+                await parts.RemoveAsync(repository, digest, manifest, cancellationToken);
+            }
+
             await manifests.DeleteAsync(repository, digest, Precondition.None, cancellationToken);
         }
         else

@@ -4,11 +4,8 @@ using OciRegistry.Storage;
 namespace OciRegistry.PullThrough;
 
 /// <summary>What an upstream said that a tag names: one document each, which all replicas read with every pull of the tag.</summary>
-internal sealed class ResolvedTags(IDocumentStore documents)
+internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
 {
-    private const int Page = 1_000;
-    private const int Parallelism = 16;
-
     public async ValueTask<VersionedTag?> ReadAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken) =>
         await documents.ReadAsync(RegistryLayout.ResolvedTag(repository, tag), cancellationToken) is { } document
             ? new VersionedTag(Deserialize(document.Content.Span), document.Version)
@@ -42,26 +39,24 @@ internal sealed class ResolvedTags(IDocumentStore documents)
         await documents.DeleteAsync(
             RegistryLayout.ResolvedTag(repository, tag), WriteCondition.Unchanged(known.Version), Durability.Synced, cancellationToken);
 
-    /// <summary>Makes the upstream be asked again for those tags of a repository that are about something.</summary>
-    public async ValueTask DoubtAsync(
-        RepositoryName repository, Func<ResolvedTag, ValueTask<bool>> isAboutIt, CancellationToken cancellationToken)
+    /// <summary>
+    /// The upstream does not have this content any more: tags that lead to it are asked for with the next pull, however fresh
+    /// they are. Nothing else is touched.
+    /// </summary>
+    public async ValueTask DoubtAsync(RepositoryName repository, Digest gone, CancellationToken cancellationToken)
     {
-        string? after = null;
-        while (await documents.ListAsync(RegistryLayout.ResolvedTags(repository), after, Page, cancellationToken) is { Count: > 0 } names)
+        foreach (var digest in await parts.WholesAsync(repository, gone, cancellationToken))
         {
-            await Parallel.ForEachAsync(
-                names,
-                new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken },
-                async (name, token) =>
+            foreach (var name in await documents.ListAsync(
+                RegistryLayout.Tagged(repository, digest), null, int.MaxValue, cancellationToken))
+            {
+                if (Tag.TryParse(name, out var tag)
+                    && await ReadAsync(repository, tag, cancellationToken) is { Tag: { IsPushed: false } said } known
+                    && said.Digest == digest)
                 {
-                    if (Tag.TryParse(name, out var tag)
-                        && await ReadAsync(repository, tag, token) is { Tag: { IsPushed: false, Digest: not null } said } known
-                        && await isAboutIt(said))
-                    {
-                        await WriteAsync(repository, tag, known, said with { Checked = default }, token);
-                    }
-                });
-            after = names[^1];
+                    await WriteAsync(repository, tag, known, said with { IsDoubted = true }, cancellationToken);
+                }
+            }
         }
     }
 
@@ -104,6 +99,9 @@ internal sealed record ResolvedTag(Digest? Digest, DateTimeOffset Checked)
     public static ResolvedTag Pushed { get; } = new(null, default) { IsPushed = true };
 
     public bool IsPushed { get; init; }
+
+    /// <summary>Something that it is made of was found to be gone.</summary>
+    public bool IsDoubted { get; init; }
 
     /// <summary>The manifest's, as the upstream says: for a HEAD of what was never fetched.</summary>
     public string? MediaType { get; init; }

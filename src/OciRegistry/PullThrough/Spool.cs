@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using OciRegistry.Storage;
 
 namespace OciRegistry.PullThrough;
 
@@ -58,7 +59,18 @@ internal sealed class Spool
         }
     }
 
-    public void Write(ReadOnlySpan<byte> bytes, long offset) => RandomAccess.Write(_file, bytes, offset);
+    /// <exception cref="StorageException">The folder is full.</exception>
+    public void Write(ReadOnlySpan<byte> bytes, long offset)
+    {
+        try
+        {
+            RandomAccess.Write(_file, bytes, offset);
+        }
+        catch (IOException e)
+        {
+            throw new StorageException("Content on its way cannot be kept.", e);
+        }
+    }
 
     public ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken) =>
         RandomAccess.ReadAsync(_file, buffer, offset, cancellationToken);

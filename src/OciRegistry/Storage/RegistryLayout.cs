@@ -19,6 +19,7 @@ namespace OciRegistry.Storage;
 ///   _pulled/{prefix of an upstream}               repository         it has content that was pulled through
 ///   repositories/{repository}/_pulled             digest             such content: its size, when it was last pulled
 ///   repositories/{repository}/_resolved           tag                what the upstream said that it names, and when
+///   repositories/{repository}/_parts/{alg}/{hex}  digest             a manifest pulled through that is made of that content
 ///   repositories/{repository}/_referred           digest             which referrers of it the upstream listed, and when
 ///
 /// content
@@ -92,6 +93,11 @@ internal static class RegistryLayout
     public static string ResolvedTags(RepositoryName repository) => $"repositories/{repository}/_resolved";
 
     public static DocumentKey ResolvedTag(RepositoryName repository, Tag tag) => new(ResolvedTags(repository), tag.ToString());
+
+    public static string Parts(RepositoryName repository, Digest part) => $"repositories/{repository}/_parts/{Split(part)}";
+
+    public static DocumentKey Part(RepositoryName repository, Digest part, Digest whole) =>
+        new(Parts(repository, part), whole.ToString());
 
     public static string ReferredSubjects(RepositoryName repository) => $"repositories/{repository}/_referred";
 
