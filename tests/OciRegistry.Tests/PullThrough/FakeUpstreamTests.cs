@@ -36,6 +36,24 @@ public sealed class FakeUpstreamTests
         upstream.Count("GET", "/manifests/1").ShouldBe(3);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_fake_upstream_breaks_off_after_as_many_bytes_as_it_is_told_to(bool isChunked)
+    {
+        await using var upstream = await FakeUpstream.StartAsync();
+        using var http = new HttpClient { BaseAddress = upstream.Url };
+        var path = $"/v2/a/blobs/{upstream.AddBlob("a", new byte[50_000])}";
+        upstream.Faults = _ => new UpstreamFault { CutsAfter = 20_000, IsChunked = isChunked };
+        for (var i = 0; i < 100; i++)
+        {
+            using var response = await http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead);
+            await using var body = await response.Content.ReadAsStreamAsync();
+            await body.ReadExactlyAsync(new byte[20_000]);
+            await Should.ThrowAsync<IOException>(() => body.ReadAsync(new byte[1]).AsTask());
+        }
+    }
+
     [Fact]
     public async Task A_fake_upstream_fails_as_it_is_told_to()
     {
