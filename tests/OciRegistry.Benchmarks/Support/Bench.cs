@@ -22,6 +22,10 @@ internal sealed class Bench(string server, RedisServer? redis, TemporaryFolder f
     public Task<ServerProcess> StartServerAsync(string storage, AuthenticationHeaderValue authorization, params string[] settings) =>
         ServerProcess.StartAsync(server, StorageFolder(storage), authorization, settings);
 
+    /// <summary>Starts a server with settings besides its storage.</summary>
+    public Task<ServerProcess> StartServerAsync(string storage, string[] settings) =>
+        ServerProcess.StartAsync(server, StorageFolder(storage), authorization: null, settings);
+
     public string StorageFolder(string storage = "data") => Path.Combine(Folder, storage);
 
     /// <summary>A figure that is to stay below an aim.</summary>

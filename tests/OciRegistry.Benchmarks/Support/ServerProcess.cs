@@ -65,10 +65,10 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     /// <param name="executable">The server.</param>
     /// <param name="storage">Where it stores.</param>
-    /// <param name="authorization">What it is to take from its <see cref="Client"/>.</param>
-    /// <param name="settings">Those that say so, as <c>OciRegistry:Section:Name=value</c>.</param>
+    /// <param name="authorization">What it is to take from its <see cref="Client"/>; null for nothing.</param>
+    /// <param name="settings">Those that say so, and others, as <c>OciRegistry:Section:Name=value</c>.</param>
     public static Task<ServerProcess> StartAsync(
-        string executable, string storage, AuthenticationHeaderValue authorization, IEnumerable<string> settings) =>
+        string executable, string storage, AuthenticationHeaderValue? authorization, IEnumerable<string> settings) =>
         StartAsync(
             executable,
             storage,
