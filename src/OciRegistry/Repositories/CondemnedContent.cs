@@ -30,7 +30,7 @@ internal sealed partial class CondemnedContent(
 
     // A sweep ends itself long before another one takes over: between the two, clocks and a slow delete have their room.
     private static readonly TimeSpan LongestRemoval = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan TakeOver = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan TakeOver = TimeSpan.FromMinutes(5);
 
     // Who has written its reverse link and not its link after that time has died in between.
     private static readonly TimeSpan LongestLinking = TimeSpan.FromHours(24);
@@ -44,9 +44,11 @@ internal sealed partial class CondemnedContent(
     /// <summary>Lets a later sweep remove the content, unless a repository links it. Repeatable.</summary>
     public async ValueTask CondemnAsync(Digest digest, CancellationToken cancellationToken)
     {
-        if (!await documents.AnyAsync(RegistryLayout.Links(digest), cancellationToken))
+        cancellationToken.ThrowIfCancellationRequested();
+        var condemned = new Condemnation(time.GetUtcNow());
+        if (await FindLinksAsync(digest, condemned) != Links.Live)
         {
-            await WriteAsync(digest, new Condemnation(time.GetUtcNow()), WriteCondition.Absent);
+            await WriteAsync(digest, condemned, WriteCondition.Absent);
         }
     }
 
@@ -67,7 +69,8 @@ internal sealed partial class CondemnedContent(
                 return;
             }
 
-            if (found.Condemnation.Deleting is null)
+            // A sweep that has died holds it no longer than one that was paused: that one looks at its mark before it deletes.
+            if (found.Condemnation.Deleting is null || time.GetUtcNow() - found.Condemnation.Deleting >= TakeOver)
             {
                 if (await DeleteAsync(digest, found.Version))
                 {

@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OciRegistry.Coordination;
+using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
 using OciRegistry.Storage;
 using OciRegistry.Storage.FileSystem;
@@ -35,6 +36,10 @@ internal sealed class FaultyRegistry : IAsyncDisposable
 
     public RepositoryBlobs Blobs => _app.Services.GetRequiredService<RepositoryBlobs>();
 
+    public PulledSweep PulledSweep => _app.Services.GetRequiredService<PulledSweep>();
+
+    public PulledBlobs PulledBlobs => _app.Services.GetRequiredService<PulledBlobs>();
+
     public CondemnedContent Condemned => _app.Services.GetRequiredService<CondemnedContent>();
 
     public static async Task<FaultyRegistry> StartAsync(
@@ -44,7 +49,8 @@ internal sealed class FaultyRegistry : IAsyncDisposable
         string? root = null,
         WeakStorage? weak = null,
         IRegistryLocks? lockService = null,
-        IStartupFilter? filter = null)
+        IStartupFilter? filter = null,
+        Action<OciRegistryOptions>? settings = null)
     {
         var plan = new FaultPlan { Weak = weak };
         var app = await RegistryApp.StartAsync(
@@ -54,6 +60,7 @@ internal sealed class FaultyRegistry : IAsyncDisposable
                 options.Uploads.FenceWait = TimeSpan.FromMilliseconds(100);
                 options.Uploads.CommitWait = TimeSpan.FromMilliseconds(300);
                 uploads?.Invoke(options.Uploads);
+                settings?.Invoke(options);
             },
             services =>
             {

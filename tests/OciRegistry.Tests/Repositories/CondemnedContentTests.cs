@@ -215,12 +215,12 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_sweep_that_died_is_taken_over_after_ten_minutes_and_not_before()
+    public async Task A_sweep_that_died_is_taken_over_after_five_minutes_and_not_before()
     {
         await ExpireAsync();
         await DieWhileRemovingAsync();
 
-        _time.Advance(TimeSpan.FromMinutes(9));
+        _time.Advance(TimeSpan.FromMinutes(4));
         (await SweepAsync()).ShouldBe(0);
         _registry.BlobFiles().Count.ShouldBe(1);
 
@@ -234,13 +234,27 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     {
         await ExpireAsync();
         await DieWhileRemovingAsync();
-        _time.Advance(TimeSpan.FromMinutes(10) - TimeSpan.FromSeconds(1));
+        _time.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromSeconds(1));
         var push = await PushUntilItWaitsAsync();
 
         _time.Advance(TimeSpan.FromSeconds(1));
         await SweepAsync();
 
         await PassTimeUntilAsync(push);
+        await AssertIsServedAsync();
+    }
+
+    [Fact]
+    public async Task A_push_takes_back_what_a_sweep_has_left_that_died()
+    {
+        await ExpireAsync();
+        await DieWhileRemovingAsync();
+        _time.Advance(TimeSpan.FromMinutes(5));
+
+        await _registry.Http.PushBlobAsync(_local, _content);
+
+        await AssertIsServedAsync();
+        (await SweepAsync()).ShouldBe(0);
         await AssertIsServedAsync();
     }
 
