@@ -21,8 +21,6 @@ public enum Login
 /// </summary>
 internal sealed class Accounts : IAsyncDisposable
 {
-    private const int Cost = 4; // the least: these secrets are in the source
-
     private readonly TempFolder _folder = new();
 
     public static Account Alice { get; } = new("alice", "alice's secret");
@@ -39,7 +37,7 @@ internal sealed class Accounts : IAsyncDisposable
         var accounts = new Accounts();
         await File.WriteAllLinesAsync(
             accounts._folder["htpasswd"],
-            new[] { Alice, Bob, Odd }.Select(user => $"{user.Name}:{BCrypt.Net.BCrypt.HashPassword(user.Password, Cost)}"));
+            new[] { Alice, Bob, Odd }.Select(user => user.HtpasswdLine));
         await File.WriteAllTextAsync(accounts._folder["policies.json"], """
             {
               "policies": [
@@ -66,6 +64,11 @@ internal sealed class Accounts : IAsyncDisposable
 
 internal sealed record Account(string Name, string Password)
 {
+    private const int Cost = 4; // the least: these secrets are in the source
+
+    /// <summary>As the file of users has it.</summary>
+    public string HtpasswdLine => $"{Name}:{BCrypt.Net.BCrypt.HashPassword(Password, Cost)}";
+
     /// <summary>As clients take both in one argument.</summary>
     public string Pair => $"{Name}:{Password}";
 

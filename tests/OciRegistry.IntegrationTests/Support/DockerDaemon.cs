@@ -11,15 +11,19 @@ internal sealed class DockerDaemon : IAsyncDisposable
 
     public Tool Docker { get; }
 
-    public static async Task<DockerDaemon> StartAsync()
+    /// <param name="options">Further options, such as <c>--registry-mirror=http://127.0.0.1:5001</c>.</param>
+    public static async Task<DockerDaemon> StartAsync(params string[] options)
     {
         var (dockerd, docker) = (Tool.Require("dockerd"), Tool.Require("docker"));
         Tool.RequireRoot("dockerd");
         var folder = new TempFolder();
         var socket = $"unix://{folder["docker.sock"]}";
-        var process = dockerd.Start(
+        var process = dockerd.WithVariable("HTTPS_PROXY", "http://127.0.0.1:1").Start( // nobody: it reaches this machine alone
+        [
             "--host", socket, "--data-root", folder["data"], "--exec-root", folder["exec"], "--pidfile", folder["pid"],
-            "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false");
+            "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+            .. options,
+        ]);
         var daemon = new DockerDaemon(process, folder, docker
             .WithVariable("DOCKER_HOST", socket)
             .WithVariable("DOCKER_CONFIG", folder.Create("config"))

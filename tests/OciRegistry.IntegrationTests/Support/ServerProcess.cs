@@ -3,15 +3,17 @@ using OciRegistry.Tests.Support;
 namespace OciRegistry.IntegrationTests.Support;
 
 /// <summary>The built server as a process of its own, on a free loopback port.</summary>
-internal sealed class ServerProcess : IAsyncDisposable
+internal sealed class ServerProcess : IUpstreamRegistry
 {
-    private readonly BackgroundProcess _process;
+    private readonly Func<BackgroundProcess> _launch;
     private readonly ISharedStorage? _storage;
+    private BackgroundProcess _process;
     private bool _isKilled;
 
-    private ServerProcess(BackgroundProcess process, ISharedStorage? storage, int port)
+    private ServerProcess(Func<BackgroundProcess> launch, ISharedStorage? storage, int port)
     {
-        (_process, _storage) = (process, storage);
+        (_launch, _storage) = (launch, storage);
+        _process = launch();
         Host = $"127.0.0.1:{port}";
         Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
         {
@@ -34,7 +36,12 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <c>OCI_REGISTRY_TESTS_STORAGE=azure</c>, a container in Azurite, and Redis for the locks.
     /// </summary>
     /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
-    public static async Task<ServerProcess> StartAsync(params string[] settings)
+    public static Task<ServerProcess> StartAsync(params string[] settings) => StartAtAsync([FreePort.Next()], settings);
+
+    /// <summary>Starts as <see cref="StartAsync(string[])"/> does, on ports that its settings name.</summary>
+    /// <param name="ports">All that it listens on; <see cref="Host"/> has the first.</param>
+    /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
+    public static async Task<ServerProcess> StartAtAsync(int[] ports, params string[] settings)
     {
         var server = Tool.Require(Checkout.ServerExecutable);
         if (Environment.GetEnvironmentVariable("OCI_REGISTRY_TESTS_STORAGE") == "azure")
@@ -42,11 +49,11 @@ internal sealed class ServerProcess : IAsyncDisposable
             var container = await SharedContainer.CreateAsync();
             var redis = await RedisServer.SharedAsync();
             return await StartAsync(
-                server, container, [.. container.Settings, $"OciRegistry:Redis:Configuration={redis.Address}", .. settings]);
+                server, container, ports, [.. container.Settings, $"OciRegistry:Redis:Configuration={redis.Address}", .. settings]);
         }
 
         var folder = new SharedFolder();
-        return await StartAsync(server, folder, [.. folder.Settings, .. settings]);
+        return await StartAsync(server, folder, ports, [.. folder.Settings, .. settings]);
     }
 
     /// <summary>Starts on a folder that stays.</summary>
@@ -60,7 +67,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <param name="under">A program that is to start the server, as its last argument.</param>
     /// <param name="settings">As <c>OciRegistry:Section:Name=value</c>.</param>
     public static Task<ServerProcess> StartWithAsync(Tool? under, params string[] settings) => StartAsync(
-        under?.With(Checkout.ServerExecutable) ?? Tool.Require(Checkout.ServerExecutable), null, settings);
+        under?.With(Checkout.ServerExecutable) ?? Tool.Require(Checkout.ServerExecutable), null, [FreePort.Next()], settings);
 
     /// <summary>Waits until the log has it: the console is written to, and read, beside what is answered.</summary>
     public Task UntilLoggedAsync(string text) =>
@@ -75,6 +82,14 @@ internal sealed class ServerProcess : IAsyncDisposable
             await _process.KillAsync();
             await _process.DisposeAsync();
         }
+    }
+
+    /// <summary>Starts it again where it was, with what it had.</summary>
+    public async Task RestartAsync()
+    {
+        _process = _launch();
+        _isKilled = false;
+        await UntilReadyAsync();
     }
 
     /// <summary>Asks it to end (SIGTERM), and waits until it has.</summary>
@@ -99,15 +114,14 @@ internal sealed class ServerProcess : IAsyncDisposable
         }
     }
 
-    private static async Task<ServerProcess> StartAsync(Tool program, ISharedStorage? storage, string[] settings)
+    private static async Task<ServerProcess> StartAsync(Tool program, ISharedStorage? storage, int[] ports, string[] settings)
     {
-        var port = FreePort.Next();
-        var process = program.Start(
-            [$"--urls=http://127.0.0.1:{port}", .. settings.Select(setting => $"--{setting}")]);
-        var server = new ServerProcess(process, storage, port);
+        var urls = string.Join(';', ports.Select(port => $"http://127.0.0.1:{port}"));
+        var server = new ServerProcess(
+            () => program.Start([$"--urls={urls}", .. settings.Select(setting => $"--{setting}")]), storage, ports[0]);
         try
         {
-            await process.WaitUntilReadyAsync(() => server.Http.AnswersAsync(new Uri("/v2/", UriKind.Relative)));
+            await server.UntilReadyAsync();
             return server;
         }
         catch
@@ -116,4 +130,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             throw;
         }
     }
+
+    private Task UntilReadyAsync() =>
+        _process.WaitUntilReadyAsync(() => Http.AnswersAsync(new Uri("/v2/", UriKind.Relative)));
 }
