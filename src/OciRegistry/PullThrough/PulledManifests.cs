@@ -113,7 +113,7 @@ internal sealed partial class PulledManifests(
 
             if (fetched.Failure!.Outcome != UpstreamOutcome.Unknown)
             {
-                return Old(upstream, stored, said, fetched.Failure, tag);
+                return await OldAsync(upstream, repository, stored, said, fetched.Failure, tag);
             }
         }
 
@@ -166,7 +166,7 @@ internal sealed partial class PulledManifests(
         {
             return fetched.Failure!.Outcome == UpstreamOutcome.Unknown
                 ? fetched.Failure.For<PulledManifest>(OciError.ManifestUnknown(tag))
-                : Old(upstream, stored, known?.Tag, fetched.Failure, tag);
+                : await OldAsync(upstream, repository, stored, known?.Tag, fetched.Failure, tag);
         }
 
         await SetAsync(repository, tag, known, said, cancellationToken);
@@ -192,7 +192,7 @@ internal sealed partial class PulledManifests(
     {
         if (failure.Outcome != UpstreamOutcome.Unknown)
         {
-            return Old(upstream, stored, said, failure, tag); // (5)
+            return await OldAsync(upstream, repository, stored, said, failure, tag); // (5)
         }
 
         // (4)
@@ -210,9 +210,15 @@ internal sealed partial class PulledManifests(
         return failure.For<PulledManifest>(OciError.ManifestUnknown(tag));
     }
 
-    private Pulled<PulledManifest> Old(
-        Upstream upstream, StoredManifest? stored, ResolvedTag? said, UpstreamFailure failure, Tag tag)
+    private async ValueTask<Pulled<PulledManifest>> OldAsync(
+        Upstream upstream, RepositoryName repository, StoredManifest? stored, ResolvedTag? said, UpstreamFailure failure, Tag tag)
     {
+        // docker and containerd ask for a tag by HEAD, and for the content by its digest: the tag does not name it here yet.
+        if (said?.Digest is { } digest && digest != stored?.Digest)
+        {
+            stored = await manifests.GetAsync(repository, digest, CancellationToken.None) ?? stored;
+        }
+
         if (stored is null || said is null)
         {
             return failure.For<PulledManifest>(OciError.ManifestUnknown(tag));

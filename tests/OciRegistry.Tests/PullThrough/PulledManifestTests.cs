@@ -208,6 +208,38 @@ public sealed class PulledManifestTests
         upstream.Calls.ShouldBeEmpty();
     }
 
+    [Fact]
+    public async Task What_was_pulled_by_its_digest_after_a_HEAD_of_the_tag_is_old_content_of_the_tag()
+    {
+        // R2.4, as docker and containerd pull
+        await using var registry = await PulledRegistry.StartAsync(up => up.TagTtl = TagTtl, time: _time);
+        var (upstream, http) = (registry.Upstream, registry.Http);
+        await PullAsync(http, upstream.AddImage("a", "v1", [1]));
+        _time.Advance(TagTtl);
+        var image = upstream.AddImage("a", "v1", [2]); // moved
+        foreach (var tag in new[] { "v1", "v2" })
+        {
+            upstream.AddManifest("a", image.Manifest, MediaTypes.ImageManifest, tag);
+            using var head = await http.RequestAsync("HEAD", $"/v2/up/a/manifests/{tag}");
+            head.Header("Docker-Content-Digest").ShouldBe(image.Digest.ToString());
+        }
+
+        using (var pulled = await http.GetManifestAsync("up/a", image.Digest.ToString()))
+        {
+            await pulled.ShouldBeContentAsync(image.Digest, image.Manifest);
+        }
+
+        upstream.Faults = _ => new UpstreamFault { CutsAfter = -1 };
+        _time.Advance(TagTtl);
+        foreach (var (method, tag) in new[] { ("HEAD", "v1"), ("GET", "v1"), ("HEAD", "v2"), ("GET", "v2") })
+        {
+            using var old = await http.RequestAsync(method, $"/v2/up/a/manifests/{tag}");
+            await old.ShouldHaveStatusAsync(HttpStatusCode.OK);
+            old.Header("Docker-Content-Digest").ShouldBe(image.Digest.ToString());
+            old.Header("Warning").ShouldBe("110 - \"Response is Stale\"");
+        }
+    }
+
     [Theory]
     [InlineData(429)]
     [InlineData(500)]
