@@ -68,8 +68,7 @@ public sealed class MirrorClientTests
         async Task PullAsync()
         {
             var id = await mirrored.RunAsync("pull", "--quiet", Image);
-            (await mirrored.RunAsync("images", "--no-trunc", "--digests", "--format", "{{.Name}} {{.Digest}}"))
-                .ShouldContain(digest);
+            (await mirrored.RunAsync("images", "--digests", "--format", "{{.Digest}}")).ShouldContain(digest);
             await mirrored.RunAsync("rmi", "--force", id);
         }
     }
@@ -84,9 +83,9 @@ public sealed class MirrorClientTests
         await using var registry = await ServerProcess.StartAsync(Settings(upstream));
         var mirrored = skopeo.With("--registries-conf", await RegistriesConfAsync(folder["registries.conf"], registry));
 
-        await mirrored.RunAsync("copy", $"docker://{Image}", $"oci:{folder["first"]}:v1");
+        await mirrored.RunAsync("copy", "--all", "--preserve-digests", $"docker://{Image}", $"oci:{folder["first"]}:v1");
         await upstream.DisposeAsync();
-        await mirrored.RunAsync("copy", $"docker://{Image}", $"oci:{folder["second"]}:v1");
+        await mirrored.RunAsync("copy", "--all", "--preserve-digests", $"docker://{Image}", $"oci:{folder["second"]}:v1");
 
         OciLayout.Digest(folder["first"]).ShouldBe(digest);
         OciLayout.Digest(folder["second"]).ShouldBe(digest);
