@@ -6,8 +6,8 @@ using OciRegistry.Tests.Support;
 namespace OciRegistry.IntegrationTests.PullThrough;
 
 /// <summary>
-/// Clients that are told to take images of another registry from here. That registry has a name that no machine has, so that
-/// there is no other way; and they pull again when it is gone.
+/// Clients that are told to take images of another registry from here, by the files that the README shows. That registry has a
+/// name that no machine has, so that there is no other way; and they pull again when it is gone.
 /// </summary>
 public sealed class MirrorClientTests
 {
@@ -26,12 +26,11 @@ public sealed class MirrorClientTests
             "Logging:LogLevel:Microsoft.AspNetCore.Hosting.Diagnostics=Information",
         ]);
         await using var folder = new TempFolder();
-        await File.WriteAllTextAsync(Path.Combine(folder.Create(Name), "hosts.toml"), $"""
-            server = "https://{Name}"
-
-            [host."http://{registry.Host}"]
-              capabilities = ["pull", "resolve"]
-            """);
+        await File.WriteAllTextAsync(
+            Path.Combine(folder.Create(Name), "hosts.toml"),
+            await Readme.FileAsync(
+                "/etc/containerd/certs.d/docker.io/hosts.toml",
+                ("registry-1.docker.io", Name), ("https://registry.example.com", $"http://{registry.Host}")));
 
         await PullAsync();
         await upstream.DisposeAsync();
@@ -91,19 +90,26 @@ public sealed class MirrorClientTests
         OciLayout.Digest(folder["second"]).ShouldBe(digest);
     }
 
-    [Fact]
-    public async Task Dockerd_takes_those_of_docker_io_from_here_by_a_name_that_is_for_them_alone()
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("*")]
+    public async Task Dockerd_takes_those_of_docker_io_from_here_by_a_name_that_is_for_them_alone(string host)
     {
-        // It says nowhere that it means docker.io.
+        // It says nowhere that it means docker.io, and reaches nothing beyond this machine.
         int[] ports = [FreePort.Next(), FreePort.Next()];
-        await using var daemon = await DockerDaemon.StartAsync($"--registry-mirror=http://127.0.0.1:{ports[1]}");
+        await using var folder = new TempFolder();
+        await File.WriteAllTextAsync(
+            folder["daemon.json"],
+            await Readme.FileAsync(
+                "/etc/docker/daemon.json", ("https://registry.example.com:5001", $"http://127.0.0.1:{ports[1]}")));
+        await using var daemon = await DockerDaemon.StartAsync("--config-file", folder["daemon.json"]);
         await using var upstream = await FakeUpstream.StartAsync();
         var digest = AddImage(upstream);
         await using var registry = await ServerProcess.StartAtAsync(
             ports,
             [
                 .. Settings(upstream), "OciRegistry:PullThrough:Upstreams:0:Namespaces:0=docker.io",
-                $"OciRegistry:PullThrough:Upstreams:0:MirrorHosts:0=127.0.0.1:{ports[1]}",
+                $"OciRegistry:PullThrough:Upstreams:0:MirrorHosts:0={host}:{ports[1]}",
             ]);
         var docker = daemon.Docker;
 
@@ -152,14 +158,10 @@ public sealed class MirrorClientTests
 
     private static async Task<string> RegistriesConfAsync(string file, ServerProcess registry)
     {
-        await File.WriteAllTextAsync(file, $"""
-            [[registry]]
-            location = "{Name}"
-
-            [[registry.mirror]]
-            location = "{registry.Host}/up"
-            insecure = true
-            """);
+        var text = await Readme.FileAsync(
+            "/etc/containers/registries.conf",
+            ("\"docker.io\"", $"\"{Name}\""), ("registry.example.com/docker.io", $"{registry.Host}/up"));
+        await File.WriteAllTextAsync(file, text + "insecure = true\n");
         return file;
     }
 }
