@@ -55,6 +55,8 @@ internal sealed class SharedContainer : ISharedStorage
         return content;
     }
 
+    public async Task<bool> HasAsync(Digest digest) => await _storage.Blobs().StatAsync(digest, default) is not null;
+
     public bool MayPauseNow() => true; // the storage itself compares and swaps: nothing is held meanwhile
 
     public ValueTask DisposeAsync() => _storage.DeleteAsync();

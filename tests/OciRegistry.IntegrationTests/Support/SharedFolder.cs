@@ -17,6 +17,9 @@ internal interface ISharedStorage : IAsyncDisposable
     /// <summary>All content, with the digest that it should have.</summary>
     Task<List<(Digest Digest, byte[] Content)>> ContentAsync();
 
+    /// <summary>Whether the content is there, for some repository or none.</summary>
+    Task<bool> HasAsync(Digest digest);
+
     /// <summary>Whether a replica that is held now holds nothing that the others need within a write to a document.</summary>
     bool MayPauseNow();
 }
@@ -47,6 +50,9 @@ internal sealed class SharedFolder : ISharedStorage
 
         return content;
     }
+
+    public Task<bool> HasAsync(Digest digest) => Task.FromResult(
+        FilesIn("blobs").Any(file => Path.GetFileName(file) == digest.Hex));
 
     public bool MayPauseNow() => Directory.GetFiles(Path.Combine(Root, "locks")).All(IsFree); // one may be a moment old
 
