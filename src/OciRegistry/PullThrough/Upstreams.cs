@@ -1,16 +1,18 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace OciRegistry.PullThrough;
 
 /// <summary>The upstreams that are configured, and which repository is whose.</summary>
-internal sealed class Upstreams : IDisposable
+internal sealed partial class Upstreams : IDisposable
 {
     private readonly Upstream[] _longestFirst;
     private readonly Dictionary<string, Upstream> _byNamespace = new(StringComparer.OrdinalIgnoreCase);
     private readonly Dictionary<string, Upstream> _byHost = new(StringComparer.OrdinalIgnoreCase);
 
-    public Upstreams(IOptions<OciRegistryOptions> options, TimeProvider time, ILogger<UpstreamClient> log)
+    public Upstreams(
+        IOptions<OciRegistryOptions> options, TimeProvider time, IMeterFactory meters, ILogger<UpstreamClient> log)
     {
         All = [.. options.Value.PullThrough.Upstreams.Select(one => new Upstream(one, new UpstreamClient(one, time, log)))];
         _longestFirst = [.. All.OrderByDescending(upstream => upstream.Options.Prefix.Length)];
@@ -25,6 +27,12 @@ internal sealed class Upstreams : IDisposable
             {
                 _byHost.TryAdd(host, upstream);
             }
+        }
+
+        UpstreamMetrics.Observe(meters, All);
+        if (All.Count > 0)
+        {
+            LogConfigured(log, string.Join(", ", All.Select(one => $"{one.Options.Prefix} -> {new Uri(one.Options.Url).Authority}")));
         }
     }
 
@@ -90,4 +98,7 @@ internal sealed class Upstreams : IDisposable
         : _byHost.TryGetValue(host, out var upstream) ? upstream
         : host.LastIndexOf(':') is > 0 and var port && _byHost.TryGetValue($"*{host[port..]}", out upstream) ? upstream
         : null;
+
+    [LoggerMessage(LogLevel.Information, "Content is pulled through from {Upstreams}.")]
+    private static partial void LogConfigured(ILogger logger, string upstreams);
 }
