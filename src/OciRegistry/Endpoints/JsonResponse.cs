@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace OciRegistry.Endpoints;
 
@@ -75,6 +76,32 @@ internal static class JsonResponse
         }
 
         await writer.WriteAsync(ArrayEnd, context.RequestAborted);
+    }
+
+    /// <summary>Begins an answer of lines, each an object, that the client sees as they are written: 200, at once.</summary>
+    public static async Task StartJsonLinesAsync(this HttpContext context)
+    {
+        var response = context.Response;
+        response.ContentType = "application/x-ndjson";
+        response.Headers.XContentTypeOptions = "nosniff";
+        response.Headers.CacheControl = "no-store";
+        context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+        await response.BodyWriter.FlushAsync(context.RequestAborted);
+    }
+
+    /// <summary>One line, of an object with what is written into it.</summary>
+    public static async Task WriteJsonLineAsync(this HttpContext context, Action<Utf8JsonWriter> write)
+    {
+        var line = new ArrayBufferWriter<byte>(256);
+        using (var json = new Utf8JsonWriter(line, Readable))
+        {
+            json.WriteStartObject();
+            write(json);
+            json.WriteEndObject();
+        }
+
+        line.Write("\n"u8);
+        await context.Response.BodyWriter.WriteAsync(line.WrittenMemory, context.RequestAborted);
     }
 
     private static int WriteSome<T>(

@@ -39,7 +39,8 @@ public static class OciRegistryOperations
     /// <summary>
     /// Maps the operator's API: the upload sessions there are (<c>GET /admin/uploads</c>), one with its timeline
     /// (<c>GET /admin/uploads/{session}</c>), and ending one (<c>DELETE</c>); robot accounts (<c>GET</c> and <c>POST
-    /// /admin/robots</c>, <c>DELETE /admin/robots/{name}</c>); and which rule decides (<c>GET /admin/explain</c>). It is for
+    /// /admin/robots</c>, <c>DELETE /admin/robots/{name}</c>); which rule decides (<c>GET /admin/explain</c>); how the upstreams
+    /// are (<c>GET /admin/upstreams</c>), and fetching images ahead of their pulls (<c>POST /admin/prefetch</c>). It is for
     /// subjects with the action <c>admin</c>. In an open registry it is answered on the machine itself only, which an
     /// application behind a proxy on the same machine must see to itself.
     /// </summary>
@@ -57,6 +58,10 @@ public static class OciRegistryOperations
         Map("/robots/{name}", [HttpMethods.Delete], RegistryAction.Pull, robots.Revoke);
         var policies = ActivatorUtilities.CreateInstance<PoliciesView>(endpoints.ServiceProvider);
         Map("/explain", Methods, RegistryAction.Pull, policies.Explain);
+        var upstreams = ActivatorUtilities.CreateInstance<UpstreamsView>(endpoints.ServiceProvider);
+        Map("/upstreams", Methods, RegistryAction.Pull, upstreams.List);
+        var prefetch = ActivatorUtilities.CreateInstance<PrefetchView>(endpoints.ServiceProvider);
+        Map("/prefetch", [HttpMethods.Post], RegistryAction.Pull, prefetch.Start);
         return admin;
 
         void Map(string pattern, string[] methods, RegistryAction action, RequestDelegate handle) =>

@@ -290,6 +290,9 @@ public sealed class RouteTable : IAsyncLifetime
         new("DELETE /admin/robots/{name}", "admin", HttpStatusCode.NotFound, _ => Send("DELETE", "/admin/robots/nobody")),
         new("GET /admin/explain", "admin", HttpStatusCode.OK, at => Get($"/admin/explain?subject=a&repository={at.Repository}&action=pull")),
         new("HEAD /admin/explain", "admin", HttpStatusCode.OK, at => Head($"/admin/explain?subject=a&repository={at.Repository}&action=pull")),
+        new("GET /admin/upstreams", "admin", HttpStatusCode.OK, _ => Get("/admin/upstreams")),
+        new("HEAD /admin/upstreams", "admin", HttpStatusCode.OK, _ => Head("/admin/upstreams")),
+        new("POST /admin/prefetch", "admin", HttpStatusCode.BadRequest, _ => Send("POST", "/admin/prefetch")),
     ];
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
