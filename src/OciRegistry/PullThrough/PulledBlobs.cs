@@ -408,7 +408,11 @@ internal sealed partial class PulledBlobs(
         }
         catch (Exception e) when (e is IOException or HttpRequestException or OperationCanceledException or TimeoutException)
         {
-            LogBrokeOff(log, e, upstream.Options.Prefix, content.Arrived);
+            if (!_stopping.IsCancellationRequested)
+            {
+                LogBrokeOff(log, e, upstream.Options.Prefix, content.Arrived);
+            }
+
             await body.FailAsync(e);
             return UpstreamFailure.Wrong(upstream, $"broke off: {e.Message}");
         }
