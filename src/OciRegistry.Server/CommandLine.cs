@@ -12,6 +12,9 @@ namespace OciRegistry.Server;
 /// </summary>
 internal sealed class CommandLine
 {
+    /// <summary>What stands for standard input where a file is named.</summary>
+    public const string StandardInput = "-";
+
     private const string Folder = $"--{Setting.Section}:Storage:FileSystem:Root=FOLDER";
     private const string Address = "--urls=http://127.0.0.1:PORT";
 
@@ -64,7 +67,7 @@ internal sealed class CommandLine
         for (var i = 0; i < args.Length; i++)
         {
             var parts = args[i].Split('=', 2);
-            if (!args[i].StartsWith('-') || own.Contains(parts[0]))
+            if (!args[i].StartsWith('-') || args[i] == StandardInput || own.Contains(parts[0]))
             {
                 others.Add((i + 1, args[i]));
                 continue;

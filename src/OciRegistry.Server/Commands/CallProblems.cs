@@ -33,7 +33,7 @@ internal static class CallProblems
         // An option of another command is taken for an argument, and one behind an option without a value for that.
         foreach (var result in call.CommandResult.Children)
         {
-            foreach (var token in result.Tokens.Where(token => token.Value.StartsWith('-')))
+            foreach (var token in result.Tokens.Where(token => IsOption(token.Value)))
             {
                 yield return result is OptionResult { Option.Name: var option }
                     ? $"{option} has no value. Write {option} VALUE."
@@ -41,18 +41,20 @@ internal static class CallProblems
             }
         }
 
-        foreach (var option in call.UnmatchedTokens.Where(text => text.StartsWith('-')))
+        foreach (var option in call.UnmatchedTokens.Where(IsOption))
         {
             yield return NoOption(option);
         }
 
-        if (call.UnmatchedTokens.Any(text => !text.StartsWith('-')))
+        if (call.UnmatchedTokens.Any(text => !IsOption(text)))
         {
             yield return $"'{path}' was given more than it takes.";
         }
 
         string NoOption(string text) => $"{text.Split('=', 2)[0]} is no option of '{path}'.";
     }
+
+    private static bool IsOption(string text) => text.StartsWith('-') && text != CommandLine.StandardInput;
 
     private static string PathOf(CommandResult result) => result.Parent is CommandResult { Parent: not null } above
         ? $"{PathOf(above)} {result.Command.Name}"

@@ -16,6 +16,7 @@ internal static class ServerCommands
         RobotCommands.Create(),
         TokenCommand.Create(),
         ExplainCommand.Create(),
+        PrefetchCommand.Create(),
         new HelpOption(),
     };
 

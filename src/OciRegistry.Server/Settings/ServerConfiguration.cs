@@ -86,16 +86,21 @@ internal static class ServerConfiguration
     }
 
     /// <summary>What the settings say of who may do what.</summary>
-    public static AuthOptions Auth(IConfiguration configuration)
-    {
-        var options = new OciRegistryOptions();
-        Listed(configuration).GetSection(Setting.Section).Bind(options);
-        return options.Auth;
-    }
+    public static AuthOptions Auth(IConfiguration configuration) => Registry(configuration).Auth;
+
+    /// <summary>The registries that are pulled through this one.</summary>
+    public static PullThroughOptions PullThrough(IConfiguration configuration) => Registry(configuration).PullThrough;
 
     public static ProxyOptions Proxies(IConfiguration configuration)
     {
         var options = new ProxyOptions();
+        Listed(configuration).GetSection(Setting.Section).Bind(options);
+        return options;
+    }
+
+    private static OciRegistryOptions Registry(IConfiguration configuration)
+    {
+        var options = new OciRegistryOptions();
         Listed(configuration).GetSection(Setting.Section).Bind(options);
         return options;
     }
