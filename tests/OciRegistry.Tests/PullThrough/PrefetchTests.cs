@@ -1,6 +1,8 @@
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.DependencyInjection;
+using OciRegistry.PullThrough;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.PullThrough;
@@ -182,15 +184,25 @@ public sealed class PrefetchTests
     }
 
     [Fact]
-    public async Task Of_many_steps_at_a_time_none_is_lost()
+    public async Task Whoever_reads_slowly_is_waited_for_and_told_of_every_step()
     {
         await using var registry = await PulledRegistry.StartAsync();
         var image = registry.Upstream.AddImage("a", "1", [.. Enumerable.Range(0, 200).Select(_ => RegistryClient.RandomBytes(10))]);
+        var told = new List<PrefetchNews>();
+        await foreach (var news in registry.App.Services.GetRequiredService<Prefetch>().RunAsync(["up/a:1"], CancellationToken.None))
+        {
+            told.Add(news);
+            if (told.Count == 1)
+            {
+                await Until.TrueAsync(() => registry.Upstream.Calls.Count > 64, "as much has been fetched as is kept for whoever reads");
+                await Task.Delay(300);
+                registry.Upstream.Calls.Count.ShouldBeLessThan(80);
+            }
+        }
 
-        var lines = await PrefetchAsync(registry, "up/a:1");
-
-        lines.Count.ShouldBe(image.Layers.Count + 4);
-        Last(lines).ShouldBe((1, 0, image.Manifest.Length + image.Config.Content.Length + (10L * image.Layers.Count)));
+        told[^1].ShouldBe(new PrefetchNews("up/a:1", null, null));
+        told[..^1].Select(news => news.Step!.Value.Digest).ShouldBe(
+            image.Layers.Select(layer => layer.Digest).Append(image.Config.Digest).Append(image.Digest), ignoreOrder: true);
     }
 
     private static (int Fetched, int Failed, long Bytes) Last(IReadOnlyList<JsonNode> lines) =>
