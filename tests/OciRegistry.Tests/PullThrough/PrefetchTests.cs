@@ -112,8 +112,11 @@ public sealed class PrefetchTests
             Before = call.Path.EndsWith($"{image.Layers[0].Digest}", StringComparison.Ordinal) ? () => rest.Task : null,
         };
         using (var request = Request("up/a:1", "up/b:1"))
-        using (await Until.DoneAsync(registry.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead)))
+        using (var answer = await Until.DoneAsync(registry.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead)))
+        using (var reader = new StreamReader(await answer.Content.ReadAsStreamAsync()))
         {
+            await Until.DoneAsync(reader.ReadLineAsync());
+            await Until.DoneAsync(reader.ReadLineAsync()); // nothing is left to tell, so no write finds out that the client has left
             await Until.TrueAsync(() => registry.Upstream.Count("GET", $"{image.Layers[0].Digest}") > 0, "the layer is being fetched");
         }
 
