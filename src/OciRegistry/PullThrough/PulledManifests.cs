@@ -98,6 +98,13 @@ internal sealed partial class PulledManifests(
                 return await HitAsync(upstream, repository, stored, cancellationToken);
             }
 
+            // docker and containerd ask for a tag by HEAD, and for the content by its digest.
+            if (await manifests.GetAsync(repository, digest, cancellationToken) is { } here)
+            {
+                await SetAsync(repository, tag, known, said, cancellationToken);
+                return await HitAsync(upstream, repository, here, cancellationToken);
+            }
+
             if (!withContent && said is { Length: { } length, MediaType: { } mediaType })
             {
                 return Pulled<PulledManifest>.Of(new PulledManifest(digest, mediaType, length, null));

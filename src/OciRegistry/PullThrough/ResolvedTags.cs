@@ -17,10 +17,26 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
     /// <param name="known">As it was read; null when there was none.</param>
     /// <param name="said">What to write.</param>
     /// <param name="cancellationToken">Of the call.</param>
+    /// <remarks>
+    /// The tag's reverse entry comes with it, before there is such a tag: clients that ask by HEAD go on by digest, and what they
+    /// do not find must lead back to the tag.
+    /// </remarks>
     public async ValueTask<bool> WriteAsync(
-        RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag said, CancellationToken cancellationToken) =>
-        await WriteAsync(
+        RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag said, CancellationToken cancellationToken)
+    {
+        if (said.Digest is { } digest && digest != known?.Tag.Digest)
+        {
+            await documents.WriteAsync(
+                RegistryLayout.Tagged(repository, digest, tag),
+                ReadOnlyMemory<byte>.Empty,
+                WriteCondition.None,
+                Durability.Atomic,
+                cancellationToken);
+        }
+
+        return await WriteAsync(
             repository, tag, said, known is { } read ? WriteCondition.Unchanged(read.Version) : WriteCondition.Absent, cancellationToken);
+    }
 
     /// <summary>To be called before a tag is pushed: the upstream has no say in it from here on.</summary>
     public async ValueTask SetPushedAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken) =>
@@ -34,10 +50,21 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
         await documents.DeleteAsync(
             RegistryLayout.ResolvedTag(repository, tag), WriteCondition.None, Durability.Synced, cancellationToken);
 
+    /// <summary>Takes away what is known of a tag that there is not, unless somebody has just asked for it.</summary>
     public async ValueTask DeleteAsync(
-        RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken) =>
-        await documents.DeleteAsync(
-            RegistryLayout.ResolvedTag(repository, tag), WriteCondition.Unchanged(known.Version), Durability.Synced, cancellationToken);
+        RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken)
+    {
+        if (await documents.DeleteAsync(
+                RegistryLayout.ResolvedTag(repository, tag),
+                WriteCondition.Unchanged(known.Version),
+                Durability.Synced,
+                cancellationToken)
+            && known.Tag.Digest is { } digest)
+        {
+            await documents.DeleteAsync(
+                RegistryLayout.Tagged(repository, digest, tag), WriteCondition.None, Durability.Atomic, cancellationToken);
+        }
+    }
 
     /// <summary>
     /// The upstream does not have this content any more: tags that lead to it are asked for with the next pull, however fresh

@@ -240,6 +240,37 @@ public sealed class PulledManifestTests
         }
     }
 
+    [Fact]
+    public async Task A_tag_that_was_asked_for_by_HEAD_is_doubted_as_well_when_its_content_is_gone()
+    {
+        // What docker and containerd do: HEAD of the tag, then everything by digest.
+        await using var registry = await PulledRegistry.StartAsync(up => up.TagTtl = TagTtl, time: _time);
+        var (upstream, http) = (registry.Upstream, registry.Http);
+        var child = upstream.AddImage("a", "amd64", [1]);
+        var index = upstream.AddIndex("a", "v1", child.Digest);
+        (await HeadAsync(http)).ShouldBe(index.ToString());
+        using (var pulled = await http.GetManifestAsync("up/a", index.ToString()))
+        {
+            await pulled.ShouldHaveStatusAsync(HttpStatusCode.OK);
+        }
+
+        upstream.RemoveManifest("a", child.Digest);
+        var newIndex = upstream.AddIndex("a", "v1", upstream.AddImage("a", "amd64", [2]).Digest);
+        (await HeadAsync(http)).ShouldBe(index.ToString()); // it is fresh
+        using (var gone = await http.GetManifestAsync("up/a", child.Digest.ToString()))
+        {
+            await gone.ShouldBeErrorAsync(HttpStatusCode.NotFound, "MANIFEST_UNKNOWN");
+        }
+
+        (await HeadAsync(http)).ShouldBe(newIndex.ToString());
+
+        static async Task<string?> HeadAsync(HttpClient http)
+        {
+            using var head = await http.RequestAsync("HEAD", "/v2/up/a/manifests/v1");
+            return head.Header("Docker-Content-Digest");
+        }
+    }
+
     [Theory]
     [InlineData(429)]
     [InlineData(500)]
