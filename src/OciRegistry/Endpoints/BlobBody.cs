@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Win32.SafeHandles;
 using OciRegistry.Storage;
 
@@ -60,6 +61,7 @@ internal static class BlobBody
     private static async Task CopyAsync(
         HttpContext context, IBlobContent content, long offset, long length, RegistryMetrics metrics)
     {
+        LiftRate(context);
         if (content.File is { } file && length >= LeastFileSent && context.Features.Get<IFileOutput>() is { } output)
         {
             var sent = await SendFileAsync(context, output, file, offset, length, metrics);
@@ -84,6 +86,19 @@ internal static class BlobBody
             {
                 return; // the client has gone
             }
+        }
+    }
+
+    /// <summary>
+    /// Clients may pause, as with what they send: a disk behind them, a suspended laptop, many layers at once on a busy machine.
+    /// By itself Kestrel gives up on one that has taken none of 4 KiB for 17 s.
+    /// </summary>
+    private static void LiftRate(HttpContext context)
+    {
+        if (HttpProtocol.IsHttp11(context.Request.Protocol)
+            && context.Features.Get<IHttpMinResponseDataRateFeature>() is { } rate)
+        {
+            rate.MinDataRate = RequestBody.PatientRate;
         }
     }
 

@@ -8,6 +8,9 @@ namespace OciRegistry.Endpoints;
 /// <summary>The bodies of requests, which may be layers.</summary>
 internal static class RequestBody
 {
+    /// <summary>For who may pause for some time, and not for ever.</summary>
+    public static MinDataRate PatientRate { get; } = new(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(100));
+
     /// <summary>Layers have no size limit, and clients may pause: a disk behind them, a suspended laptop.</summary>
     public static void LiftLimits(HttpContext context)
     {
@@ -20,7 +23,7 @@ internal static class RequestBody
         {
             // In HTTP/2 the rate belongs to the connection: a request can only be let off it.
             rate.MinDataRate = HttpProtocol.IsHttp11(context.Request.Protocol)
-                ? new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(100))
+                ? PatientRate
                 : null;
         }
     }

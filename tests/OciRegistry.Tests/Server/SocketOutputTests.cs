@@ -5,6 +5,8 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Tests.Support;
 
@@ -116,6 +118,19 @@ public sealed class SocketOutputTests
     }
 
     [Fact]
+    public async Task A_client_may_pause_for_longer_than_Kestrel_lets_it()
+    {
+        var seen = new SeenRate();
+        await using var app = await RegistryApp.StartAsync(services: services => services.AddSingleton<IStartupFilter>(seen));
+        var repository = await PushAsync(app.Http);
+        using (await app.Http.GetAsync(Path(repository, Content)))
+        {
+        }
+
+        seen.Rate.ShouldNotBeNull().GracePeriod.ShouldBe(TimeSpan.FromSeconds(100));
+    }
+
+    [Fact]
     public async Task Content_that_is_shorter_than_it_was_ends_the_connection()
     {
         await using var app = await RegistryApp.StartAsync();
@@ -207,6 +222,22 @@ public sealed class SocketOutputTests
             (request.Version, request.VersionPolicy) = (version, HttpVersionPolicy.RequestVersionExact);
             return base.SendAsync(request, cancellationToken);
         }
+    }
+
+    /// <summary>What a client has to take in a second, when its answer has been written.</summary>
+    private sealed class SeenRate : IStartupFilter
+    {
+        public MinDataRate? Rate { get; private set; }
+
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use(async (context, following) =>
+            {
+                await following(context);
+                Rate = context.Features.Get<IHttpMinResponseDataRateFeature>()?.MinDataRate;
+            });
+            next(app);
+        };
     }
 
     /// <summary>Stands for any middleware that compresses, signs or logs bodies.</summary>
