@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using OciRegistry.Storage;
 
@@ -6,9 +7,12 @@ namespace OciRegistry.PullThrough;
 /// <summary>What an upstream said that a tag names: one document each, which all replicas read with every pull of the tag.</summary>
 internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
 {
+    // For as long as a store hands out the same document again, which it has not read again.
+    private readonly ConditionalWeakTable<Document, ResolvedTag> _read = [];
+
     public async ValueTask<VersionedTag?> ReadAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken) =>
         await documents.ReadAsync(RegistryLayout.ResolvedTag(repository, tag), cancellationToken) is { } document
-            ? new VersionedTag(Deserialize(document.Content.Span), document.Version)
+            ? new VersionedTag(_read.GetValue(document, static read => Deserialize(read.Content.Span)), document.Version)
             : null;
 
     /// <summary>False when it is not what it was any more: somebody has pushed the tag, or asked for it.</summary>
