@@ -106,7 +106,8 @@ internal sealed partial class RegistryRequest(
                 ? "Deleting is switched off in this registry."
                 : $"There is no {Printable(context.Request.Method)} here.";
         return context.WriteErrorAsync(
-            OciError.Unsupported($"{reason} Allowed: {allowed}.", StatusCodes.Status405MethodNotAllowed));
+            OciError.Unsupported(
+                allowed.Length == 0 ? reason : $"{reason} Allowed: {allowed}.", StatusCodes.Status405MethodNotAllowed));
     }
 
     private static string Printable(string method) => method.Length <= 32 ? method : method[..32];
