@@ -122,6 +122,7 @@ internal sealed partial class PulledBlobs(
     {
         if (await repositoryBlobs.StatAsync(repository, digest, cancellationToken) is not null)
         {
+            await entries.TouchAsync(upstream, repository, digest, cancellationToken);
             return null;
         }
 

@@ -40,6 +40,7 @@ internal sealed partial class PulledSweep(
             await using var turn = await locks.TryAcquireAsync($"pulled/sweep/{upstream.Prefix}", TimeSpan.Zero, cancellationToken);
             if (turn is null)
             {
+                upstream.Traffic.ForgetKept(); // whoever sweeps tells
                 continue;
             }
 

@@ -49,6 +49,9 @@ internal sealed class UpstreamTraffic
 
     public void Kept(long bytes) => Interlocked.Exchange(ref _kept, bytes);
 
+    /// <summary>Another replica sweeps.</summary>
+    public void ForgetKept() => Interlocked.Exchange(ref _kept, -1);
+
     public void FetchStarted() => Interlocked.Increment(ref _fetching);
 
     public void FetchEnded() => Interlocked.Decrement(ref _fetching);

@@ -11,6 +11,27 @@ namespace OciRegistry.Tests.PullThrough;
 public sealed class PrefetchTests
 {
     [Fact]
+    public async Task What_is_fetched_again_is_kept_for_as_long_as_what_is_pulled()
+    {
+        var time = new ManualTimeProvider();
+        await using var registry = await PulledRegistry.StartAsync(
+            options: all => all.PullThrough.SweepInterval = TimeSpan.FromDays(30), time: time);
+        registry.Upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        for (var day = 0; day < 10; day++)
+        {
+            await foreach (var news in registry.App.Services.GetRequiredService<Prefetch>().RunAsync(["up/a:v1"], CancellationToken.None))
+            {
+                news.Problem.ShouldBeNull();
+            }
+
+            await registry.SweepAsync();
+            time.Advance(TimeSpan.FromDays(1));
+        }
+
+        registry.Upstream.Count(call => call.Method == "GET").ShouldBe(3);
+    }
+
+    [Fact]
     public async Task All_that_a_reference_reaches_is_here_then()
     {
         await using var registry = await PulledRegistry.StartAsync();

@@ -1,8 +1,7 @@
 using System.Net;
-using OciRegistry.Tests.Faults;
 using OciRegistry.Tests.Support;
 
-namespace OciRegistry.Tests.PullThrough;
+namespace OciRegistry.Tests.Faults;
 
 /// <summary>
 /// A registry that dies, or whose storage fails, at any single call that pulling an image through makes. What is seen is whole,
