@@ -105,7 +105,12 @@ internal sealed partial class PulledBlobs(
                 return Pulled<IBlobContent>.Of(content);
             }
 
-            // It is in the store by now, from this fetch or another replica's.
+            // It is in the store, from this fetch or another replica's, or will not be.
+            if (await fetch.Ended.WaitAsync(cancellationToken) is { } late)
+            {
+                return late.For<IBlobContent>(OciError.BlobUnknown(digest));
+            }
+
             if (await repositoryBlobs.LinkedSizeAsync(repository, digest, cancellationToken) is { } size
                 && await repositoryBlobs.OpenReadAsync(repository, digest, size, 0, size, cancellationToken) is { } stored)
             {
