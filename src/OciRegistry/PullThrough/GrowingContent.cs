@@ -7,9 +7,9 @@ namespace OciRegistry.PullThrough;
 /// the end of what is cut off, or is not what it should be.
 /// </summary>
 /// <param name="spool">Where it is.</param>
-/// <param name="length">Bytes that it will have; null where the upstream does not say, and nobody reads before the end.</param>
+/// <param name="length">Bytes that it will have.</param>
 /// <param name="arrived">Bytes that are there already.</param>
-internal sealed class GrowingContent(Spool spool, long? length, long arrived)
+internal sealed class GrowingContent(Spool spool, long length, long arrived)
 {
     private readonly Lock _lock = new();
     private long _arrived = arrived;
@@ -17,7 +17,7 @@ internal sealed class GrowingContent(Spool spool, long? length, long arrived)
     private Exception? _failure;
     private TaskCompletionSource _changed = NewSignal();
 
-    public long? Length => length;
+    public long Length => length;
 
     public long Arrived
     {
@@ -68,7 +68,7 @@ internal sealed class GrowingContent(Spool spool, long? length, long arrived)
             Task changed;
             lock (_lock)
             {
-                var readable = _isWhole ? _arrived : Math.Min(_arrived, (length ?? 0) - 1);
+                var readable = _isWhole ? _arrived : Math.Min(_arrived, length - 1);
                 if (readable > offset || _isWhole)
                 {
                     return Math.Max(0, readable - offset);
@@ -90,7 +90,7 @@ internal sealed class GrowingContent(Spool spool, long? length, long arrived)
     {
         private int _isOpen = 1;
 
-        public long Length => content.Length ?? 0;
+        public long Length => content.Length;
 
         public async ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
         {

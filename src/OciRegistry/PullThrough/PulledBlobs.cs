@@ -269,37 +269,50 @@ internal sealed partial class PulledBlobs(
             return UpstreamFailure.Of(answer);
         }
 
-        if (broken is null || ContinuesAt(response, broken))
+        if (broken is not null && ContinuesAt(response, broken))
         {
-            return await BringAsync(fetch, response, broken);
+            return await BringAsync(fetch, response, broken.Length, broken);
         }
 
-        await GiveUpAsync(broken);
-        return response.StatusCode == HttpStatusCode.OK
-            ? await BringAsync(fetch, response, null) // it has begun anew
-            : UpstreamFailure.Wrong(upstream, "went on from another place than it was asked to.");
+        if (broken is not null)
+        {
+            await GiveUpAsync(broken);
+        }
+
+        if (response.StatusCode != HttpStatusCode.OK)
+        {
+            return UpstreamFailure.Wrong(upstream, "went on from another place than it was asked to.");
+        }
+
+        if (response.Content.Headers.ContentLength is { } announced)
+        {
+            return await BringAsync(fetch, response, announced, null);
+        }
+
+        // Nobody can be told how long it is, and it may be endless.
+        var (length, unknownLength) = await StatAsync(upstream, repository, digest, there, _stopping.Token);
+        return length is { } asked ? await BringAsync(fetch, response, asked, null) : unknownLength;
     }
 
     /// <summary>The steps (4) and (5).</summary>
-    private async Task<UpstreamFailure?> BringAsync(Fetch fetch, HttpResponseMessage response, Broken? broken)
+    private async Task<UpstreamFailure?> BringAsync(Fetch fetch, HttpResponseMessage response, long length, Broken? broken)
     {
         var (upstream, repository, digest) = (fetch.Upstream, fetch.Repository, fetch.Digest);
-        var total = broken?.Length ?? response.Content.Headers.ContentLength;
         var spool = broken?.Spool ?? Spool.Create(options.Value.PullThrough.SpoolFolder);
         var isKept = false;
         try
         {
             // (4)
-            await entries.AddAsync(upstream, repository, digest, PulledKind.Blob, total ?? 0, CancellationToken.None);
+            await entries.AddAsync(upstream, repository, digest, PulledKind.Blob, length, CancellationToken.None);
             var owner = new UploadOwner(repository, Subject);
             var requestId = $"pull-through-{Guid.NewGuid():n}";
             var session = broken?.Session
                 ?? await sessions.StartAsync(owner, digest.Algorithm, requestId, CancellationToken.None);
-            var content = new GrowingContent(spool, total, broken?.Arrived ?? 0);
+            var content = new GrowingContent(spool, length, broken?.Arrived ?? 0);
             fetch.Content = content;
-            if (total > 0)
+            if (length > 0)
             {
-                fetch.Start(new FetchStart(content, null)); // else there is nothing to be told before the end
+                fetch.Start(new FetchStart(content, null)); // else there is no byte that could be held back
             }
 
             var body = new ForwardedBody();
@@ -325,12 +338,6 @@ internal sealed partial class PulledBlobs(
             switch (stored.Outcome)
             {
                 case UploadOutcome.Completed:
-                    if (total != content.Arrived)
-                    {
-                        await entries.AddAsync(
-                            upstream, repository, digest, PulledKind.Blob, content.Arrived, CancellationToken.None);
-                    }
-
                     content.Complete();
                     return null;
 
@@ -433,12 +440,11 @@ internal sealed partial class PulledBlobs(
         GrowingContent content,
         Spool spool)
     {
-        if (content.Length is { } length
-            && !_stopping.IsCancellationRequested
+        if (!_stopping.IsCancellationRequested
             && _broken.Count < MaxBroken
             && await sessions.StatusAsync(owner, session, CancellationToken.None) is > 0 and var arrived
             && arrived <= content.Arrived
-            && _broken.TryAdd((repository, digest), new Broken(owner, session, spool, arrived, length, time.GetTimestamp())))
+            && _broken.TryAdd((repository, digest), new Broken(owner, session, spool, arrived, content.Length, time.GetTimestamp())))
         {
             return true;
         }

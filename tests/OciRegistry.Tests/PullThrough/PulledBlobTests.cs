@@ -113,14 +113,46 @@ public sealed class PulledBlobTests
     }
 
     [Fact]
-    public async Task A_blob_of_unknown_length_is_sent_once_it_is_here()
+    public async Task The_length_of_a_blob_that_is_sent_without_is_asked_for()
     {
         await using var registry = await PulledRegistry.StartAsync();
         var content = RegistryClient.RandomBytes(200_000);
         var digest = registry.Upstream.AddBlob("a", content);
         registry.Upstream.Faults = _ => new UpstreamFault { IsChunked = true };
+        using (var refused = await registry.Http.GetBlobAsync("up/a", digest))
+        {
+            await refused.ShouldBeErrorAsync(HttpStatusCode.ServiceUnavailable, "UNAVAILABLE");
+        }
+
+        registry.Upstream.Faults = call => call.Method == "GET" ? new UpstreamFault { IsChunked = true } : null;
         using var pulled = await registry.Http.GetBlobAsync("up/a", digest);
         await pulled.ShouldBeContentAsync(digest, content);
+    }
+
+    [Fact]
+    public async Task A_body_that_ends_too_early_is_gone_on_with()
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        var content = RegistryClient.RandomBytes(200_000);
+        var digest = registry.Upstream.AddBlob("a", content);
+        registry.Upstream.Faults = call =>
+            call is { Method: "GET", Range: null } ? new UpstreamFault { ClaimsLength = 120_000, IsChunked = true } : null;
+        await ShouldBreakOffAsync(registry.Http, digest);
+        await registry.UntilIdleAsync();
+        using var pulled = await registry.Http.GetBlobAsync("up/a", digest);
+        await pulled.ShouldBeContentAsync(digest, content);
+        registry.Upstream.Calls[^1].Range.ShouldBe("bytes=120000-");
+    }
+
+    [Fact]
+    public async Task A_blob_without_end_is_given_up_where_its_end_should_be()
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        var digest = registry.Upstream.AddBlob("a", RegistryClient.RandomBytes(200_000));
+        registry.Upstream.Faults = call => call.Method == "GET" ? new UpstreamFault { ClaimsLength = 1L << 40, IsChunked = true } : null;
+        await ShouldBreakOffAsync(registry.Http, digest);
+        await registry.UntilIdleAsync();
+        registry.Traffic.Received.ShouldBeLessThan(300_000);
     }
 
     [Fact]
