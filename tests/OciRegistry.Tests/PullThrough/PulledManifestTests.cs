@@ -257,7 +257,6 @@ public sealed class PulledManifestTests
 
         upstream.RemoveManifest("a", child.Digest);
         var newIndex = upstream.AddIndex("a", "v1", upstream.AddImage("a", "amd64", [2]).Digest);
-        (await HeadAsync(http)).ShouldBe(index.ToString()); // it is fresh
         using (var gone = await http.GetManifestAsync("up/a", child.Digest.ToString()))
         {
             await gone.ShouldBeErrorAsync(HttpStatusCode.NotFound, "MANIFEST_UNKNOWN");

@@ -1,4 +1,6 @@
 using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using OciRegistry.PullThrough;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.PullThrough;
@@ -92,6 +94,20 @@ public sealed class PulledSweepTests
         await pulled.ShouldBeContentAsync(Digest.Of(ours), ours);
         using var layer = await registry.Http.GetBlobAsync("up/a", theirs.Layers[0].Digest);
         await layer.ShouldBeContentAsync(theirs.Layers[0].Digest, theirs.Layers[0].Content);
+    }
+
+    [Fact]
+    public async Task What_a_sweep_has_begun_to_remove_the_next_one_removes()
+    {
+        await using var registry = await StartAsync();
+        var digest = registry.Upstream.AddBlob("a", RegistryClient.RandomBytes(1_000));
+        await PullAsync(registry, digest);
+        var entries = registry.App.Services.GetRequiredService<PulledEntries>();
+        var repository = RepositoryName.Parse("up/a");
+        var found = (await entries.ReadAsync(repository, digest, CancellationToken.None)).ShouldNotBeNull();
+        await entries.MarkAsync(repository, digest, found, CancellationToken.None);
+        await registry.SweepAsync();
+        StoredBlobs(registry).ShouldBeEmpty();
     }
 
     [Fact]
