@@ -46,7 +46,7 @@ public sealed class AzureCostTests(ITestOutputHelper output) : IAsyncLifetime
         await Http.PushBlobAsync(_repository, content);
         var requests = Take($"push of a new blob of {blocks} blocks");
         requests.Count(request => request.Operation == "Put Block").ShouldBeLessThanOrEqualTo(blocks + 1); // one may end a checkpoint
-        requests.Count.ShouldBeLessThanOrEqualTo(blocks + (blocks / 8) + 13);
+        requests.Count.ShouldBeLessThanOrEqualTo(blocks + (blocks / 8) + 14);
     }
 
     [Fact]

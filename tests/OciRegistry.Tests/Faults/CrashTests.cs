@@ -8,7 +8,7 @@ namespace OciRegistry.Tests.Faults;
 /// R4.4 in one process: the registry dies at every single call to its stores that a push makes, so that only the effects
 /// of those before are there. Another one starts on what is left.
 /// </summary>
-public sealed class CrashTests
+public sealed class CrashTests(ITestOutputHelper output)
 {
     private static readonly byte[] Content = RegistryClient.RandomBytes(20_000);
     private static readonly Digest ContentDigest = Digest.Of(Content);
@@ -63,13 +63,15 @@ public sealed class CrashTests
     [MemberData(nameof(Ways))]
     public async Task A_registry_that_dies_at_any_step_leaves_what_the_next_can_go_on_with(string push)
     {
+        // Every other call, those that the seed says; all of them in the stress run.
         var crashes = 0;
-        for (var step = 1; await DiesAsync(push, step); step++)
+        var stride = Counts.Of(ci: 2, full: 1);
+        for (var step = 1 + new Random(Seed.Next(output)).Next(stride); await DiesAsync(push, step); step += stride)
         {
             crashes++;
         }
 
-        crashes.ShouldBeGreaterThan(5);
+        crashes.ShouldBeGreaterThan(3);
     }
 
     private static async Task<bool> DiesAsync(string push, int step)
