@@ -70,7 +70,8 @@ ring() {
   passed=$((passed + counts[0])) failed=$((failed + counts[1])) skipped=$((skipped + counts[2]))
 }
 
-fast() { ring fast .artifacts/bin/OciRegistry.Tests/debug/OciRegistry.Tests --no-ansi --no-progress; }
+# More threads than processors: many tests wait for a disk or for what is to happen.
+fast() { ring fast .artifacts/bin/OciRegistry.Tests/debug/OciRegistry.Tests --no-ansi --no-progress --max-threads "$(($(nproc) * 3 / 2))"; }
 
 # The faults and guarantees once more, with uploads that are staged as object stores do it.
 blocks() {
