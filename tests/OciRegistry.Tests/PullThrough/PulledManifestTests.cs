@@ -73,7 +73,9 @@ public sealed class PulledManifestTests
 
         _time.Advance(TagTtl);
         await PullAsync(http, first);
-        upstream.Calls.ShouldHaveSingleItem().Method.ShouldBe("HEAD");
+        var asked = upstream.Calls.ShouldHaveSingleItem();
+        asked.Method.ShouldBe("HEAD");
+        asked.Headers["If-None-Match"].ShouldBe($"\"{first.Digest}\"");
         await PullAsync(http, first);
         upstream.Calls.Count.ShouldBe(1);
 
