@@ -86,6 +86,9 @@ public sealed class PulledCrashTests
             await next.SweepAsync();
             await next.PulledSweep.SweepAsync(CancellationToken.None);
             next.BlobFiles().ShouldBeEmpty($"died at call {step}");
+            Directory.EnumerateFiles(root, "*", SearchOption.AllDirectories)
+                .Where(file => file.Contains("/_manifests/", StringComparison.Ordinal))
+                .ShouldBeEmpty($"died at call {step}");
             next.UploadFiles().ShouldBeEmpty($"died at call {step}");
             return died;
         }
