@@ -109,7 +109,8 @@ internal sealed class ManifestEndpoints(
         }
 
         Tag[] allTags = reference.Tag is { } tagged ? [tagged, .. tags] : [.. tags];
-        if (upstreams.Of(repository) is not null)
+        var isUpstreams = upstreams.Of(repository) is not null;
+        if (isUpstreams)
         {
             await pushedOver.BeginAsync(repository, digest, manifest, allTags, CancellationToken.None);
         }
@@ -126,7 +127,7 @@ internal sealed class ManifestEndpoints(
             CancellationToken.None);
         if (!result.IsStored)
         {
-            if (upstreams.Of(repository) is not null)
+            if (isUpstreams)
             {
                 await pushedOver.UndoAsync(repository, allTags, CancellationToken.None);
             }

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -25,6 +27,30 @@ internal static class RequestBody
             rate.MinDataRate = HttpProtocol.IsHttp11(context.Request.Protocol)
                 ? PatientRate
                 : null;
+        }
+    }
+
+    /// <summary>A small body as JSON; false when it cannot be read, and the request has been answered with why.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="type">What it is to be.</param>
+    /// <param name="maxBytes">How much of it is read.</param>
+    /// <param name="problem">What is wrong then, as in "The robot is not described by JSON that can be read".</param>
+    public static async ValueTask<(bool IsRead, T? Value)> ReadJsonAsync<T>(
+        HttpContext context, JsonTypeInfo<T> type, long maxBytes, string problem)
+    {
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = maxBytes;
+        }
+
+        try
+        {
+            return (true, await JsonSerializer.DeserializeAsync(context.Request.Body, type, context.RequestAborted));
+        }
+        catch (JsonException e)
+        {
+            await context.WriteErrorAsync(OciError.Unsupported($"{problem}: {e.Message}"));
+            return (false, default);
         }
     }
 

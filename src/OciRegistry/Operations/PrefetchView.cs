@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using OciRegistry.Endpoints;
 using OciRegistry.PullThrough;
 
@@ -20,20 +19,10 @@ internal sealed class PrefetchView(Prefetch prefetch)
     /// </summary>
     public async Task Start(HttpContext context)
     {
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        var (isRead, wanted) = await RequestBody.ReadJsonAsync(
+            context, NewPrefetchJson.Default.NewPrefetch, MaxBody, "The references are not in JSON that can be read");
+        if (!isRead)
         {
-            size.MaxRequestBodySize = MaxBody;
-        }
-
-        NewPrefetch? wanted;
-        try
-        {
-            wanted = await JsonSerializer.DeserializeAsync(
-                context.Request.Body, NewPrefetchJson.Default.NewPrefetch, context.RequestAborted);
-        }
-        catch (JsonException e)
-        {
-            await context.WriteErrorAsync(OciError.Unsupported($"The references are not in JSON that can be read: {e.Message}"));
             return;
         }
 

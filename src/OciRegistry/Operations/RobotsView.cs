@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using OciRegistry.Auth;
 using OciRegistry.Endpoints;
 
@@ -50,20 +49,10 @@ internal sealed class RobotsView(RobotAccounts robots, AuditLog audit, TimeProvi
     /// </summary>
     public async Task Create(HttpContext context)
     {
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        var (isRead, wanted) = await RequestBody.ReadJsonAsync(
+            context, NewRobotJson.Default.NewRobot, MaxBody, "The robot is not described by JSON that can be read");
+        if (!isRead)
         {
-            size.MaxRequestBodySize = MaxBody;
-        }
-
-        NewRobot? wanted;
-        try
-        {
-            wanted = await JsonSerializer.DeserializeAsync(
-                context.Request.Body, NewRobotJson.Default.NewRobot, context.RequestAborted);
-        }
-        catch (JsonException e)
-        {
-            await context.WriteErrorAsync(OciError.Unsupported($"The robot is not described by JSON that can be read: {e.Message}"));
             return;
         }
 

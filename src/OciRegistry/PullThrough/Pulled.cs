@@ -15,6 +15,9 @@ internal readonly record struct Pulled<T>(T? Value, OciError? Error, TimeSpan? R
 /// <summary>Why an upstream did not give what it was asked for.</summary>
 internal sealed record UpstreamFailure(UpstreamOutcome Outcome, string Problem, TimeSpan? RetryAfter)
 {
+    /// <summary>It did not have it a moment ago.</summary>
+    public static UpstreamFailure Unknown { get; } = new(UpstreamOutcome.Unknown, "", null);
+
     public static UpstreamFailure Of(UpstreamAnswer answer) => new(answer.Outcome, answer.Problem ?? "", answer.RetryAfter);
 
     /// <summary>The upstream has answered, but not with what it was asked for.</summary>

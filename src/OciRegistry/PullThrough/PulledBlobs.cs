@@ -226,7 +226,7 @@ internal sealed partial class PulledBlobs(
 
         if (unknown.Contains(repository, $"blobs/{digest}"))
         {
-            return new UpstreamFailure(UpstreamOutcome.Unknown, "", null);
+            return UpstreamFailure.Unknown;
         }
 
         // (2)
@@ -459,7 +459,7 @@ internal sealed partial class PulledBlobs(
         var resource = $"blobs/{digest}";
         if (unknown.Contains(repository, resource))
         {
-            return (null, new UpstreamFailure(UpstreamOutcome.Unknown, "", null));
+            return (null, UpstreamFailure.Unknown);
         }
 
         using var answer = await upstream.Client.SendAsync(HttpMethod.Head, there, resource, null, cancellationToken);

@@ -272,7 +272,7 @@ internal sealed partial class PulledManifests(
         var resource = $"manifests/{reference}";
         if (unknown.Contains(repository, resource))
         {
-            return (null, new UpstreamFailure(UpstreamOutcome.Unknown, "", null));
+            return (null, UpstreamFailure.Unknown);
         }
 
         using var answer = await upstream.Client.SendAsync(
@@ -316,7 +316,7 @@ internal sealed partial class PulledManifests(
         var resource = $"manifests/{reference}";
         if (unknown.Contains(repository, resource))
         {
-            return new Fetched(null, new UpstreamFailure(UpstreamOutcome.Unknown, "", null));
+            return new Fetched(null, UpstreamFailure.Unknown);
         }
 
         // Another flight may have brought it between the look of whoever asked and this one.
