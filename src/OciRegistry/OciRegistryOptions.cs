@@ -17,6 +17,8 @@ public sealed class OciRegistryOptions
 
     public PullThroughOptions PullThrough { get; } = new();
 
+    public DrainOptions Drain { get; } = new();
+
     /// <summary>Refuses every changing request with 405.</summary>
     /// <value>false</value>
     public bool ReadOnly { get; set; }
@@ -73,7 +75,7 @@ public sealed class OciRegistryOptions
             yield return $"Listings:MaxPageSize is {Listings.MaxPageSize}. Set it to a number from 1 to 100000.";
         }
 
-        foreach (var problem in Auth.Problems().Concat(Limits.Problems()).Concat(PullThrough.Problems()))
+        foreach (var problem in Auth.Problems().Concat(Limits.Problems()).Concat(PullThrough.Problems()).Concat(Drain.Problems()))
         {
             yield return problem;
         }

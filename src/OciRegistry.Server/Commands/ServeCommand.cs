@@ -20,6 +20,7 @@ internal static class ServeCommand
         var listening = new Listening(builder);
         RegistryTransport.Configure(builder);
         TlsCertificates.Configure(builder);
+        Stopping.Configure(builder);
 
         await using var app = builder.Build();
         Proxies.Use(app);
@@ -34,6 +35,7 @@ internal static class ServeCommand
             app.Services.GetService<AzureContainer>()?.Address ?? ServerConfiguration.DataFolder(app.Configuration),
             ServerConfiguration.Auth(app.Configuration).IsRequired,
             ServerConfiguration.Redis(app.Configuration).EndPoints()));
+        using var impatience = Stopping.OnSecondInterrupt(app);
         await app.WaitForShutdownAsync();
         return 0;
     }

@@ -28,7 +28,7 @@ internal enum RegistryAction
 /// wrong becomes an answer.
 /// </summary>
 internal sealed partial class RegistryRequest(
-    IOptions<OciRegistryOptions> options, AccessControl access, RegistryMetrics metrics, ILogger<RegistryRequest> log)
+    IOptions<OciRegistryOptions> options, AccessControl access, Drain drain, RegistryMetrics metrics, ILogger<RegistryRequest> log)
 {
     public const string IdHeader = "X-Request-Id";
 
@@ -49,6 +49,8 @@ internal sealed partial class RegistryRequest(
         var started = Stopwatch.GetTimestamp();
         var response = context.Response;
         response.Headers[IdHeader] = context.TraceIdentifier;
+        using var running = drain.Begin(context);
+        CloseWhenDraining(context);
         try
         {
             if (!await access.AllowsAsync(context, needs))
@@ -110,12 +112,22 @@ internal sealed partial class RegistryRequest(
                 allowed.Length == 0 ? reason : $"{reason} Allowed: {allowed}.", StatusCodes.Status405MethodNotAllowed));
     }
 
+    // HTTP/1.1 has no other way to tell a client that its next request had better go elsewhere; HTTP/2 has GOAWAY.
+    private void CloseWhenDraining(HttpContext context)
+    {
+        if (drain.IsDraining && HttpProtocol.IsHttp11(context.Request.Protocol))
+        {
+            context.Response.Headers.Connection = "close";
+        }
+    }
+
     private static string Printable(string method) => method.Length <= 32 ? method : method[..32];
 
     private Task AnswerAsync(HttpContext context, Exception exception)
     {
         context.Response.Clear();
         context.Response.Headers[IdHeader] = context.TraceIdentifier;
+        CloseWhenDraining(context);
         switch (exception)
         {
             case BadHttpRequestException bad:

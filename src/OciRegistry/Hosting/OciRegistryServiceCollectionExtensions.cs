@@ -81,6 +81,8 @@ public static class OciRegistryServiceCollectionExtensions
         services.AddHostedService<AuthFilesService>();
         services.AddHostedService<SigningKeysService>();
 
+        services.TryAddSingleton<Drain>();
+        services.AddHostedService(static provider => provider.GetRequiredService<Drain>());
         services.TryAddSingleton<AuditLog>();
         services.TryAddSingleton<Identification>();
         services.TryAddSingleton<Refusals>();

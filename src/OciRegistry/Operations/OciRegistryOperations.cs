@@ -16,7 +16,7 @@ public static class OciRegistryOperations
     private static readonly string[] Methods = [HttpMethods.Get, HttpMethods.Head];
 
     /// <summary>
-    /// Maps <c>/livez</c>, <c>/readyz</c> and <c>/metrics</c>. They are open to anybody who reaches the port; restrict
+    /// Maps <c>/livez</c>, <c>/readyz</c>, <c>/startupz</c> and <c>/metrics</c>. They are open to anybody who reaches the port; restrict
     /// the returned group (<c>RequireHost</c>, <c>RequireAuthorization</c>) where that is too many.
     /// </summary>
     public static RouteGroupBuilder MapOciRegistryOperations(this IEndpointRouteBuilder endpoints)
@@ -27,11 +27,14 @@ public static class OciRegistryOperations
         var locks = services.GetRequiredService<IRegistryLocks>();
         var metrics = new PrometheusText(
             services.GetRequiredService<IMeterFactory>(), services.GetRequiredService<RegistryMetrics>());
-        services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopped.Register(metrics.Dispose);
+        var lifetime = services.GetRequiredService<IHostApplicationLifetime>();
+        var drain = services.GetRequiredService<Drain>();
+        lifetime.ApplicationStopped.Register(metrics.Dispose);
 
         var operations = endpoints.MapGroup("");
         operations.MapMethods("/livez", Methods, OperationsEndpoints.GetLive);
-        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks));
+        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks, drain));
+        operations.MapMethods("/startupz", Methods, context => OperationsEndpoints.GetStarted(context, lifetime));
         operations.MapMethods("/metrics", Methods, context => OperationsEndpoints.GetMetrics(context, metrics));
         return operations;
     }

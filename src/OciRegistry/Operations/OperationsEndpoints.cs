@@ -1,7 +1,9 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Hosting;
 using OciRegistry.Coordination;
+using OciRegistry.Endpoints;
 
 namespace OciRegistry.Operations;
 
@@ -15,12 +17,22 @@ internal static class OperationsEndpoints
     public static Task GetLive(HttpContext context) =>
         WriteAsync(context, StatusCodes.Status200OK, new JsonObject { ["status"] = "live" });
 
+    /// <summary>200 once everything has started, 503 until then.</summary>
+    public static Task GetStarted(HttpContext context, IHostApplicationLifetime lifetime) =>
+        lifetime.ApplicationStarted.IsCancellationRequested
+            ? WriteAsync(context, StatusCodes.Status200OK, new JsonObject { ["status"] = "started" })
+            : WriteAsync(context, StatusCodes.Status503ServiceUnavailable, new JsonObject { ["status"] = "starting" });
+
     /// <summary>
-    /// 503 while the storage cannot be reached or written to, else 200: also while the lock service does not work, which
-    /// is <c>degraded</c>, for requests go on without locks. The body says what is wrong with which component.
+    /// 503 while the storage cannot be reached or written to, or the server is stopping, else 200: also while the lock service
+    /// does not work, which is <c>degraded</c>, for requests go on without locks. The body says what is wrong with which
+    /// component.
     /// </summary>
-    public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks)
+    public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks, Drain drain)
     {
+        var server = drain.IsDraining
+            ? $"The server was told to stop. Requests that run: {drain.Running}. Send new ones to another replica."
+            : null;
         var storage = await readiness.StorageProblemAsync();
         var lockService = locks.Problem;
         var status = lockService is null ? "ready" : "degraded";
@@ -31,8 +43,14 @@ internal static class OperationsEndpoints
             context.Response.Headers.RetryAfter = "5";
         }
 
+        if (server is not null)
+        {
+            (status, code) = ("draining", StatusCodes.Status503ServiceUnavailable);
+        }
+
         var components = new JsonObject
         {
+            ["server"] = Component(server, "draining"),
             ["storage"] = Component(storage, "unavailable"),
             ["locks"] = Component(lockService, "degraded"),
         };

@@ -275,6 +275,8 @@ public sealed class RouteTable : IAsyncLifetime
         new("GET /token/keys", null, HttpStatusCode.OK, _ => Get("/token/keys")) { IsTokenService = true },
         new("GET /livez", null, HttpStatusCode.OK, _ => Get("/livez")),
         new("HEAD /livez", null, HttpStatusCode.OK, _ => Head("/livez")),
+        new("GET /startupz", null, HttpStatusCode.OK, _ => Get("/startupz")),
+        new("HEAD /startupz", null, HttpStatusCode.OK, _ => Head("/startupz")),
         new("GET /readyz", null, HttpStatusCode.OK, _ => Get("/readyz")),
         new("HEAD /readyz", null, HttpStatusCode.OK, _ => Head("/readyz")),
         new("GET /metrics", null, HttpStatusCode.OK, _ => Get("/metrics")),

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using OciRegistry.Coordination;
+using OciRegistry.Endpoints;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Tests.Operations;
@@ -21,7 +22,8 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseTestServer();
         builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<RegistryMetrics>().AddSingleton<IStorageProbe>(_storage).AddSingleton<IRegistryLocks>(_locks);
+        builder.Services.AddSingleton<RegistryMetrics>().AddSingleton<IStorageProbe>(_storage).AddSingleton<IRegistryLocks>(_locks)
+            .AddSingleton(TimeProvider.System).AddSingleton<Drain>();
         _app = builder.Build();
         _app.MapOciRegistryOperations();
     }
@@ -59,7 +61,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         response.Headers.RetryAfter.ShouldBeNull();
         response.Content.Headers.ContentType!.ToString().ShouldBe("application/json");
         (await response.Content.ReadAsStringAsync())
-            .ShouldBe("""{"status":"ready","components":{"storage":{"status":"ready"},"locks":{"status":"ready"}}}""");
+            .ShouldBe("""{"status":"ready","components":{"server":{"status":"ready"},"storage":{"status":"ready"},"locks":{"status":"ready"}}}""");
     }
 
     [Fact]
@@ -94,6 +96,16 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Started_is_200_once_everything_has_started()
+    {
+        var response = await _client.GetAsync(new Uri("/startupz", UriKind.Relative));
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        response.Headers.CacheControl!.NoStore.ShouldBeTrue();
+        (await response.Content.ReadAsStringAsync()).ShouldBe("""{"status":"started"}""");
+    }
+
+    [Fact]
     public async Task Metrics_are_valid_Prometheus_text()
     {
         _app.Services.GetRequiredService<RegistryMetrics>().UploadStarted();
@@ -108,6 +120,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     [Theory]
     [InlineData("/livez")]
     [InlineData("/readyz")]
+    [InlineData("/startupz")]
     [InlineData("/metrics")]
     public async Task Head_is_answered_as_get_is(string path)
     {

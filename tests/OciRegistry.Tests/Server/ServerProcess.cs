@@ -118,6 +118,9 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 
     public void Terminate() => Kill(_process.Id, 15).ShouldBe(0);
 
+    /// <summary>As Ctrl+C does.</summary>
+    public void Interrupt() => Kill(_process.Id, 2).ShouldBe(0);
+
     public async ValueTask DisposeAsync()
     {
         _process.Kill();

@@ -72,6 +72,10 @@ internal sealed class RegistryApp : IAsyncDisposable
         return new RegistryApp(app, folder, root is null, log);
     }
 
+    /// <summary>Tells it to stop, as the host does on SIGTERM; done when it has.</summary>
+    /// <param name="hostTime">Cancelled when the host waits no longer.</param>
+    public Task StopAsync(CancellationToken hostTime = default) => _app.StopAsync(hostTime);
+
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();

@@ -1,0 +1,140 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>
+/// Ends the requests when the server is told to stop: it is announced, they go on, and those that still run at the deadline
+/// break off as if their client had left. What an upload has is on record then, before its connection is reset.
+/// </summary>
+/// <remarks>
+/// The host stops its services in this order: <see cref="StoppingAsync"/>, which returns when the announcement is over; the
+/// server, which accepts nothing more and waits for what runs; then all others. A host whose time is up earlier ends the
+/// requests earlier.
+/// </remarks>
+internal sealed partial class Drain(
+    IOptions<OciRegistryOptions> options, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<Drain> log)
+    : IHostedLifecycleService, IDisposable
+{
+    private readonly CancellationTokenSource _deadline = new();
+    private CancellationTokenRegistration _hostTime;
+    private ITimer? _timer;
+    private volatile bool _isStopping;
+    private int _running;
+
+    /// <summary>Whether the server was told to stop.</summary>
+    public bool IsDraining => _isStopping || lifetime.ApplicationStopping.IsCancellationRequested;
+
+    /// <summary>Requests that run.</summary>
+    public int Running => Volatile.Read(ref _running);
+
+    /// <summary>To be disposed at the end of the request, which the deadline ends until then.</summary>
+    public Request Begin(HttpContext context) => new(this, context);
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        if (_isStopping)
+        {
+            return; // a host may be stopped twice
+        }
+
+        _isStopping = true;
+        var (announce, deadline) = (options.Value.Drain.Announce, options.Value.Drain.Deadline);
+        if (announce > TimeSpan.Zero)
+        {
+            LogAnnounced(log, announce);
+            await Task.Delay(announce, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        if (Running > 0)
+        {
+            LogWaiting(log, Running, deadline);
+        }
+
+        _timer = time.CreateTimer(static drain => ((Drain)drain!).EndAll(), this, deadline, Timeout.InfiniteTimeSpan);
+        _hostTime = cancellationToken.UnsafeRegister(static drain => ((Drain)drain!).EndAll(), this);
+    }
+
+    /// <summary>Ends all requests that run, deadline or not, once.</summary>
+    public void EndAll()
+    {
+        if (!_deadline.IsCancellationRequested)
+        {
+            if (Running > 0)
+            {
+                LogEnded(log, Running);
+            }
+
+            _deadline.Cancel();
+        }
+    }
+
+    public void Dispose()
+    {
+        _hostTime.Dispose();
+        _timer?.Dispose();
+        _deadline.Dispose();
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    [LoggerMessage(LogLevel.Information, "Stopping: not ready any more. Requests are still accepted for {Announce}.")]
+    private static partial void LogAnnounced(ILogger logger, TimeSpan announce);
+
+    [LoggerMessage(LogLevel.Information, "Stopping: {Running} requests are running, and may go on for {Deadline}.")]
+    private static partial void LogWaiting(ILogger logger, int running, TimeSpan deadline);
+
+    [LoggerMessage(
+        LogLevel.Warning,
+        "Stopping: the time of {Running} requests is over. What has arrived of uploads is recorded; then the connections are reset.")]
+    private static partial void LogEnded(ILogger logger, int running);
+
+    /// <summary>One that runs.</summary>
+    internal readonly struct Request : IDisposable
+    {
+        private readonly Drain _drain;
+        private readonly HttpContext _context;
+        private readonly CancellationTokenRegistration _abort;
+        private readonly CancellationTokenSource? _ending;
+        private readonly CancellationToken _left;
+
+        public Request(Drain drain, HttpContext context)
+        {
+            (_drain, _context) = (drain, context);
+            Interlocked.Increment(ref drain._running);
+            if (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method))
+            {
+                // Nothing to record; and whoever waits for a slow reader waits in the connection.
+                _abort = drain._deadline.Token.UnsafeRegister(static context => ((HttpContext)context!).Abort(), context);
+            }
+            else
+            {
+                // Whatever is done when a client leaves is done, and after it the connection is reset.
+                _left = context.RequestAborted;
+                _ending = CancellationTokenSource.CreateLinkedTokenSource(_left, drain._deadline.Token);
+                context.RequestAborted = _ending.Token;
+            }
+        }
+
+        public void Dispose()
+        {
+            Interlocked.Decrement(ref _drain._running);
+            _abort.Dispose();
+            if (_ending is not null)
+            {
+                _context.RequestAborted = _left;
+                _ending.Dispose();
+            }
+        }
+    }
+}
