@@ -96,6 +96,15 @@ internal sealed partial class BackgroundProcess : IAsyncDisposable
 
     public void Resume() => Signal(_process.Id, Continue).ShouldBe(0);
 
+    /// <summary>Asks it to end (SIGTERM), and waits until it has.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> EndAsync()
+    {
+        Signal(_process.Id, Terminate).ShouldBe(0);
+        await _process.WaitForExitAsync().WaitAsync(ReadyLimit);
+        return _process.ExitCode;
+    }
+
     /// <summary>Asks it to end, so that it stops its own children and unmounts; kills it when it does not.</summary>
     public async ValueTask DisposeAsync()
     {

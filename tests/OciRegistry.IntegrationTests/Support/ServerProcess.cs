@@ -92,9 +92,10 @@ internal sealed class ServerProcess : IUpstreamRegistry
         await UntilReadyAsync();
     }
 
-    /// <summary>Asks it to end (SIGTERM), and waits until it has.</summary>
+    /// <summary>Asks it to end (SIGTERM), and waits until it has: by itself, and as it should.</summary>
     public async Task StopAsync()
     {
+        (await _process.EndAsync()).ShouldBe(0, Log);
         _isKilled = true;
         await _process.DisposeAsync();
     }
