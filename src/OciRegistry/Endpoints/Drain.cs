@@ -11,15 +11,14 @@ namespace OciRegistry.Endpoints;
 /// </summary>
 /// <remarks>
 /// The host stops its services in this order: <see cref="StoppingAsync"/>, which returns when the announcement is over; the
-/// server, which accepts nothing more and waits for what runs; then all others. A host whose time is up earlier ends the
-/// requests earlier.
+/// server, which accepts nothing more and waits for what runs; then all others. A host whose time is up earlier aborts the
+/// connections itself, which the requests take for clients that have left.
 /// </remarks>
 internal sealed partial class Drain(
     IOptions<OciRegistryOptions> options, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<Drain> log)
     : IHostedLifecycleService, IDisposable
 {
     private readonly CancellationTokenSource _deadline = new();
-    private CancellationTokenRegistration _hostTime;
     private ITimer? _timer;
     private volatile bool _isStopping;
     private int _running;
@@ -54,7 +53,6 @@ internal sealed partial class Drain(
         }
 
         _timer = time.CreateTimer(static drain => ((Drain)drain!).EndAll(), this, deadline, Timeout.InfiniteTimeSpan);
-        _hostTime = cancellationToken.UnsafeRegister(static drain => ((Drain)drain!).EndAll(), this);
     }
 
     /// <summary>Ends all requests that run, deadline or not, once.</summary>
@@ -73,7 +71,6 @@ internal sealed partial class Drain(
 
     public void Dispose()
     {
-        _hostTime.Dispose();
         _timer?.Dispose();
         _deadline.Dispose();
     }

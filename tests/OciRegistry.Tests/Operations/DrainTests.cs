@@ -32,7 +32,7 @@ public sealed class DrainTests : IAsyncLifetime
                 options.Uploads.OrderWait = Announce + Deadline + Deadline;
             },
             services => services.AddSingleton<TimeProvider>(_time)
-                .Configure<HostOptions>(host => host.ShutdownTimeout = Until.Patience));
+                .Configure<HostOptions>(host => host.ShutdownTimeout = 10 * Until.Patience));
         _other = await RegistryApp.StartAsync(root: _registry.Root);
     }
 
