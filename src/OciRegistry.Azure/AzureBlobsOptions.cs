@@ -21,6 +21,7 @@ namespace OciRegistry.Azure
 
         /// <summary>The account's connection string. Instead of <see cref="ServiceUri"/>.</summary>
         /// <value>none</value>
+        [Setting(IsSecret = true)]
         public string? ConnectionString { get; set; }
 
         /// <summary>
@@ -29,10 +30,12 @@ namespace OciRegistry.Azure
         /// default: workload identity, managed identity, environment), which needs the role Storage Blob Data Contributor.
         /// </summary>
         /// <value>none</value>
+        [Setting(IsSecret = true)]
         public string? ServiceUri { get; set; }
 
         /// <summary>The key of the account of <see cref="ServiceUri"/>.</summary>
         /// <value>none</value>
+        [Setting(IsSecret = true)]
         public string? AccountKey { get; set; }
 
         /// <summary>The container.</summary>
@@ -56,12 +59,14 @@ namespace OciRegistry.Azure
 
         /// <summary>How long such a URL is good for, up to 1 hour.</summary>
         /// <value>20 minutes</value>
+        [Setting(Min = "00:00:00.0000001", Max = "01:00:00")]
         public TimeSpan RedirectLifetime { get; set; } = TimeSpan.FromMinutes(20);
 
         /// <summary>
         /// How long one attempt of a call may take, and a second more for every MiB that goes with it.
         /// </summary>
         /// <value>15 seconds</value>
+        [Setting(Min = "00:00:00.1")]
         public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(15);
 
         /// <summary>
@@ -69,6 +74,7 @@ namespace OciRegistry.Azure
         /// answered 503: clients repeat a request that timed out, but give up on an error status.
         /// </summary>
         /// <value>50 seconds</value>
+        [Setting(Min = "00:00:00")]
         public TimeSpan RetryFor { get; set; } = TimeSpan.FromSeconds(50);
 
         /// <summary>
@@ -76,6 +82,7 @@ namespace OciRegistry.Azure
         /// in larger ones, up to more than 1 TiB.
         /// </summary>
         /// <value>8 MiB</value>
+        [Setting(Min = "1048576", Max = "33554432")]
         public int BlockSize { get; set; } = 8 * 1024 * 1024;
 
         /// <summary>
@@ -83,6 +90,7 @@ namespace OciRegistry.Azure
         /// blocks are smaller.
         /// </summary>
         /// <value>64 MiB</value>
+        [Setting(Min = "16777216")]
         public int BlockBuffer { get; set; } = 64 * 1024 * 1024;
 
         /// <summary>Blocks of a session that may have any size; of the 50,000 that a blob can have.</summary>

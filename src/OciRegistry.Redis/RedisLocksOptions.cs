@@ -18,7 +18,8 @@ namespace OciRegistry.Redis
         /// StackExchange.Redis. With more than one, a lock is held by whoever has it on more than half of them, so that
         /// some may be down: use an odd number. All replicas name the same ones.
         /// </summary>
-        /// <value>none: it must be set</value>
+        /// <value>none: locks are within the process</value>
+        [Setting(IsSecret = true)]
         public IList<string> Configuration { get; } = [];
 
         /// <summary>
@@ -26,6 +27,7 @@ namespace OciRegistry.Redis
         /// that. Keep it below <c>Uploads:OrderWait</c>, so that a request that waits outlives the lock of a dead one.
         /// </summary>
         /// <value>8 seconds</value>
+        [Setting(Min = "00:00:01", Max = "00:05:00")]
         public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(8);
 
         /// <summary>What all keys and the channel begin with. Registries that share a Redis need different ones.</summary>
@@ -34,6 +36,7 @@ namespace OciRegistry.Redis
 
         /// <summary>How long a call to Redis may take, from 10 milliseconds to a quarter of <see cref="Lease"/>.</summary>
         /// <value>500 milliseconds</value>
+        [Setting(Min = "00:00:00.01")]
         public TimeSpan Timeout { get; set; } = TimeSpan.FromMilliseconds(500);
 
         /// <summary>All addresses as host:port, without passwords.</summary>

@@ -10,15 +10,7 @@ internal static class StartupCheck
 {
     public static async Task RunAsync(CommandLine commandLine, IConfigurationRoot configuration)
     {
-        var problems = new List<string>();
-        problems.AddRange(commandLine.Problems);
-        problems.AddRange(SettingsCheck.Problems(configuration, out var readable));
-        problems.AddRange(Listening.Problems(configuration));
-        problems.AddRange(Proxies.Problems(configuration));
-        var auth = ServerConfiguration.Auth(readable);
-        problems.AddRange(Listening.OpennessProblems(configuration, auth));
-        problems.AddRange(AuthFiles.Problems(auth));
-
+        List<string> problems = [.. commandLine.Problems, .. Problems(configuration)];
         if (!ServerConfiguration.UsesAzureBlobs(configuration))
         {
             var folder = new FileSystemRoot(ServerConfiguration.DataFolder(configuration));
@@ -41,5 +33,21 @@ internal static class StartupCheck
                 problems.Add(problem);
             }
         }
+    }
+
+    /// <summary>What is wrong with the settings, and with the files that they name for who may do what.</summary>
+    public static IReadOnlyList<string> Problems(IConfigurationRoot configuration)
+    {
+        var problems = SettingsCheck.Problems(configuration, out var readable);
+        var auth = ServerConfiguration.Auth(readable);
+        return
+        [
+            .. problems,
+            .. LogLevels.Problems(configuration),
+            .. Listening.Problems(configuration),
+            .. Proxies.Problems(configuration),
+            .. Listening.OpennessProblems(configuration, auth),
+            .. AuthFiles.Problems(auth),
+        ];
     }
 }

@@ -6,7 +6,10 @@ namespace OciRegistry;
 /// </summary>
 public sealed class AuthOptions
 {
-    /// <summary>The explicit word for an open server that listens beyond this machine.</summary>
+    /// <summary>
+    /// The explicit word for an open registry that others can reach: everybody may do everything. Without it the program refuses
+    /// to listen beyond its machine while nobody has to log in.
+    /// </summary>
     /// <value>false</value>
     public bool AllowAnonymous { get; set; }
 
@@ -30,11 +33,15 @@ public sealed class AuthOptions
     /// <summary>TLS client certificates as identities.</summary>
     public ClientCertificateOptions ClientCertificates { get; } = new();
 
-    /// <summary>What subjects may do, besides what <see cref="PolicyFile"/> says.</summary>
+    /// <summary>
+    /// What subjects may do, besides what <see cref="PolicyFile"/> says. May change while the registry runs; but whether anybody
+    /// has to log in stays what it was at the start.
+    /// </summary>
+    [Setting(MayChange = true)]
     public IList<PolicyOptions> Policies { get; } = [];
 
     /// <summary>A JSON file with policies and groups; read again when it changes.</summary>
-    /// <value>null</value>
+    /// <value>null: none</value>
     public string? PolicyFile { get; set; }
 
     /// <summary>
@@ -44,17 +51,21 @@ public sealed class AuthOptions
     /// <value>true</value>
     public bool Basic { get; set; } = true;
 
+    /// <summary>The built-in token service.</summary>
     public TokenOptions Tokens { get; } = new();
 
     /// <summary>
     /// Failed logins in a minute from one address (of IPv6, one network of 64 bits), after which further ones are answered
-    /// 429 without being looked at. Credentials that were right a moment ago go on to work.
+    /// 429 without being looked at. Credentials that were right a moment ago go on to work. May change while the registry runs;
+    /// failures before are forgotten then.
     /// </summary>
     /// <value>10</value>
+    [Setting(MayChange = true, Min = "1")]
     public int MaxFailedLogins { get; set; } = 10;
 
-    /// <summary>How long the answer to a failed login is held back.</summary>
+    /// <summary>How long the answer to a failed login is held back. May change while the registry runs.</summary>
     /// <value>1 s</value>
+    [Setting(MayChange = true, Min = "00:00:00", Max = "00:01:00")]
     public TimeSpan FailedLoginDelay { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Whether anybody has to log in for anything.</summary>
@@ -123,16 +134,21 @@ public sealed class TokenOptions
     /// <summary>Tokens may have at most this life: they name groups, which others may take away meanwhile.</summary>
     internal static readonly TimeSpan MaxLifetime = TimeSpan.FromHours(1);
 
-    /// <summary>Whether clients are sent to <c>/token</c>; without, they send name and password with each request.</summary>
+    /// <summary>
+    /// Whether clients are sent to <c>/token</c>, whose keys are at <c>/token/keys</c>; without, they send name and password with
+    /// each request.
+    /// </summary>
     /// <value>true</value>
     public bool Enabled { get; set; } = true;
 
     /// <summary>How long a token is good for; an upload that it has started may go on for a day.</summary>
     /// <value>5 min</value>
+    [Setting(Min = "00:00:01", Max = "01:00:00")]
     public TimeSpan Lifetime { get; set; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>How long a client may get new tokens without the password.</summary>
+    /// <summary>How long a client may get new tokens without the password; not less than <see cref="Lifetime"/>.</summary>
     /// <value>30 d</value>
+    [Setting(Min = "00:00:01")]
     public TimeSpan RefreshLifetime { get; set; } = TimeSpan.FromDays(30);
 
     /// <summary>The registry's name in challenges and tokens: issuer and audience. All replicas have the same.</summary>
@@ -154,6 +170,7 @@ public sealed class TokenOptions
 
     /// <summary>After how long a signing key in the storage is replaced. What it has signed stays good.</summary>
     /// <value>30 d</value>
+    [Setting(Min = "01:00:00")]
     public TimeSpan RotateEvery { get; set; } = TimeSpan.FromDays(30);
 
     internal IEnumerable<string> Problems()
@@ -194,13 +211,15 @@ public sealed class IssuerOptions
 {
     private static readonly string[] Reserved = ["user", "robot", "cert"];
 
-    /// <summary>What the subjects and groups of its tokens begin with: <c>NAME:subject</c>.</summary>
+    /// <summary>
+    /// What the subjects and groups of its tokens begin with: <c>NAME:subject</c>. Lower-case letters, digits and '-', up to 32.
+    /// </summary>
     public string Name { get; set; } = "";
 
-    /// <summary>Its address; <c>/.well-known/openid-configuration</c> below it says where its keys are.</summary>
+    /// <summary>Its https address; <c>/.well-known/openid-configuration</c> below it says where its keys are.</summary>
     public string Authority { get; set; } = "";
 
-    /// <summary>Whom its tokens must be meant for.</summary>
+    /// <summary>Whom its tokens must be meant for: what they have in <c>aud</c>.</summary>
     public string Audience { get; set; } = "";
 
     /// <summary>The claim that says who it is.</summary>
@@ -212,7 +231,7 @@ public sealed class IssuerOptions
     public string GroupsClaim { get; set; } = "groups";
 
     /// <summary>A PEM file with the certificates that its TLS certificate must lead to, where the system does not know them.</summary>
-    /// <value>null</value>
+    /// <value>null: the system's</value>
     public string? CertificateAuthority { get; set; }
 
     internal IEnumerable<string> Problems()
@@ -280,6 +299,7 @@ public sealed class PolicyOptions
     /// <c>pull</c>; <c>push</c>; <c>create-only</c>: push, but no tag that exists may move; <c>delete</c>; <c>admin</c>: the
     /// operator's API.
     /// </summary>
+    [Setting(Values = "pull push create-only delete admin")]
     public IList<string> Actions { get; set => field = value ?? []; } = [];
 
     internal IEnumerable<string> Problems()

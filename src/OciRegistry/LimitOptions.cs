@@ -2,19 +2,28 @@ namespace OciRegistry;
 
 /// <summary>
 /// How many requests are served, so that nobody takes the registry from the others. More are answered 429 with Retry-After.
-/// Some clients (Jib) give up then: limits are for what goes far beyond a busy build.
+/// Some clients (Jib) give up then: limits are for what goes far beyond a busy build. Whoever has used up a part of a limit has
+/// all of it again when it is changed.
 /// </summary>
 public sealed class LimitOptions
 {
     /// <summary>Requests that were saved up may come at once: this many seconds' worth.</summary>
     internal const int BurstSeconds = 10;
 
-    /// <summary>Requests a second of one subject, anonymous being one; ten seconds' worth of them may come at once.</summary>
+    /// <summary>
+    /// Requests a second of one subject, anonymous being one; ten seconds' worth of them may come at once, more are answered 429.
+    /// May change while the registry runs.
+    /// </summary>
     /// <value>null: no limit</value>
+    [Setting(MayChange = true, Min = "1", Max = "1000000")]
     public int? PerSubject { get; set; }
 
-    /// <summary>Requests a second from one address (of IPv6, one network of 64 bits); ten seconds' worth may come at once.</summary>
+    /// <summary>
+    /// Requests a second from one address (of IPv6, one network of 64 bits); ten seconds' worth may come at once, more are
+    /// answered 429. May change while the registry runs.
+    /// </summary>
     /// <value>null: no limit</value>
+    [Setting(MayChange = true, Min = "1", Max = "1000000")]
     public int? PerAddress { get; set; }
 
     internal IEnumerable<string> Problems()

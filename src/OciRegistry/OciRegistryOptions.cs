@@ -1,26 +1,40 @@
 namespace OciRegistry;
 
 /// <summary>The settings of a registry that do not belong to one backend. Section <c>OciRegistry</c> in the server.</summary>
+/// <remarks>
+/// Some may change while the registry runs, and say so: they count from the next request on, all at once, when the options are
+/// bound to a configuration that is read again (<c>BindConfiguration</c>). The others are read at the start: a registry in
+/// which they change has to be started again.
+/// </remarks>
 public sealed class OciRegistryOptions
 {
+    /// <summary>What is accepted as a manifest.</summary>
     public ManifestOptions Manifests { get; } = new();
 
+    /// <summary>What may be deleted.</summary>
     public DeleteOptions Deletes { get; } = new();
 
+    /// <summary>How blobs are pushed.</summary>
     public UploadOptions Uploads { get; } = new();
 
+    /// <summary>Lists of tags, repositories and referrers.</summary>
     public ListingOptions Listings { get; } = new();
 
+    /// <summary>Who may do what.</summary>
     public AuthOptions Auth { get; } = new();
 
+    /// <summary>How many requests are served.</summary>
     public LimitOptions Limits { get; } = new();
 
+    /// <summary>Other registries whose content is pulled through this one.</summary>
     public PullThroughOptions PullThrough { get; } = new();
 
+    /// <summary>How it ends, when it is told to.</summary>
     public DrainOptions Drain { get; } = new();
 
-    /// <summary>Refuses every changing request with 405.</summary>
+    /// <summary>Refuses every changing request with 405. May change while the registry runs.</summary>
     /// <value>false</value>
+    [Setting(MayChange = true)]
     public bool ReadOnly { get; set; }
 
     /// <summary>All that is wrong with these settings, each sentence with its remedy; empty when nothing is.</summary>
@@ -101,46 +115,65 @@ public sealed class ManifestOptions
     internal const int SmallestMaxSize = 4 * 1024 * 1024;
     internal const int LargestMaxSize = 64 * 1024 * 1024;
 
-    /// <summary>What a manifest must find in its repository before it is accepted.</summary>
+    /// <summary>
+    /// What a manifest must find in its repository before it is accepted: everything (<c>Strict</c>), all but the children of an
+    /// index (<c>SparseIndexes</c>), nothing (<c>Off</c>). May change while the registry runs.
+    /// </summary>
     /// <value>Strict</value>
+    [Setting(MayChange = true)]
     public ManifestReferences References { get; set; } = ManifestReferences.Strict;
 
-    /// <summary>Bytes that a manifest may have; a larger one is answered 413.</summary>
+    /// <summary>Bytes that a manifest may have; a larger one is answered 413. May change while the registry runs.</summary>
     /// <value>4 MiB</value>
+    [Setting(MayChange = true, Min = "4194304", Max = "67108864")]
     public int MaxSize { get; set; } = SmallestMaxSize;
 }
 
 public sealed class DeleteOptions
 {
-    /// <summary>Whether tags, manifests and blobs may be deleted; 405 otherwise. Upload sessions can always be cancelled.</summary>
+    /// <summary>
+    /// Whether tags, manifests and blobs may be deleted; 405 otherwise. Upload sessions can always be cancelled. May change while
+    /// the registry runs.
+    /// </summary>
     /// <value>true</value>
+    [Setting(MayChange = true)]
     public bool Enabled { get; set; } = true;
 }
 
 public sealed class UploadOptions
 {
-    /// <summary>How long after its last accepted byte an upload session is kept. Never while a request runs.</summary>
+    /// <summary>How long after its last accepted byte an unfinished upload is kept. It never ends while a request runs.</summary>
     /// <value>24 h</value>
+    [Setting(Min = "00:00:00.0000001")]
     public TimeSpan IdleExpiry { get; set; } = TimeSpan.FromHours(24);
 
-    /// <summary>How long after its start an upload session is kept, whatever happens on it.</summary>
+    /// <summary>
+    /// How long after its start an unfinished upload is kept, whatever happens on it; not less than <see cref="IdleExpiry"/>.
+    /// </summary>
     /// <value>7 d</value>
+    [Setting(Min = "00:00:00.0000001")]
     public TimeSpan AbsoluteExpiry { get; set; } = TimeSpan.FromDays(7);
 
-    /// <summary>How often expired sessions are looked for.</summary>
+    /// <summary>How often expired uploads are looked for.</summary>
     /// <value>10 min</value>
+    [Setting(Min = "00:00:00.0000001")]
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>Bytes that one blob may have; null for no limit. More is answered 413 and ends the session.</summary>
-    /// <value>null</value>
+    /// <summary>
+    /// Bytes that one blob may have. More is answered 413 and ends the upload session. May change while the registry runs.
+    /// </summary>
+    /// <value>null: no limit</value>
+    [Setting(MayChange = true, Min = "1")]
     public long? MaxBlobSize { get; set; }
 
-    /// <summary>How long a request waits for the one that is running on its session, before it reads any byte.</summary>
+    /// <summary>How long a chunk waits for the one that is running on its session, before any byte of it is read.</summary>
     /// <value>10 s</value>
+    [Setting(Min = "00:00:00")]
     public TimeSpan OrderWait { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long a replayed request waits for the one that it replaces to stop, before it goes on without.</summary>
+    /// <summary>How long a repeated request waits for the one that it replaces to stop, before it goes on without.</summary>
     /// <value>1 s</value>
+    [Setting(Min = "00:00:00")]
     public TimeSpan FenceWait { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
@@ -148,12 +181,17 @@ public sealed class UploadOptions
     /// repeat a request that timed out, but give up on an error status.
     /// </summary>
     /// <value>55 s</value>
+    [Setting(Min = "00:00:00")]
     public TimeSpan CommitWait { get; set; } = TimeSpan.FromSeconds(55);
 }
 
 public sealed class ListingOptions
 {
-    /// <summary>Entries of one page of tags, repositories or referrers; a longer list is linked to its next page.</summary>
+    /// <summary>
+    /// Entries of one page of tags, repositories or referrers; a longer list is linked to its next page. May change while the
+    /// registry runs.
+    /// </summary>
     /// <value>10,000</value>
+    [Setting(MayChange = true, Min = "1", Max = "100000")]
     public int MaxPageSize { get; set; } = 10_000;
 }

@@ -8,10 +8,12 @@ namespace OciRegistry;
 /// </summary>
 public sealed class PullThroughOptions
 {
+    /// <summary>The registries that are pulled through this one.</summary>
     public IList<UpstreamOptions> Upstreams { get; } = [];
 
     /// <summary>How often content that nobody pulls any more is looked for.</summary>
     /// <value>1 h</value>
+    [Setting(Min = "00:00:00.0000001", Max = "30.00:00:00")]
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>
@@ -25,6 +27,7 @@ public sealed class PullThroughOptions
     /// How long a replica waits for another one that is fetching the same content, before it fetches it itself.
     /// </summary>
     /// <value>2 s</value>
+    [Setting(Min = "00:00:00", Max = "00:01:00")]
     public TimeSpan ReplicaWait { get; set; } = TimeSpan.FromSeconds(2);
 
     internal IEnumerable<string> Problems()
@@ -99,12 +102,18 @@ public sealed class UpstreamOptions
     public string? Username { get; set; }
 
     /// <summary>The account's password or access token.</summary>
+    /// <value>null</value>
+    [Setting(IsSecret = true)]
     public string? Password { get; set; }
 
     /// <summary>Instead of name and password: a refresh token (docker calls it identity token) for the token service.</summary>
+    /// <value>null</value>
+    [Setting(IsSecret = true)]
     public string? RefreshToken { get; set; }
 
     /// <summary>Instead of all that: a token that is sent as it is, with every request.</summary>
+    /// <value>null</value>
+    [Setting(IsSecret = true)]
     public string? Token { get; set; }
 
     /// <summary>
@@ -126,8 +135,8 @@ public sealed class UpstreamOptions
     public string? ClientKey { get; set; }
 
     /// <summary>
-    /// Whether its name, its token service and what it redirects to may lead to private, loopback and link-local addresses. An
-    /// address in <see cref="Url"/> itself is allowed in any case.
+    /// Whether its name, its token service and what it redirects to may lead to private, loopback and link-local addresses, and
+    /// the system's proxy is used, which resolves names itself. An address in <see cref="Url"/> itself is allowed in any case.
     /// </summary>
     /// <value>false</value>
     public bool AllowPrivateAddresses { get; set; }
@@ -140,16 +149,19 @@ public sealed class UpstreamOptions
     /// <value>none</value>
     public IList<string> Deny { get; set => field = value ?? []; } = [];
 
-    /// <summary>How long a tag is taken for what it was, before the upstream is asked again.</summary>
+    /// <summary>How long a tag is taken for what it was, before the upstream is asked again; 00:00:00 asks each time.</summary>
     /// <value>5 min</value>
+    [Setting(Min = "00:00:00")]
     public TimeSpan TagTtl { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>How long content is kept after its last pull.</summary>
     /// <value>7 d</value>
+    [Setting(Min = "00:01:00")]
     public TimeSpan ContentTtl { get; set; } = TimeSpan.FromDays(7);
 
     /// <summary>Bytes to keep; beyond, the least recently pulled content goes first.</summary>
     /// <value>null: no limit</value>
+    [Setting(Min = "1")]
     public long? MaxBytes { get; set; }
 
     /// <summary>Whether the repositories below <see cref="Prefix"/> can be pushed to as well. What was pushed is never replaced.</summary>
@@ -158,6 +170,7 @@ public sealed class UpstreamOptions
 
     /// <summary>How long an answer, and every further piece of a body, is waited for.</summary>
     /// <value>30 s</value>
+    [Setting(Min = "00:00:00.1", Max = "00:10:00")]
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
 
     internal bool IsDockerHub => Uri.TryCreate(Url, UriKind.Absolute, out var url) && DockerHub.Contains(url.Host);

@@ -15,6 +15,7 @@ internal static class ServeCommand
     {
         var builder = ServerConfiguration.CreateBuilder(line);
         await StartupCheck.RunAsync(line, builder.Configuration);
+        SettingsReload.Configure(builder, line);
 
         builder.Services.AddOciRegistry(registry => ServerConfiguration.Apply(builder.Configuration, registry));
         var listening = new Listening(builder);

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.Options;
 using OciRegistry.Azure;
 using OciRegistry.Hosting;
 using OciRegistry.Redis;
@@ -43,6 +44,8 @@ internal static class ServerConfiguration
     public static void Apply(IConfiguration configuration, OciRegistryBuilder registry)
     {
         registry.Configure(options => Listed(configuration).GetSection(Setting.Section).Bind(options));
+        registry.Services.AddSingleton<IOptionsChangeTokenSource<OciRegistryOptions>>(
+            new ConfigurationChangeTokenSource<OciRegistryOptions>(configuration));
         if (UsesAzureBlobs(configuration))
         {
             registry.UseAzureBlobs(configuration.GetSection(Setting.AzureBlobs).Bind);

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Globalization;
 using System.Reflection;
 using OciRegistry.Azure;
 using OciRegistry.Redis;
@@ -10,8 +11,11 @@ namespace OciRegistry.Server.Settings;
 /// A setting, or a group of settings, of the section <c>OciRegistry</c>: what the options classes declare, so that a
 /// new option is known here without being named here.
 /// </summary>
-internal sealed record Setting(string Path, Type Type, object? Default, IReadOnlyList<Setting> Children)
+internal sealed record Setting(
+    string Path, Type Type, object? Default, IReadOnlyList<Setting> Children, PropertyInfo? Option = null)
 {
+    private static readonly SettingAttribute Plain = new();
+
     public const string Section = "OciRegistry";
     public const string FileSystem = $"{Section}:Storage:FileSystem";
     public const string AzureBlobs = $"{Section}:Storage:AzureBlobs";
@@ -35,6 +39,9 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
             .. Of(Section, new ProxyOptions()),
         ]);
 
+    /// <summary>What the option says of itself.</summary>
+    public SettingAttribute Is { get; } = Option?.GetCustomAttribute<SettingAttribute>() ?? Plain;
+
     public string Name => Path[(Path.LastIndexOf(':') + 1)..];
 
     public bool IsGroup => Children.Count > 0 && !IsNumbered;
@@ -45,24 +52,56 @@ internal sealed record Setting(string Path, Type Type, object? Default, IReadOnl
     /// <summary>Takes one text, or a list of them.</summary>
     public bool IsList => IsListType(Type);
 
+    /// <summary>The default as people read it.</summary>
+    public string DefaultText => Default switch
+    {
+        null or "" => "none",
+        bool value => value ? "true" : "false",
+        var value => Convert.ToString(value, CultureInfo.InvariantCulture)!,
+    };
+
     /// <summary>This setting and all below it that take a value.</summary>
     public IEnumerable<Setting> Leaves() => Children.Count > 0 ? Children.SelectMany(child => child.Leaves()) : [this];
 
-    private static Setting Group(string path, IReadOnlyList<Setting> children) =>
-        new(path, typeof(object), null, children);
+    /// <summary>
+    /// The setting that a key of the configuration belongs to: of all that is in a list, the list. Null for what is no setting.
+    /// </summary>
+    public static Setting? Of(string key)
+    {
+        var setting = Root;
+        foreach (var name in key.Split(':').Skip(1))
+        {
+            if (setting.IsNumbered || setting.IsList)
+            {
+                break;
+            }
+
+            if (setting.Children.FirstOrDefault(child => child.Name.Equals(name, StringComparison.OrdinalIgnoreCase)) is not { } child)
+            {
+                return null;
+            }
+
+            setting = child;
+        }
+
+        return setting;
+    }
+
+    private static Setting Group(string path, IReadOnlyList<Setting> children, PropertyInfo? option = null) =>
+        new(path, typeof(object), null, children, option);
 
     private static IReadOnlyList<Setting> Of(string path, object options) =>
     [
         .. options.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
-            .Select(property => Of($"{path}:{property.Name}", property.PropertyType, property.GetValue(options))),
+            .Select(property => Of($"{path}:{property.Name}", property.PropertyType, property.GetValue(options), property)),
     ];
 
     // What can be made from text takes a value; every other class is a group.
-    private static Setting Of(string path, Type type, object? value) =>
-        IsListType(type) ? new Setting(path, type, null, [])
-        : EntryType(type) is { } entry ? new Setting(path, type, null, Of($"{path}:{Number}", Activator.CreateInstance(entry)!))
-        : TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string)) ? new Setting(path, type, value, [])
-        : Group(path, Of(path, value!));
+    private static Setting Of(string path, Type type, object? value, PropertyInfo option) =>
+        IsListType(type) ? new Setting(path, type, null, [], option)
+        : EntryType(type) is { } entry ? new Setting(path, type, null, Of($"{path}:{Number}", Activator.CreateInstance(entry)!), option)
+        : TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string)) ? new Setting(path, type, value, [], option)
+        : Group(path, Of(path, value!), option);
 
     private static bool IsListType(Type type) => type == typeof(IList<string>);
 

@@ -14,16 +14,16 @@ internal sealed class AuthFiles
 {
     private static readonly Dictionary<string, IReadOnlyList<string>> NoGroups = [];
 
-    private readonly IReadOnlyList<PolicyRule> _configured;
+    private readonly Func<IList<PolicyOptions>> _configured;
     private readonly WatchedFile<Htpasswd>? _users;
     private readonly WatchedFile<IReadOnlyList<PolicyRule>>? _policies;
     private readonly WatchedFile<IReadOnlyList<SigningKey>>? _signingKeys;
     private readonly WatchedFile<X509Certificate2Collection>? _authorities;
-    private volatile PolicySet _policySet;
+    private volatile KnownPolicies? _known;
 
     /// <exception cref="OptionsValidationException">Files cannot be used, with all that is wrong with them.</exception>
     public AuthFiles(IOptions<OciRegistryOptions> options)
-        : this(options.Value.Auth, out var problems)
+        : this(options.Value.Auth, () => options.Value.Auth.Policies, out var problems)
     {
         if (problems.Count > 0)
         {
@@ -31,8 +31,9 @@ internal sealed class AuthFiles
         }
     }
 
-    private AuthFiles(AuthOptions options, out List<string> problems)
+    private AuthFiles(AuthOptions options, Func<IList<PolicyOptions>> configured, out List<string> problems)
     {
+        _configured = configured;
         problems = [];
         _users = Open(options.Htpasswd, (path, content) => Htpasswd.Parse(path, content), problems);
         _policies = Open(options.PolicyFile, (path, content) => PolicyFile.Parse(path, content), problems);
@@ -42,15 +43,24 @@ internal sealed class AuthFiles
         {
             Open(issuer.CertificateAuthority, Certificates, problems);
         }
-
-        _configured = [.. options.Policies.Select((policy, i) => new PolicyRule(
-            $"policy {i} of the settings" + (policy.Name is null ? "" : $" '{policy.Name}'"), policy, NoGroups))];
-        _policySet = Combine();
     }
 
     public Htpasswd? Users => _users?.Value;
 
-    public PolicySet Policies => _policySet;
+    /// <summary>What the settings, as they are for the request, and the policy file say together.</summary>
+    public PolicySet Policies
+    {
+        get
+        {
+            var (configured, filed) = (_configured(), _policies?.Value);
+            if (_known is not { } known || known.Configured != configured || known.Filed != filed)
+            {
+                _known = known = new KnownPolicies(configured, filed, Combine(configured, filed ?? []));
+            }
+
+            return known.Set;
+        }
+    }
 
     /// <summary>Null when they are not in a file.</summary>
     public IReadOnlyList<SigningKey>? SigningKeys => _signingKeys?.Value;
@@ -61,7 +71,7 @@ internal sealed class AuthFiles
     /// <summary>All that is wrong with the files, each sentence with its remedy.</summary>
     public static IReadOnlyList<string> Problems(AuthOptions options)
     {
-        _ = new AuthFiles(options, out var problems);
+        _ = new AuthFiles(options, () => options.Policies, out var problems);
         return problems;
     }
 
@@ -72,11 +82,7 @@ internal sealed class AuthFiles
         Refresh(_users, changes);
         Refresh(_signingKeys, changes);
         Refresh(_authorities, changes);
-        if (Refresh(_policies, changes))
-        {
-            _policySet = Combine();
-        }
-
+        Refresh(_policies, changes);
         return changes;
     }
 
@@ -98,23 +104,19 @@ internal sealed class AuthFiles
             : throw new AuthFileException(path, ["It has no certificate that can be read. It must be a PEM file."]);
     }
 
-    private static bool Refresh<T>(WatchedFile<T>? file, List<(string, AuthFileException?)> changes)
+    private static void Refresh<T>(WatchedFile<T>? file, List<(string, AuthFileException?)> changes)
         where T : class
     {
         try
         {
-            if (file?.Refresh() != true)
+            if (file?.Refresh() == true)
             {
-                return false;
+                changes.Add((file.Path, null));
             }
-
-            changes.Add((file.Path, null));
-            return true;
         }
         catch (AuthFileException e)
         {
             changes.Add((file!.Path, e));
-            return false;
         }
     }
 
@@ -132,7 +134,15 @@ internal sealed class AuthFiles
         }
     }
 
-    private PolicySet Combine() => new([.. _configured, .. _policies?.Value ?? []]);
+    private static PolicySet Combine(IList<PolicyOptions> configured, IReadOnlyList<PolicyRule> filed) => new(
+    [
+        .. configured.Select((policy, i) => new PolicyRule(
+            $"policy {i} of the settings" + (policy.Name is null ? "" : $" '{policy.Name}'"), policy, NoGroups)),
+        .. filed,
+    ]);
+
+    // Of a request that came before a change the next one makes others: both are right, and each knows of what.
+    private sealed record KnownPolicies(IList<PolicyOptions> Configured, IReadOnlyList<PolicyRule>? Filed, PolicySet Set);
 }
 
 /// <summary>Looks at the files every second.</summary>

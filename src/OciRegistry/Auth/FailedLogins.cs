@@ -14,23 +14,25 @@ internal sealed class FailedLogins(IOptions<OciRegistryOptions> options) : IDisp
     public static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
     // Not a bucket of tokens: a part of one is there again after 100 ms, which is enough for who asks whether any is left.
-    private readonly PartitionedRateLimiter<IPAddress?> _left = PartitionedRateLimiter.Create<IPAddress?, string>(
-        address => RateLimitPartition.GetFixedWindowLimiter(
-            RequestLimits.NetworkOf(address),
+    private readonly PartitionedRateLimiter<(IPAddress? Address, int Max)> _left =
+        PartitionedRateLimiter.Create<(IPAddress? Address, int Max), (string, int)>(who => RateLimitPartition.GetFixedWindowLimiter(
+            (RequestLimits.NetworkOf(who.Address), who.Max),
             _ => new FixedWindowRateLimiterOptions
             {
-                PermitLimit = options.Value.Auth.MaxFailedLogins,
+                PermitLimit = who.Max,
                 Window = Window,
                 QueueLimit = 0,
             }));
 
+    private int Max => options.Value.Auth.MaxFailedLogins;
+
     public bool TooMany(IPAddress? address)
     {
-        using var lease = _left.AttemptAcquire(address, permitCount: 0);
+        using var lease = _left.AttemptAcquire((address, Max), permitCount: 0);
         return !lease.IsAcquired;
     }
 
-    public void Add(IPAddress? address) => _left.AttemptAcquire(address).Dispose();
+    public void Add(IPAddress? address) => _left.AttemptAcquire((address, Max)).Dispose();
 
     public void Dispose() => _left.Dispose();
 }

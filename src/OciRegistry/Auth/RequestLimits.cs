@@ -6,21 +6,24 @@ using Microsoft.Extensions.Options;
 namespace OciRegistry.Auth;
 
 /// <summary>How many requests of one address, and of one subject, are served: <see cref="LimitOptions"/>.</summary>
+/// <remarks>A bucket belongs to its rate, so that one that changes begins with full buckets, and one that stays keeps them.</remarks>
 internal sealed class RequestLimits(IOptions<OciRegistryOptions> options) : IDisposable
 {
-    private readonly PartitionedRateLimiter<string>? _addresses = Limiter(options.Value.Limits.PerAddress);
-    private readonly PartitionedRateLimiter<string>? _subjects = Limiter(options.Value.Limits.PerSubject);
+    private readonly PartitionedRateLimiter<(string Who, int Rate)> _addresses = Limiter();
+    private readonly PartitionedRateLimiter<(string Who, int Rate)> _subjects = Limiter();
 
     /// <summary>Null when the request may be served; else how long to wait.</summary>
-    public TimeSpan? WaitOf(IPAddress? address) => _addresses is null ? null : WaitOf(_addresses, NetworkOf(address));
+    public TimeSpan? WaitOf(IPAddress? address) =>
+        options.Value.Limits.PerAddress is { } rate ? WaitOf(_addresses, NetworkOf(address), rate) : null;
 
     /// <summary>Null when the request may be served; else how long to wait.</summary>
-    public TimeSpan? WaitOf(Caller caller) => _subjects is null ? null : WaitOf(_subjects, caller.Subject);
+    public TimeSpan? WaitOf(Caller caller) =>
+        options.Value.Limits.PerSubject is { } rate ? WaitOf(_subjects, caller.Subject, rate) : null;
 
     public void Dispose()
     {
-        _addresses?.Dispose();
-        _subjects?.Dispose();
+        _addresses.Dispose();
+        _subjects.Dispose();
     }
 
     /// <summary>One customer of an IPv6 provider has 2^64 addresses.</summary>
@@ -46,21 +49,20 @@ internal sealed class RequestLimits(IOptions<OciRegistryOptions> options) : IDis
         return new IPAddress(bytes).ToString();
     }
 
-    private static PartitionedRateLimiter<string>? Limiter(int? perSecond) => perSecond is not { } rate
-        ? null
-        : PartitionedRateLimiter.Create<string, string>(who => RateLimitPartition.GetTokenBucketLimiter(
-            who,
+    private static PartitionedRateLimiter<(string Who, int Rate)> Limiter() =>
+        PartitionedRateLimiter.Create<(string Who, int Rate), (string, int)>(bucket => RateLimitPartition.GetTokenBucketLimiter(
+            bucket,
             _ => new TokenBucketRateLimiterOptions
             {
-                TokenLimit = rate * LimitOptions.BurstSeconds,
-                TokensPerPeriod = rate,
+                TokenLimit = bucket.Rate * LimitOptions.BurstSeconds,
+                TokensPerPeriod = bucket.Rate,
                 ReplenishmentPeriod = TimeSpan.FromSeconds(1),
                 QueueLimit = 0,
             }));
 
-    private static TimeSpan? WaitOf(PartitionedRateLimiter<string> limiter, string who)
+    private static TimeSpan? WaitOf(PartitionedRateLimiter<(string Who, int Rate)> limiter, string who, int rate)
     {
-        using var lease = limiter.AttemptAcquire(who);
+        using var lease = limiter.AttemptAcquire((who, rate));
         return lease.IsAcquired ? null
             : lease.TryGetMetadata(MetadataName.RetryAfter, out var wait) && wait > TimeSpan.Zero ? wait
             : TimeSpan.FromSeconds(1);

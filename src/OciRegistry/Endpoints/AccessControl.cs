@@ -28,7 +28,8 @@ internal sealed class AccessControl(
     UploadSessions sessions,
     TimeProvider time)
 {
-    private bool IsOpen => !options.Value.Auth.IsRequired;
+    /// <summary>As it was at the start: a policy that is taken away must not open a registry to everybody.</summary>
+    private bool IsOpen { get; } = !options.Value.Auth.IsRequired;
 
     /// <summary>Whether the request may go on; else it has been answered.</summary>
     public async ValueTask<bool> AllowsAsync(HttpContext context, Access access)

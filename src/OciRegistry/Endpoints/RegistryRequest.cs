@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
 using OciRegistry.PullThrough;
 using OciRegistry.Storage;
@@ -28,7 +27,7 @@ internal enum RegistryAction
 /// wrong becomes an answer.
 /// </summary>
 internal sealed partial class RegistryRequest(
-    IOptions<OciRegistryOptions> options, AccessControl access, Drain drain, RegistryMetrics metrics, ILogger<RegistryRequest> log)
+    CurrentOptions options, AccessControl access, Drain drain, RegistryMetrics metrics, ILogger<RegistryRequest> log)
 {
     public const string IdHeader = "X-Request-Id";
 
@@ -46,6 +45,7 @@ internal sealed partial class RegistryRequest(
         IEnumerable<string> allowedMethods,
         RequestDelegate handle)
     {
+        options.Hold();
         var started = Stopwatch.GetTimestamp();
         var response = context.Response;
         response.Headers[IdHeader] = context.TraceIdentifier;

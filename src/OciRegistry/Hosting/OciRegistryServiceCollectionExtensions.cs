@@ -26,6 +26,8 @@ public static class OciRegistryServiceCollectionExtensions
         services.AddOptions<OciRegistryOptions>().ValidateOnStart();
         services.TryAddEnumerable(
             ServiceDescriptor.Singleton<IValidateOptions<OciRegistryOptions>, OciRegistryOptionsValidation>());
+        services.TryAddSingleton<CurrentOptions>();
+        services.TryAddSingleton<IOptions<OciRegistryOptions>>(static provider => provider.GetRequiredService<CurrentOptions>());
         services.AddRoutingCore();
         services.AddMetrics();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<MatcherPolicy, RepositoryRoutePolicy>());
