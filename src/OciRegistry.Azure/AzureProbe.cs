@@ -8,10 +8,10 @@ namespace OciRegistry.Azure;
 /// Whether the container is there and takes what the registry writes; once, at the start, also whether it compares before
 /// it swaps. One attempt of each: whoever asks wants to know how it is now.
 /// </summary>
-internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions options) : IStorageProbe
+internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions options, string name = "probe") : IStorageProbe
 {
-    private const string Name = "probe";
 
+    private bool _mayCreate = true;
     private bool _isStarted;
 
     /// <summary>What keeps a registry from storing where the options say; null when nothing does.</summary>
@@ -19,11 +19,45 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
         new AzureProbe(new AzureContainer(options, credential: null, TimeProvider.System), options)
             .ProblemAsync(CancellationToken.None);
 
+    /// <summary>The same without making the container, or leaving anything in it.</summary>
+    /// <returns>What is wrong, and whether the container is not there yet, which the start mends.</returns>
+    public static async Task<(string? Problem, bool IsMissing)> LookAsync(AzureBlobsOptions options)
+    {
+        var container = new AzureContainer(options, credential: null, TimeProvider.System);
+        try
+        {
+            if (options.CreateContainer
+                && !await container.OnceAsync(async token => (await container.Client.ExistsAsync(token)).Value, CancellationToken.None))
+            {
+                return (null, true);
+            }
+        }
+        catch (Exception e) when (AzureProblem.IsOne(e))
+        {
+            // A SAS of a container does not tell; what it is good for shows below.
+        }
+
+        // Another blob than that of the registries: one that starts meanwhile must not find its own gone.
+        var name = $"probe-{Guid.NewGuid():n}";
+        var probe = new AzureProbe(container, options, name) { _mayCreate = false };
+        var problem = await probe.ProblemAsync(CancellationToken.None);
+        try
+        {
+            await container.OnceAsync(token => container.Blob(name).DeleteIfExistsAsync(cancellationToken: token), CancellationToken.None);
+        }
+        catch (Exception e) when (AzureProblem.IsOne(e))
+        {
+            problem ??= AzureProblem.Describe(e, container.Address); // the registry has to delete as well
+        }
+
+        return (problem, false);
+    }
+
     public async ValueTask<string?> ProblemAsync(CancellationToken cancellationToken)
     {
         try
         {
-            if (!_isStarted && options.CreateContainer)
+            if (!_isStarted && _mayCreate && options.CreateContainer)
             {
                 await container.OnceAsync(CreateContainerAsync, cancellationToken);
             }
@@ -71,7 +105,7 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
 
     private async Task<bool> WriteAsync(BlobRequestConditions? conditions, CancellationToken cancellationToken)
     {
-        await container.Blob(Name).UploadAsync(
+        await container.Blob(name).UploadAsync(
             Stream.Null, new BlobUploadOptions { Conditions = conditions }, cancellationToken);
         return true;
     }

@@ -15,6 +15,9 @@ internal sealed class CommandLine
     /// <summary>What stands for standard input where a file is named.</summary>
     public const string StandardInput = "-";
 
+    /// <summary>Look whether it would serve, instead of serving.</summary>
+    public const string Check = "--check";
+
     private const string Folder = $"--{Setting.Section}:Storage:FileSystem:Root=FOLDER";
     private const string Address = "--urls=http://127.0.0.1:PORT";
 
@@ -52,6 +55,10 @@ internal sealed class CommandLine
         ["read-only"] = $"--{Setting.Section}:ReadOnly=true",
         ["verbose"] = "--Logging:LogLevel:Default=Debug",
         ["v"] = "--version",
+        ["check"] = "--check alone", // with a value
+        ["dry-run"] = Check,
+        ["validate"] = Check,
+        ["test"] = Check,
         ["h"] = "--help",
     };
 
@@ -67,7 +74,7 @@ internal sealed class CommandLine
         for (var i = 0; i < args.Length; i++)
         {
             var parts = args[i].Split('=', 2);
-            if (!args[i].StartsWith('-') || args[i] == StandardInput || own.Contains(parts[0]))
+            if (!args[i].StartsWith('-') || args[i] == StandardInput || args[i] == Check || own.Contains(parts[0]))
             {
                 others.Add((i + 1, args[i]));
                 continue;
@@ -81,6 +88,7 @@ internal sealed class CommandLine
         Call = commands.Parse([.. others.Select(other => other.Text)], Plainly);
         if (IsToServe)
         {
+            IsToCheck = others.RemoveAll(other => other.Text == Check) > 0;
             AddOthers(others);
         }
         else
@@ -102,6 +110,9 @@ internal sealed class CommandLine
 
     /// <summary>Whether the registry is to be served, as it is when there is no command.</summary>
     public bool IsToServe => Call.CommandResult is { Parent: null } or { Command.Name: ServeCommand.Name };
+
+    /// <summary>Whether only to look whether the registry could be served.</summary>
+    public bool IsToCheck { get; }
 
     /// <summary>What to print instead of doing anything; null when nothing of the kind was asked for.</summary>
     public string? Answer { get; }

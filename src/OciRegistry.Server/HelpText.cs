@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using OciRegistry.Server.Commands;
 using OciRegistry.Server.Settings;
 
@@ -18,6 +17,7 @@ internal static class HelpText
         {string.Join(Environment.NewLine, ServerCommands.All.Subcommands.SelectMany(command => Lines(command, command.Name)))}
 
           --urls=URLS        where to listen, separated by ';' ({Listening.DefaultUrl})
+          --check            look whether it would serve, with these settings; print what is wrong, or what it would do
           --help, --version  print this, or the version, and exit; COMMAND --help prints what it takes
 
         Settings, and their defaults:
@@ -29,7 +29,8 @@ internal static class HelpText
           in the environment     OciRegistry__Deletes__Enabled=false
           in appsettings.json    "OciRegistry": {"{"} "Deletes": {"{"} "Enabled": false {"}"} {"}"}
         and the first of these counts. appsettings.json is read from the current folder. So are ASP.NET Core's own
-        settings: Kestrel (endpoints, certificates), Logging, AllowedHosts.
+        settings: Kestrel (endpoints, certificates), Logging, AllowedHosts. While the registry runs it looks at that file
+        every second: levels of logs, and settings above with a '*', count from then on. The others need a restart.
         """;
 
     /// <summary>The help of one command, where it was asked for.</summary>
@@ -45,12 +46,7 @@ internal static class HelpText
         : [$"  {string.Join(' ', command.Arguments.Select(argument => argument.Name).Prepend(path)),-34} {command.Description}"];
 
     private static string Line(Setting setting) =>
-        $"  {setting.Path.PadRight(LongestPath)} {Default(setting)}{Environment.NewLine}      {SettingValue.Kind(setting.Type)}";
+        $"  {Name(setting).PadRight(LongestPath + 1)} {setting.DefaultText}{Environment.NewLine}      {SettingValue.Kind(setting.Type)}";
 
-    private static string Default(Setting setting) => setting.Default switch
-    {
-        null or "" => "none",
-        bool value => value ? "true" : "false",
-        var value => Convert.ToString(value, CultureInfo.InvariantCulture)!,
-    };
+    private static string Name(Setting setting) => Setting.Of(setting.Path)!.Is.MayChange ? $"{setting.Path}*" : setting.Path;
 }

@@ -124,10 +124,10 @@ internal sealed class Listening
             || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
     }
 
-    private static string[] Listed(IConfiguration configuration, string key) =>
+    internal static string[] Listed(IConfiguration configuration, string key) =>
         (configuration[key] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
-    private static bool IsUrl(string url)
+    internal static bool IsUrl(string url)
     {
         BindingAddress address;
         try

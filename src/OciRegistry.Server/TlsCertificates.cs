@@ -105,7 +105,7 @@ internal sealed partial class TlsCertificates(ILogger<TlsCertificates> log) : Ba
         }
     }
 
-    private static bool IsProblem(Exception exception) =>
+    internal static bool IsProblem(Exception exception) =>
         exception is CryptographicException or IOException or UnauthorizedAccessException or ArgumentException;
 
     [LoggerMessage(LogLevel.Information, "The certificate '{Path}' has changed; new connections get the new one.")]

@@ -35,7 +35,7 @@ internal static class ServerCommands
         {
             if (line.IsToServe)
             {
-                return await ServeCommand.RunAsync(line);
+                return await (line.IsToCheck ? ServeCheck.RunAsync(line) : ServeCommand.RunAsync(line));
             }
 
             return line.Problems.Count == 0

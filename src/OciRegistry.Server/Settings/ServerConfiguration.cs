@@ -101,7 +101,8 @@ internal static class ServerConfiguration
         return options;
     }
 
-    private static OciRegistryOptions Registry(IConfiguration configuration)
+    /// <summary>The library's options.</summary>
+    public static OciRegistryOptions Registry(IConfiguration configuration)
     {
         var options = new OciRegistryOptions();
         Listed(configuration).GetSection(Setting.Section).Bind(options);

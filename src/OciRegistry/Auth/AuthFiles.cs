@@ -68,6 +68,9 @@ internal sealed class AuthFiles
     /// <summary>Whom client certificates must lead to; null when they are no identities.</summary>
     public X509Certificate2Collection? ClientAuthorities => _authorities?.Value;
 
+    /// <summary>What the files of these options say; one that cannot be used says nothing.</summary>
+    public static AuthFiles Of(AuthOptions options) => new(options, () => options.Policies, out _);
+
     /// <summary>All that is wrong with the files, each sentence with its remedy.</summary>
     public static IReadOnlyList<string> Problems(AuthOptions options)
     {
