@@ -9,7 +9,8 @@ namespace OciRegistry.Azure
 {
     /// <summary>
     /// Where in Azure Blob Storage a registry stores, and as whom: with <see cref="ConnectionString"/>, or with
-    /// <see cref="ServiceUri"/> and a key, a SAS, or else the identity that the machine has.
+    /// <see cref="ServiceUri"/> and a key, a SAS, or else the identity that the machine has. In the server, one of these settings
+    /// is enough for it not to store in a folder.
     /// </summary>
     public sealed class AzureBlobsOptions
     {

@@ -8,10 +8,9 @@ namespace OciRegistry;
 /// </summary>
 public sealed class PullThroughOptions
 {
-    /// <summary>The registries that are pulled through this one.</summary>
     public IList<UpstreamOptions> Upstreams { get; } = [];
 
-    /// <summary>How often content that nobody pulls any more is looked for.</summary>
+    /// <summary>How often content that nobody pulls any more is looked for, and removed.</summary>
     /// <value>1 h</value>
     [Setting(Min = "00:00:00.0000001", Max = "30.00:00:00")]
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromHours(1);

@@ -83,16 +83,21 @@ public sealed class AzureServerTests
             "nobody there" => [$"{Section}:ServiceUri=http://127.0.0.1:{FreePort.Next()}/{AzuriteServer.Account}", key],
             _ => [$"{Section}:ServiceUri=http://{other.Host}/{AzuriteServer.Account}", key],
         };
-        var result = await Tool.Require(Checkout.ServerExecutable).TryRunAsync(
+        string[] line =
         [
             "--urls=http://127.0.0.1:0", $"--{Section}:Container={(wrong == "no container" ? AzuriteServer.NewContainer() : container)}",
             .. settings.Select(setting => $"--{setting}"),
-        ]);
-        result.ExitCode.ShouldBe(1);
-        result.Error.ShouldContain(said);
-        result.Error.ShouldContain("http://127.0.0.1:");
-        result.Error.ShouldNotContain("sig=");
-        result.Error.ShouldNotContain("   at ");
+        ];
+        foreach (var arguments in (string[][])[line, ["--check", .. line]])
+        {
+            var result = await Tool.Require(Checkout.ServerExecutable).TryRunAsync(arguments);
+            result.ExitCode.ShouldBe(1);
+            result.Error.ShouldContain(said);
+            result.Error.ShouldContain("http://127.0.0.1:");
+            result.Error.ShouldNotContain("sig=");
+            result.Error.ShouldNotContain("   at ");
+        }
+
         await new BlobContainerClient(azurite.ConnectionString, container).DeleteAsync();
     }
 
