@@ -10,7 +10,7 @@ internal sealed class ChangingSettings
     private readonly CommandLine _line;
     private readonly SettingsFiles _files;
     private readonly LiveSettings _live;
-    private SettingsContent _seen;
+    private SettingsContent? _seen; // null until the first look: the files may have changed while the server started
     private SettingsContent _used;
     private Dictionary<string, string?> _read;
 
@@ -20,17 +20,13 @@ internal sealed class ChangingSettings
     {
         _line = line;
         _files = new SettingsFiles(configuration);
-        _seen = _used = _files.Read();
+        _used = _files.Read();
         _live = new LiveSettings(configuration);
         _read = _live.Values();
 
-        // Added before the others go: at no time is the configuration empty.
         IConfigurationBuilder builder = configuration;
+        builder.Sources.Clear();
         builder.Add(_live);
-        while (builder.Sources.Count > 1)
-        {
-            builder.Sources.RemoveAt(0);
-        }
     }
 
     /// <summary>Looks at the files once more. One caller at a time.</summary>
@@ -43,23 +39,14 @@ internal sealed class ChangingSettings
             return null;
         }
 
-        var gone = content.GoneSince(_used).ToList();
-        if (gone.Count > 0)
+        _seen = content; // whatever comes of it comes of it once
+        List<string> problems = [.. content.ProblemsSince(_used)];
+        if (problems.Count > 0)
         {
-            _seen = content;
-            return new SettingsChange
-            {
-                Problems = [.. gone.Select(path => $"'{path}' is gone. Put it back, or start the registry again without it.")],
-            };
+            return new SettingsChange { Problems = problems };
         }
 
-        var problems = Read(out var values);
-        if (_files.Read() != content)
-        {
-            return null; // being written: what was read may be neither the one nor the other
-        }
-
-        _seen = content;
+        problems = Read(out var values); // what has changed once more meanwhile is seen with the next look
         if (problems.Count > 0)
         {
             return new SettingsChange { Problems = problems };
@@ -84,7 +71,7 @@ internal sealed class ChangingSettings
         }
     }
 
-    private SettingsChange Take(Dictionary<string, string?> values)
+    private SettingsChange? Take(Dictionary<string, string?> values)
     {
         var before = _live.Values();
         var changed = Changed(_read, values);
@@ -96,21 +83,14 @@ internal sealed class ChangingSettings
             (now, taken) = With(before, values, changed.Where(one => one.MayChange && !one.IsPolicies));
         }
 
-        // What is right with all that has changed may be wrong with what has not yet.
-        var problems = SettingsCheck.Problems(RootOf(now));
-        if (problems.Count > 0)
-        {
-            return new SettingsChange { Problems = problems };
-        }
-
         _read = values;
         if (taken.Count > 0)
         {
             _live.Take(now);
         }
 
-        var later = changed.Except(taken).Where(one => one.Differs(before, values));
-        return new SettingsChange
+        var later = changed.Except(taken).Where(one => one.Differs(before, values)).ToList();
+        return taken.Count + later.Count == 0 ? null : new SettingsChange
         {
             Taken = [.. taken.Select(one => new TakenSetting(one.Path, one.Text(now), one.Text(before), one.IsPolicies))],
             Later = [.. later.Select(one => new LaterSetting(one.Path, one.Text(before)))],
@@ -148,8 +128,6 @@ internal sealed class ChangingSettings
         return (now, taken);
     }
 
-    private static bool IsRequired(Dictionary<string, string?> values) => ServerConfiguration.Auth(RootOf(values)).IsRequired;
-
-    private static IConfigurationRoot RootOf(Dictionary<string, string?> values) =>
-        new ConfigurationBuilder().AddInMemoryCollection(values).Build();
+    private static bool IsRequired(Dictionary<string, string?> values) =>
+        ServerConfiguration.Auth(new ConfigurationBuilder().AddInMemoryCollection(values).Build()).IsRequired;
 }

@@ -54,7 +54,7 @@ internal sealed record ChangedSetting(string Path, Setting? Setting)
     public string? Text(Dictionary<string, string?> values) =>
         Setting is null ? (LogLevels.IsOne(Path) ? values.GetValueOrDefault(Path) ?? "not set" : null)
         : Setting.Is.IsSecret || Setting.IsList || Setting.IsNumbered ? null
-        : values.GetValueOrDefault(Path) is { Length: > 0 } value ? value
+        : values.GetValueOrDefault(Path) is { Length: > 0 } value ? (Setting.Type == typeof(bool) ? value.ToLowerInvariant() : value)
         : Setting.DefaultText;
 
     private static bool IsBelow(string path, string key) =>

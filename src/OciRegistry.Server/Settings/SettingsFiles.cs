@@ -18,28 +18,30 @@ internal sealed class SettingsFiles(IConfigurationBuilder configuration)
     ];
 
     /// <summary>What they have in them now.</summary>
-    public SettingsContent Read() => new([.. _paths.Select(path => new SettingsFile(path, HashOf(path)))]);
+    public SettingsContent Read() => new([.. _paths.Select(Read)]);
 
-    private static string? HashOf(string path)
+    private static SettingsFile Read(string path)
     {
         try
         {
-            return Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(path)));
+            return new SettingsFile(path, Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(path))));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            return null;
+            return new SettingsFile(path, null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return e.Message; // whoever reads the settings says it
+            return new SettingsFile(
+                path, null, $"'{path}' cannot be read: {e.Message.TrimEnd('.')}. Let this program's user read it, or put the file back.");
         }
     }
 }
 
 /// <param name="Path">Where it is.</param>
 /// <param name="Hash">Of what is in it; null when it is not there.</param>
-internal sealed record SettingsFile(string Path, string? Hash);
+/// <param name="Problem">Why it cannot be read, and the remedy.</param>
+internal sealed record SettingsFile(string Path, string? Hash, string? Problem = null);
 
 /// <summary>All settings files at one time.</summary>
 internal sealed record SettingsContent(IReadOnlyList<SettingsFile> Files)
@@ -48,8 +50,10 @@ internal sealed record SettingsContent(IReadOnlyList<SettingsFile> Files)
 
     public override int GetHashCode() => Files.Aggregate(0, HashCode.Combine);
 
-    /// <summary>Files that were there before and no longer are.</summary>
-    public IEnumerable<string> GoneSince(SettingsContent before) => before.Files.Where(file => file.Hash is not null)
-        .Select(file => file.Path)
-        .Intersect(Files.Where(file => file.Hash is null).Select(file => file.Path));
+    /// <summary>Files that cannot be read, and those that were there before and no longer are: what they said still counts.</summary>
+    public IEnumerable<string> ProblemsSince(SettingsContent before) => Files.Zip(before.Files, (now, then) =>
+        now.Problem
+        ?? (now.Hash is null && then.Hash is not null
+            ? $"'{now.Path}' is gone. Put it back, or start the registry again without it."
+            : null)).OfType<string>();
 }

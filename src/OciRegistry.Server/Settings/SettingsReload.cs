@@ -6,7 +6,10 @@ namespace OciRegistry.Server.Settings;
 /// <remarks>
 /// The framework's own watching is off: it watches every folder below that of the file, which is the data by default.
 /// </remarks>
-internal sealed partial class SettingsReload(ChangingSettings settings, TimeProvider time, ILoggerFactory logs) : BackgroundService
+/// <param name="refresh">Looks, and says what came of a change; null when there is none.</param>
+/// <param name="time">When it is time to look.</param>
+/// <param name="logs">What hears of it.</param>
+internal sealed partial class SettingsReload(Func<SettingsChange?> refresh, TimeProvider time, ILoggerFactory logs) : BackgroundService
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
@@ -17,8 +20,8 @@ internal sealed partial class SettingsReload(ChangingSettings settings, TimeProv
     public static void Configure(WebApplicationBuilder builder, CommandLine line)
     {
         var settings = new ChangingSettings(line, builder.Configuration);
-        builder.Services.AddSingleton(settings);
-        builder.Services.AddHostedService<SettingsReload>();
+        builder.Services.AddHostedService(services => new SettingsReload(
+            settings.Refresh, services.GetRequiredService<TimeProvider>(), services.GetRequiredService<ILoggerFactory>()));
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -26,9 +29,16 @@ internal sealed partial class SettingsReload(ChangingSettings settings, TimeProv
         using var timer = new PeriodicTimer(Interval, time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
-            if (settings.Refresh() is { } change)
+            try
             {
-                Log(change);
+                if (refresh() is { } change)
+                {
+                    Log(change);
+                }
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogFailed(_log, e); // a bug of ours: whatever is in a file, it must not end a registry that serves
             }
         }
     }
@@ -60,6 +70,9 @@ internal sealed partial class SettingsReload(ChangingSettings settings, TimeProv
 
     [LoggerMessage(LogLevel.Error, "The settings have changed into some that cannot be used, so those before still count. {Problem}")]
     private static partial void LogKept(ILogger logger, string problem);
+
+    [LoggerMessage(LogLevel.Error, "The settings have changed, and could not be looked at; those before still count.")]
+    private static partial void LogFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(LogLevel.Information, "{Setting} is {Value} from here on; it was {Before}.")]
     private static partial void LogTaken(ILogger logger, string setting, string value, string before);

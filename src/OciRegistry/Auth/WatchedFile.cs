@@ -84,7 +84,7 @@ internal sealed class WatchedFile<T>
             var content = new byte[length];
             return content[..RandomAccess.Read(file, content, 0)];
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
             throw new AuthFileException(
                 _path, [$"It cannot be read: {e.Message.TrimEnd('.')}. Let this program's user read it, or correct the path."]);

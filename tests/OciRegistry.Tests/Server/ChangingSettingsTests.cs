@@ -1,7 +1,9 @@
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
 using OciRegistry.Server;
 using OciRegistry.Server.Settings;
 using OciRegistry.Storage.FileSystem;
+using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Server;
 
@@ -83,9 +85,7 @@ public sealed class ChangingSettingsTests : IDisposable
         change.Taken.ShouldHaveSingleItem().Path.ShouldBe("OciRegistry:ReadOnly");
 
         Write("""{ "OciRegistry": { "Uploads": { "OrderWait": "00:00:12" } } }""");
-        change = Refresh().ShouldNotBeNull();
-        change.Later.ShouldBeEmpty(); // as it is
-        change.Taken.ShouldBeEmpty();
+        Refresh().ShouldBeNull(); // as it is
     }
 
     [Fact]
@@ -115,8 +115,6 @@ public sealed class ChangingSettingsTests : IDisposable
         ]);
         change.Later.ShouldAllBe(later => later.Value == null);
 
-        Write("{}");
-        Refresh().ShouldNotBeNull().ToString().ShouldNotContain("hunter2");
     }
 
     [Theory]
@@ -126,6 +124,7 @@ public sealed class ChangingSettingsTests : IDisposable
     [InlineData("""{ "OciRegistry": { "ReadOnly": true, "Auth": { "Htpasswd": "missing" } } }""", "missing")]
     [InlineData("""{ "OciRegistry": { "ReadOnly": true } """, "appsettings.json")]
     [InlineData("", "appsettings.json")]
+    [InlineData("""{ "OciRegistry": { "ReadOnly": true, "Auth": { "Htpasswd": "a\u0000b" } } }""", "It cannot be read")]
     public void A_change_with_a_problem_changes_nothing_and_is_told_once(string content, string problem)
     {
         Start("""{ "OciRegistry": { "Listings": { "MaxPageSize": 5 } } }""");
@@ -156,6 +155,20 @@ public sealed class ChangingSettingsTests : IDisposable
 
         Write("""{ "OciRegistry": { "ReadOnly": false } }""");
         Refresh().ShouldNotBeNull().Taken.ShouldHaveSingleItem().Value.ShouldBe("False", StringCompareShould.IgnoreCase);
+    }
+
+    /// <summary>To the framework what is no file is not there, and optional.</summary>
+    [Fact]
+    public void A_file_that_cannot_be_read_counts_as_it_was()
+    {
+        Start("""{ "OciRegistry": { "ReadOnly": true } }""");
+
+        File.Delete(Path.Combine(_folder, "appsettings.json"));
+        Directory.CreateDirectory(Path.Combine(_folder, "appsettings.json"));
+
+        Refresh().ShouldNotBeNull().Problems.ShouldHaveSingleItem().ShouldContain("appsettings.json' cannot be read: ");
+        Refresh().ShouldBeNull();
+        this["OciRegistry:ReadOnly"].ShouldBe("True", StringCompareShould.IgnoreCase);
     }
 
     [Fact]
@@ -237,13 +250,49 @@ public sealed class ChangingSettingsTests : IDisposable
         this["OciRegistry:Listings:MaxPageSize"].ShouldBe("6");
     }
 
+    /// <summary>Whoever looks at the log learns of it, and the registry goes on.</summary>
+    [Fact]
+    public async Task A_look_that_fails_is_told_of_and_the_next_one_comes()
+    {
+        var time = new ManualTimeProvider();
+        using var log = new LogCapture();
+        using var logs = LoggerFactory.Create(logging => logging.AddProvider(log));
+        var looks = 0;
+        using var reload = new SettingsReload(
+            () => ++looks == 1
+                ? throw new InvalidOperationException("a bug")
+                : new SettingsChange { Later = [new LaterSetting("Some:Setting", null)] },
+            time,
+            logs);
+        await reload.StartAsync(CancellationToken.None);
+
+        foreach (var line in (string[])["a bug", "Some:Setting has changed, which needs a restart; it stays what it was until then."])
+        {
+            await Until.TrueAsync(() => time.Waiting == 1, "it waits");
+            time.Advance(SettingsReload.Interval);
+            await Until.TrueAsync(() => log.Lines.Any(said => said.Contains(line, StringComparison.Ordinal)), $"'{line}' is said");
+        }
+
+        await reload.StopAsync(CancellationToken.None);
+    }
+
+    [Fact]
+    public void A_change_while_the_server_started_is_seen_with_the_first_look()
+    {
+        Start("{}", () => Write("""{ "OciRegistry": { "ReadOnly": true } }"""));
+
+        Refresh().ShouldNotBeNull().Taken.ShouldHaveSingleItem().Path.ShouldBe("OciRegistry:ReadOnly");
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private string? this[string key] => _builder!.Configuration[key];
 
     private SettingsChange? Refresh() => _settings!.Refresh();
 
-    private void Start(string? content, params string[] arguments)
+    private void Start(string? content, params string[] arguments) => Start(content, () => { }, arguments);
+
+    private void Start(string? content, Action meanwhile, params string[] arguments)
     {
         if (content is not null)
         {
@@ -252,6 +301,7 @@ public sealed class ChangingSettingsTests : IDisposable
 
         var line = CommandLine.Parse([$"--contentRoot={_folder}", .. arguments]);
         _builder = ServerConfiguration.CreateBuilder(line);
+        meanwhile();
         _settings = new ChangingSettings(line, _builder.Configuration);
     }
 

@@ -41,7 +41,7 @@ public sealed class SettingsReloadTests
         (await server.UntilLineThatHasAsync(kestrel)).ShouldNotBeEmpty();
 
         Replace(server, """{ "OciRegistry": { "ReadOnly": true } }""");
-        await server.UntilLineThatHasAsync("OciRegistry:ReadOnly is True from here on; it was false.");
+        await server.UntilLineThatHasAsync("OciRegistry:ReadOnly is true from here on; it was false.");
         var read = server.Output.Length;
         using (var push = await client.PostAsync(new Uri("/v2/a/blobs/uploads/", UriKind.Relative), null))
         {
@@ -75,7 +75,7 @@ public sealed class SettingsReloadTests
         }
 
         Replace(server, """{ "OciRegistry": { "ReadOnly": false, "Storage": { "FileSystem": { "Root": "elsewhere" } } } }""");
-        await server.UntilLineThatHasAsync("OciRegistry:ReadOnly is False from here on; it was True.");
+        await server.UntilLineThatHasAsync("OciRegistry:ReadOnly is false from here on; it was true.");
         await server.UntilLineThatHasAsync("OciRegistry:Storage:FileSystem:Root has changed, which needs a restart; it stays data until then.");
         using var pushed = await client.PostAsync(new Uri("/v2/a/blobs/uploads/", UriKind.Relative), null);
         pushed.StatusCode.ShouldBe(HttpStatusCode.Accepted);
