@@ -1,4 +1,6 @@
 using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -39,26 +41,33 @@ public sealed class ChangingOptionsTests
         whole.NextPage().ShouldBeNull();
     }
 
+    /// <summary>What a manifest refers to is looked at once its body is there, and a blob's length as it comes.</summary>
     [Fact]
     public async Task A_request_that_runs_sees_nothing_of_a_change_and_the_next_one_all_of_it()
     {
-        await using var registry = await StartAsync();
-        var location = await registry.Http.NewUploadAsync("a");
-        using var running = await RawUpload.StartAsync(registry.Url, "PATCH", location, length: 2_000);
-        await running.SendAsync(RegistryClient.RandomBytes(1_000));
-        var session = new Uri($"/admin/uploads/{location.Split('/')[^1]}", UriKind.Relative);
-        await Until.TrueAsync(
-            async () => (await registry.Http.GetStringAsync(session)).Contains("\"writer\"", StringComparison.Ordinal), "the request runs");
+        await using var registry = await StartAsync(("Manifests:References", "Off"));
+        var manifest = RegistryClient.ImageManifest(RegistryClient.RandomBytes(10), []); // of a config that nobody has pushed
+        using var running = new TcpClient();
+        await running.ConnectAsync(IPAddress.Loopback, registry.Url.Port);
+        var head = $"PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: {registry.Url.Authority}\r\nContent-Type: {MediaTypes.ImageManifest}\r\n"
+            + $"Content-Length: {manifest.Length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+        await running.GetStream().WriteAsync(Encoding.ASCII.GetBytes(head));
+        using var answers = new StreamReader(running.GetStream(), Encoding.ASCII);
+        (await Until.DoneAsync(answers.ReadLineAsync())).ShouldBe("HTTP/1.1 100 Continue"); // it reads: it has begun
+        await answers.ReadLineAsync();
 
-        Change(("Uploads:MaxBlobSize", "1500"), ("ReadOnly", "true"));
-        await running.SendAsync(RegistryClient.RandomBytes(1_000));
+        Change(("ReadOnly", "true"));
+        await running.GetStream().WriteAsync(manifest);
 
-        (await running.StatusAsync()).ShouldBe(202);
-        using var next = await registry.Http.PatchAsync(location, RegistryClient.RandomBytes(1));
-        await next.ShouldBeErrorAsync(HttpStatusCode.MethodNotAllowed, "UNSUPPORTED");
-        Change(("Uploads:MaxBlobSize", "1500"), ("ReadOnly", "false"));
-        using var last = await registry.Http.PatchAsync(location, RegistryClient.RandomBytes(1), "2000-2000");
-        await last.ShouldBeErrorAsync(HttpStatusCode.RequestEntityTooLarge, "SIZE_INVALID");
+        (await Until.DoneAsync(answers.ReadLineAsync())).ShouldBe("HTTP/1.1 201 Created");
+        using (var refused = await registry.Http.PutManifestAsync("a", "v2", manifest))
+        {
+            await refused.ShouldBeErrorAsync(HttpStatusCode.MethodNotAllowed, "UNSUPPORTED");
+        }
+
+        Change();
+        using var checkedNow = await registry.Http.PutManifestAsync("a", "v2", manifest);
+        await checkedNow.ShouldBeErrorAsync(HttpStatusCode.NotFound, "MANIFEST_BLOB_UNKNOWN");
     }
 
     [Fact]
