@@ -77,7 +77,8 @@ public sealed class SettingsReferenceTests
             Problems(setting, value).ShouldBeEmpty();
         }
 
-        Problems(setting, "other").ShouldHaveSingleItem().ShouldContain(setting.Is.Values.Replace(" ", ", ", StringComparison.Ordinal));
+        Problems(setting, "other").ShouldHaveSingleItem()
+            .ShouldEndWith($"Use {setting.Is.Values.Replace(" ", ", ", StringComparison.Ordinal)}.");
     }
 
     private static IReadOnlyList<string> Problems(Setting setting, string value)
