@@ -14,8 +14,7 @@ namespace OciRegistry.Endpoints;
 /// server, which accepts nothing more and waits for what runs; then all others. A host whose time is up earlier aborts the
 /// connections itself, which the requests take for clients that have left.
 /// </remarks>
-internal sealed partial class Drain(
-    IOptions<OciRegistryOptions> options, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<Drain> log)
+internal sealed partial class Drain(IOptions<OciRegistryOptions> options, TimeProvider time, ILogger<Drain> log)
     : IHostedLifecycleService, IDisposable
 {
     private readonly CancellationTokenSource _deadline = new();
@@ -24,7 +23,7 @@ internal sealed partial class Drain(
     private int _running;
 
     /// <summary>Whether the server was told to stop.</summary>
-    public bool IsDraining => _isStopping || lifetime.ApplicationStopping.IsCancellationRequested;
+    public bool IsDraining => _isStopping;
 
     /// <summary>Requests that run.</summary>
     public int Running => Volatile.Read(ref _running);
