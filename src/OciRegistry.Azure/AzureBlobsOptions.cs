@@ -1,6 +1,7 @@
 using Azure.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
+using OciRegistry;
 using OciRegistry.Azure;
 using OciRegistry.Hosting;
 using OciRegistry.Storage;
@@ -183,7 +184,10 @@ namespace Microsoft.Extensions.DependencyInjection
                 ServiceDescriptor.Singleton<IValidateOptions<AzureBlobsOptions>, AzureBlobsOptionsValidation>());
             services.TryAddSingleton(TimeProvider.System);
             services.AddSingleton(s => new AzureContainer(
-                s.GetRequiredService<IOptions<AzureBlobsOptions>>().Value, credential, s.GetRequiredService<TimeProvider>()));
+                s.GetRequiredService<IOptions<AzureBlobsOptions>>().Value,
+                credential,
+                s.GetRequiredService<TimeProvider>(),
+                s.GetService<RegistryMetrics>()));
             services.AddSingleton(s => s.GetRequiredService<IOptions<AzureBlobsOptions>>().Value);
             services.AddSingleton<SmallBlobs>();
             services.AddSingleton<BlobPointers>();

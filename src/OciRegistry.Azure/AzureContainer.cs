@@ -14,10 +14,13 @@ internal sealed class AzureContainer
 
     private readonly AzureBlobsOptions _options;
     private readonly TimeProvider _time;
+    private readonly RegistryMetrics? _metrics;
     private readonly string _prefix;
 
-    public AzureContainer(AzureBlobsOptions options, TokenCredential? credential, TimeProvider time)
+    public AzureContainer(
+        AzureBlobsOptions options, TokenCredential? credential, TimeProvider time, RegistryMetrics? metrics = null)
     {
+        _metrics = metrics;
         _options = options;
         _time = time;
         _prefix = options.Prefix.Trim('/') is { Length: > 0 } prefix ? prefix + "/" : "";
@@ -66,6 +69,7 @@ internal sealed class AzureContainer
                 }
 
                 mayHaveHappened = true;
+                _metrics?.StoreRetried();
                 await Task.Delay(wait, _time, cancellationToken);
             }
         }

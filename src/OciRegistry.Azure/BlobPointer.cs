@@ -35,22 +35,38 @@ internal readonly record struct BlobPointer(UploadSessionId Session, long Size)
 /// Reads pointers, and remembers them: a pointer says where to look, never that anything is there. Whoever finds nothing
 /// where a remembered one leads must read it again.
 /// </summary>
-internal sealed class BlobPointers(SmallBlobs blobs)
+internal sealed class BlobPointers
 {
     private const int Capacity = 100_000; // of about 200 bytes
 
     private readonly ConcurrentDictionary<Digest, BlobPointer> _known = [];
+    private readonly SmallBlobs _blobs;
+    private long _hits;
+    private long _misses;
+
+    /// <param name="blobs">Where pointers are.</param>
+    /// <param name="metrics">Where it is to be seen how many were remembered; null for nowhere.</param>
+    public BlobPointers(SmallBlobs blobs, RegistryMetrics? metrics = null)
+    {
+        _blobs = blobs;
+        metrics?.Observe("pointers", () => Interlocked.Read(ref _hits), () => Interlocked.Read(ref _misses));
+    }
 
     public static string NameOf(Digest digest) => RegistryLayout.Blob(digest);
 
-    public BlobPointer? Known(Digest digest) => _known.TryGetValue(digest, out var pointer) ? pointer : null;
+    public BlobPointer? Known(Digest digest)
+    {
+        var isKnown = _known.TryGetValue(digest, out var pointer);
+        Interlocked.Increment(ref isKnown ? ref _hits : ref _misses);
+        return isKnown ? pointer : null;
+    }
 
     public void Forget(Digest digest) => _known.TryRemove(digest, out _);
 
     /// <summary>What is in the storage; null when there is none. One that cannot be read leads nowhere, but has a version.</summary>
     public async ValueTask<StoredPointer?> ReadAsync(Digest digest, CancellationToken cancellationToken)
     {
-        if (await blobs.ReadAsync(NameOf(digest), cancellationToken) is not { } stored)
+        if (await _blobs.ReadAsync(NameOf(digest), cancellationToken) is not { } stored)
         {
             return null;
         }
@@ -74,14 +90,14 @@ internal sealed class BlobPointers(SmallBlobs blobs)
         Digest digest, BlobPointer pointer, WriteCondition condition, CancellationToken cancellationToken)
     {
         Forget(digest); // what is confirmed is what was read
-        return await blobs.WriteAsync(NameOf(digest), pointer.ToBytes(), condition, cancellationToken) is not null;
+        return await _blobs.WriteAsync(NameOf(digest), pointer.ToBytes(), condition, cancellationToken) is not null;
     }
 
     /// <summary>False when the condition did not hold.</summary>
     public ValueTask<bool> DeleteAsync(Digest digest, WriteCondition condition, CancellationToken cancellationToken)
     {
         Forget(digest);
-        return blobs.DeleteAsync(NameOf(digest), condition, cancellationToken);
+        return _blobs.DeleteAsync(NameOf(digest), condition, cancellationToken);
     }
 }
 

@@ -21,13 +21,14 @@ internal sealed partial class RedisLocks : IRegistryLocks, IAsyncDisposable, IDi
     private readonly ConcurrentDictionary<string, RedisWaiter> _waiting = new();
     private readonly ConcurrentDictionary<string, RedisLock> _held = new();
 
-    public RedisLocks(IOptions<RedisLocksOptions> options, TimeProvider time, ILogger<RedisLocks> logger)
+    public RedisLocks(
+        IOptions<RedisLocksOptions> options, TimeProvider time, ILogger<RedisLocks> logger, RegistryMetrics? metrics = null)
     {
         _turns = new InProcessLocks(time);
         _time = time;
         var channel = RedisQuorum.ChannelOf(options.Value);
         var nodes = options.Value.Configuration.Select(RedisConfiguration.Parse)
-            .Select(configuration => new RedisNode(configuration, options.Value, channel, Receive, time, logger))
+            .Select(configuration => new RedisNode(configuration, options.Value, channel, Receive, time, logger, metrics))
             .ToArray();
         _quorum = new RedisQuorum(nodes, options.Value, time);
         if (nodes.Length % 2 == 0)

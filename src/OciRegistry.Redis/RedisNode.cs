@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
 
@@ -31,6 +32,7 @@ internal sealed partial class RedisNode : IAsyncDisposable
     private readonly TimeSpan _timeout;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly RegistryMetrics? _metrics;
     private readonly ITimer _probes;
     private readonly Lock _lock = new();
     private Task<IConnectionMultiplexer> _connection;
@@ -49,13 +51,15 @@ internal sealed partial class RedisNode : IAsyncDisposable
     /// <param name="received">Gets every message; must not block.</param>
     /// <param name="time">All time.</param>
     /// <param name="logger">Hears of each change between working and not.</param>
+    /// <param name="metrics">Hears of each call; null for nobody.</param>
     public RedisNode(
         RedisConfiguration configuration,
         RedisLocksOptions options,
         string channel,
         Action<string> received,
         TimeProvider time,
-        ILogger logger)
+        ILogger logger,
+        RegistryMetrics? metrics)
     {
         _configuration = configuration;
         _name = $"Redis at {string.Join(", ", configuration.EndPoints)}";
@@ -65,6 +69,7 @@ internal sealed partial class RedisNode : IAsyncDisposable
         _timeout = options.Timeout;
         _time = time;
         _logger = logger;
+        _metrics = metrics;
         _connection = ConnectAsync();
         _probes = time.CreateTimer(static node => _ = ((RedisNode)node!).ProbeAsync(), this, ProbeInterval, ProbeInterval);
         _ = GreetAsync(_connection);
@@ -79,7 +84,7 @@ internal sealed partial class RedisNode : IAsyncDisposable
     /// <summary>Runs a script; never throws for what a server may do.</summary>
     public Task<RedisAnswer> RunAsync(string script, RedisKey[] keys, RedisValue[] values) =>
         _problem is null
-            ? CallAsync(connection => EvaluateAsync(connection, script, keys, values))
+            ? MeasureAsync(script, keys, values)
             : Task.FromResult(RedisAnswer.NotAsked);
 
     public async ValueTask DisposeAsync()
@@ -87,6 +92,23 @@ internal sealed partial class RedisNode : IAsyncDisposable
         _isDisposed = true;
         await _probes.DisposeAsync();
         await CloseAsync(_connection);
+    }
+
+    private async Task<RedisAnswer> MeasureAsync(string script, RedisKey[] keys, RedisValue[] values)
+    {
+        var operation = RedisScripts.NameOf(script);
+        using var activity = RegistryTraces.Start($"redis {operation}", ActivityKind.Client);
+        activity?.SetTag("db.system.name", "redis");
+        activity?.SetTag("db.operation.name", operation);
+        var began = Stopwatch.GetTimestamp();
+        var answer = await CallAsync(connection => EvaluateAsync(connection, script, keys, values));
+        _metrics?.RedisCalled(Stopwatch.GetElapsedTime(began), operation, hasFailed: answer.Value is null);
+        if (answer.Value is null)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error);
+        }
+
+        return answer;
     }
 
     // 1.2.6: a call that waits for its answer does so for ever, and one that was given up may still be carried out.

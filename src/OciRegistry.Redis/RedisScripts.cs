@@ -7,6 +7,16 @@ namespace OciRegistry.Redis;
 /// </remarks>
 internal static class RedisScripts
 {
+    /// <summary>What metrics and traces call a script.</summary>
+    public static string NameOf(string script) => script switch
+    {
+        Acquire => "acquire",
+        Extend => "extend",
+        Release => "release",
+        AskForRelease => "ask",
+        _ => "probe",
+    };
+
     /// <summary>1 when the lock is taken, 0 when it is not to be had now.</summary>
     /// <remarks>
     /// ARGV: 1 token, 2 waiter, 3 lease in ms, 4 arrival (negative or zero: that long ago, by this server's clock),

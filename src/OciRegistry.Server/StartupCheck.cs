@@ -1,6 +1,7 @@
 using OciRegistry.Auth;
 using OciRegistry.Azure;
 using OciRegistry.Server.Settings;
+using OciRegistry.Server.Telemetry;
 using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Server;
@@ -46,6 +47,7 @@ internal static class StartupCheck
             .. LogLevels.Problems(configuration),
             .. Listening.Problems(configuration),
             .. Proxies.Problems(configuration),
+            .. OtlpSettings.Problems(configuration),
             .. Listening.OpennessProblems(configuration, auth),
             .. AuthFiles.Problems(auth),
         ];

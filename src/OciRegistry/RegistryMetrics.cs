@@ -16,6 +16,19 @@ internal sealed class RegistryMetrics
     private static readonly double[] DurationBuckets =
         [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
+    // From a document in the page cache to a large blob that a network store puts together.
+    private static readonly double[] StoreBuckets = [0.0005, 0.002, 0.01, 0.05, 0.2, 1, 5, 30];
+
+    // From a lock that nobody wants to the longest wait for a chunk that is running.
+    private static readonly double[] WaitBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30];
+
+    // As OpenTelemetry advises for calls to databases.
+    private static readonly double[] DatabaseBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
+
+    private static readonly string[] Methods =
+        [HttpMethods.Get, HttpMethods.Head, HttpMethods.Post, HttpMethods.Put, HttpMethods.Patch, HttpMethods.Delete];
+
+    private readonly List<ObservedCache> _caches = [];
     private readonly Counter<long> _requests;
     private readonly Histogram<double> _requestDuration;
     private readonly Counter<long> _bytesReceived;
@@ -34,9 +47,19 @@ internal sealed class RegistryMetrics
     private readonly Counter<long> _loginsFailed;
     private readonly Counter<long> _requestsDenied;
     private readonly Counter<long> _requestsLimited;
+    private readonly Histogram<double> _storeDuration;
+    private readonly Counter<long> _storeRetries;
+    private readonly Counter<long> _confirmationRetries;
+    private readonly Histogram<double> _lockWait;
+    private readonly Counter<long> _locksLost;
+    private readonly Histogram<double> _databaseDuration;
+    private readonly Counter<long> _sweeps;
     private readonly Counter<long> _pulledExpired;
     private readonly Counter<long> _pulledExpiredBytes;
     private Uploads? _uploads;
+    private Func<bool>? _areLocksDegraded;
+    private Func<long?>? _availableBytes;
+    private long _running;
 
     public RegistryMetrics(IMeterFactory meters)
     {
@@ -81,6 +104,32 @@ internal sealed class RegistryMetrics
             "oci_registry.requests.denied", null, "Requests of somebody who may not do that.");
         _requestsLimited = meter.CreateCounter<long>(
             "oci_registry.requests.limited", null, "Requests that were answered 429.");
+        _storeDuration = meter.CreateHistogram(
+            "oci_registry.store.duration",
+            "s",
+            "Time that calls of the storage took, with their retries, by store, operation and outcome.",
+            tags: null,
+            new InstrumentAdvice<double> { HistogramBucketBoundaries = StoreBuckets });
+        _storeRetries = meter.CreateCounter<long>(
+            "oci_registry.store.retries", null, "Attempts that a storage over a network failed, or throttled, and that were made again.");
+        _confirmationRetries = meter.CreateCounter<long>(
+            "oci_registry.confirmation.retries", null, "Times that new content was looked for again, because the storage did not show it yet.");
+        _lockWait = meter.CreateHistogram(
+            "oci_registry.lock.wait",
+            "s",
+            "Time that was waited for a lock, by where locks are kept and what came of it.",
+            tags: null,
+            new InstrumentAdvice<double> { HistogramBucketBoundaries = WaitBuckets });
+        _locksLost = meter.CreateCounter<long>(
+            "oci_registry.locks.lost", null, "Locks that were no longer surely held before they were released.");
+        _databaseDuration = meter.CreateHistogram(
+            "db.client.operation.duration",
+            "s",
+            "Time that calls to Redis took.",
+            tags: null,
+            new InstrumentAdvice<double> { HistogramBucketBoundaries = DatabaseBuckets });
+        _sweeps = meter.CreateCounter<long>(
+            "oci_registry.sweeps", null, "Sweeps that this replica has done, by what they look for and outcome.");
         _pulledExpired = meter.CreateCounter<long>(
             "oci_registry.pulled.expired", null, "Blobs and manifests of upstreams that were removed because nobody pulled them, or for room.");
         _pulledExpiredBytes = meter.CreateCounter<long>(
@@ -95,6 +144,22 @@ internal sealed class RegistryMetrics
             () => Observed(_uploads?.StagedBytes),
             "By",
             "Bytes of the upload sessions at the last sweep; only the replica that swept has it.");
+        meter.CreateObservableUpDownCounter(
+            "oci_registry.requests.running", () => Interlocked.Read(ref _running), null, "Requests that are being answered.");
+        meter.CreateObservableCounter(
+            "oci_registry.cache.hits", () => Cached(cache => cache.Hits), null, "What was asked for and in a cache, by cache.");
+        meter.CreateObservableCounter(
+            "oci_registry.cache.misses", () => Cached(cache => cache.Misses), null, "What was asked for and not in a cache, by cache.");
+        meter.CreateObservableGauge(
+            "oci_registry.locks.degraded",
+            () => Observed(_areLocksDegraded is { } ask ? ask() ? 1 : 0 : null),
+            null,
+            "Whether the lock service does not work, so that requests go on without locks.");
+        meter.CreateObservableGauge(
+            "oci_registry.storage.available",
+            () => Observed(_availableBytes?.Invoke()),
+            "By",
+            "Bytes that can still be written where a registry stores in a folder.");
         meter.CreateObservableGauge(
             "oci_registry.build.info",
             static () => new Measurement<int>(1, new KeyValuePair<string, object?>("version", Version)),
@@ -106,9 +171,15 @@ internal sealed class RegistryMetrics
         typeof(RegistryMetrics).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!
             .InformationalVersion.Split('+')[0];
 
+    /// <summary>Whether anybody listens to how long stores take: to find out costs a little.</summary>
+    public bool AreStoresMeasured => _storeDuration.Enabled;
+
+    public void RequestStarted() => Interlocked.Increment(ref _running);
+
     /// <summary>The route is its template, such as <c>/v2/{name}/blobs/{digest}</c>; never the path.</summary>
     public void RequestFinished(string route, string method, int status, TimeSpan duration)
     {
+        Interlocked.Decrement(ref _running);
         var routeLabel = new KeyValuePair<string, object?>("route", route);
         var methodLabel = new KeyValuePair<string, object?>("method", Known(method));
         _requests.Add(1, routeLabel, methodLabel, new KeyValuePair<string, object?>("status", status));
@@ -145,8 +216,55 @@ internal sealed class RegistryMetrics
 
     public void ContentRemoved(long count) => _contentRemoved.Add(count);
 
-    public void StorageFailed(string operation) =>
-        _storageFailures.Add(1, new KeyValuePair<string, object?>("operation", operation));
+    /// <summary>A request failed with the storage.</summary>
+    public void StorageFailed(string method) =>
+        _storageFailures.Add(1, new KeyValuePair<string, object?>("operation", Known(method)));
+
+    /// <summary>A request failed because the storage is full.</summary>
+    public void StorageWasFull() => _storageFailures.Add(1, new KeyValuePair<string, object?>("operation", "full"));
+
+    /// <summary>A call of a store has ended; the labels are <see cref="Storage.StoreOperation"/>'s.</summary>
+    public void StoreCalled(TimeSpan duration, ReadOnlySpan<KeyValuePair<string, object?>> labels) =>
+        _storeDuration.Record(duration.TotalSeconds, labels);
+
+    public void StoreRetried() => _storeRetries.Add(1);
+
+    public void ConfirmationRetried() => _confirmationRetries.Add(1);
+
+    /// <param name="duration">For how long.</param>
+    /// <param name="kind">Where the locks are: <c>process</c> or <c>shared</c>.</param>
+    /// <param name="outcome">One of a few words.</param>
+    public void LockWaitedFor(TimeSpan duration, string kind, string outcome) => _lockWait.Record(
+        duration.TotalSeconds,
+        new KeyValuePair<string, object?>("kind", kind),
+        new KeyValuePair<string, object?>("outcome", outcome));
+
+    public void LockLost() => _locksLost.Add(1);
+
+    /// <param name="duration">To the answer, or until it was given up.</param>
+    /// <param name="operation">What was done, such as <c>acquire</c>.</param>
+    /// <param name="hasFailed">Whether there was no answer.</param>
+    public void RedisCalled(TimeSpan duration, string operation, bool hasFailed) => _databaseDuration.Record(
+        duration.TotalSeconds,
+        new KeyValuePair<string, object?>("db.system.name", "redis"),
+        new KeyValuePair<string, object?>("db.operation.name", operation),
+        new KeyValuePair<string, object?>("outcome", hasFailed ? "failed" : "ok"));
+
+    /// <param name="sweep">What it looks for: <c>uploads</c> or <c>pulled</c>.</param>
+    /// <param name="hasFailed">Whether it ended before its time.</param>
+    public void Swept(string sweep, bool hasFailed) => _sweeps.Add(
+        1,
+        new KeyValuePair<string, object?>("sweep", sweep),
+        new KeyValuePair<string, object?>("outcome", hasFailed ? "failed" : "ok"));
+
+    /// <summary>Has a cache looked at with the metrics. What is counted is the cache's own: it may be asked very often.</summary>
+    public void Observe(string cache, Func<long> hits, Func<long> misses) => _caches.Add(new ObservedCache(cache, hits, misses));
+
+    /// <summary>Has the lock service looked at with the metrics.</summary>
+    public void ObserveLocks(Func<bool> areDegraded) => _areLocksDegraded = areDegraded;
+
+    /// <summary>Has the folder looked at with the metrics.</summary>
+    public void ObserveStorage(Func<long?> availableBytes) => _availableBytes = availableBytes;
 
     public void TokenGranted() => _tokensGranted.Add(1);
 
@@ -163,8 +281,8 @@ internal sealed class RegistryMetrics
     }
 
     /// <summary>
-    /// Makes the counters without labels visible at 0: a rate over a counter that appears with its first event misses
-    /// that event.
+    /// Makes the counters whose labels are known visible at 0: a rate over a counter that appears with its first event
+    /// misses that event.
     /// </summary>
     internal void StartAtZero()
     {
@@ -172,12 +290,23 @@ internal sealed class RegistryMetrics
         [
             _bytesReceived, _bytesSent, _uploadsStarted, _uploadsCompleted, _uploadsCancelled, _uploadsExpired,
             _uploadsReplayed, _uploadsFenced, _contentRemoved, _tokensGranted, _loginsFailed, _requestsDenied, _requestsLimited,
-            _uploadsReplayed, _uploadsFenced, _tokensGranted, _loginsFailed, _requestsDenied, _requestsLimited,
-            _pulledExpired, _pulledExpiredBytes,
+            _storeRetries, _confirmationRetries, _locksLost, _pulledExpired, _pulledExpiredBytes,
         ];
         foreach (var counter in counters)
         {
             counter.Add(0);
+        }
+
+        Start(_uploadsFailed, "reason", "digest", "size");
+        Start(_integrityEvents, "kind", "staged", "blob_missing", "blob_size", "manifest");
+        Start(_storageFailures, "operation", [.. Methods, "full"]);
+
+        static void Start(Counter<long> counter, string label, params ReadOnlySpan<string> values)
+        {
+            foreach (var value in values)
+            {
+                counter.Add(0, new KeyValuePair<string, object?>(label, value));
+            }
         }
     }
 
@@ -193,6 +322,11 @@ internal sealed class RegistryMetrics
 
     private static IEnumerable<Measurement<long>> Observed(long? value) =>
         value is { } known ? [new Measurement<long>(known)] : [];
+
+    private IEnumerable<Measurement<long>> Cached(Func<ObservedCache, Func<long>> count) =>
+        _caches.Select(cache => new Measurement<long>(count(cache)(), new KeyValuePair<string, object?>("cache", cache.Name)));
+
+    private sealed record ObservedCache(string Name, Func<long> Hits, Func<long> Misses);
 
     private sealed record Uploads(long Active, long StagedBytes);
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using OciRegistry.Azure;
 using OciRegistry.Server.Settings;
+using OciRegistry.Server.Telemetry;
 
 namespace OciRegistry.Server.Commands;
 
@@ -19,6 +20,9 @@ internal static class ServeCommand
 
         builder.Services.AddOciRegistry(registry => ServerConfiguration.Apply(builder.Configuration, registry));
         var listening = new Listening(builder);
+        LogLineFormatter.Configure(builder);
+        TraceContextOnly.Configure(builder);
+        OtlpExport.Configure(builder);
         RegistryTransport.Configure(builder);
         TlsCertificates.Configure(builder);
         Stopping.Configure(builder);

@@ -18,10 +18,11 @@ internal static class ServerConfiguration
     {
         ["Logging:LogLevel:Default"] = "Information",
         ["Logging:LogLevel:Microsoft"] = "Warning",
-        ["Logging:Console:FormatterName"] = "simple",
+        ["Logging:Console:FormatterName"] = Telemetry.LogLineFormatter.FormatterName,
         ["Logging:Console:FormatterOptions:SingleLine"] = "true",
         ["Logging:Console:FormatterOptions:TimestampFormat"] = "yyyy-MM-ddTHH:mm:ss.fffZ ",
         ["Logging:Console:FormatterOptions:UseUtcTimestamp"] = "true",
+        ["Logging:Console:FormatterOptions:IncludeScopes"] = "true", // the request's id, in JSON logs as well
     };
 
     public static WebApplicationBuilder CreateBuilder(CommandLine commandLine)

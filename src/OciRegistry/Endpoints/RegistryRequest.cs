@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using OciRegistry.Auth;
 using OciRegistry.PullThrough;
@@ -51,6 +52,12 @@ internal sealed partial class RegistryRequest(
         response.Headers[IdHeader] = context.TraceIdentifier;
         using var running = drain.Begin(context);
         CloseWhenDraining(context);
+        metrics.RequestStarted();
+        if (RegistryTraces.AreWanted)
+        {
+            context.Features.Get<IHttpActivityFeature>()?.Activity.SetTag(RegistryTraces.RequestId, context.TraceIdentifier);
+        }
+
         try
         {
             if (!await access.AllowsAsync(context, needs))
@@ -138,7 +145,7 @@ internal sealed partial class RegistryRequest(
                 return context.WriteErrorAsync(OciError.Unsupported(exception.Message));
 
             case StorageException { IsFull: true }:
-                metrics.StorageFailed("full");
+                metrics.StorageWasFull();
                 LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
                 context.Response.Headers.RetryAfter = "30";
                 return context.WriteErrorAsync(OciError.Unavailable(

@@ -104,6 +104,7 @@ public static class OciRegistryServiceCollectionExtensions
             builder.UseFileSystem();
         }
 
+        Measurement.Add(services);
         return services;
     }
 }

@@ -1,9 +1,11 @@
+using Microsoft.AspNetCore.Http.Metadata;
+
 namespace OciRegistry.Hosting;
 
 /// <summary>The kinds of paths below <c>/v2/</c>.</summary>
-/// <param name="Template">As it shows in metrics.</param>
+/// <param name="Template">As it shows in metrics and traces.</param>
 /// <param name="InvalidArgument">What to answer when the last segment is not what it should be.</param>
-internal sealed record RepositoryRoute(string Template, Func<string, OciError> InvalidArgument)
+internal sealed record RepositoryRoute(string Template, Func<string, OciError> InvalidArgument) : IRouteDiagnosticsMetadata
 {
     private RepositoryRoute(string template)
         : this(template, _ => OciError.NotFound())
@@ -18,6 +20,9 @@ internal sealed record RepositoryRoute(string Template, Func<string, OciError> I
     public static readonly RepositoryRoute Referrers = new("/v2/{name}/referrers/{digest}", OciError.DigestInvalidInPath);
     public static readonly RepositoryRoute Catalog = new("/v2/_catalog");
     public static readonly RepositoryRoute Version = new("/v2/");
+
+    // The framework's own metrics and traces: to them the route would be the catch-all.
+    string IRouteDiagnosticsMetadata.Route => Template;
 }
 
 /// <summary>

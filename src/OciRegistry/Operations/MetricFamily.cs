@@ -12,25 +12,32 @@ internal sealed class MetricFamily
     private static readonly double[] DefaultBounds =
         [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
-    private readonly ConcurrentDictionary<string, Series> _series = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<KeyValuePair<string, object?>[], Series> _series = new(MetricTags.Comparer);
+    private readonly ConcurrentDictionary<KeyValuePair<string, object?>[], Series>
+        .AlternateLookup<ReadOnlySpan<KeyValuePair<string, object?>>> _lookup;
     private readonly string _type;
     private readonly string _help;
     private readonly bool _absolute;
     private readonly double[] _bounds;
 
-    private MetricFamily(string name, string type, string help, bool absolute, double[] bounds) =>
+    private MetricFamily(string name, string type, string help, bool absolute, double[] bounds)
+    {
         (Name, _type, _help, _absolute, _bounds) = (name, type, help, absolute, bounds);
+        _lookup = _series.GetAlternateLookup<ReadOnlySpan<KeyValuePair<string, object?>>>();
+    }
 
     public string Name { get; }
 
-    public static MetricFamily Of(Instrument instrument)
+    /// <param name="instrument">What it shows.</param>
+    /// <param name="name">What it is to be called, without unit and <c>_total</c>, instead of as the instrument is.</param>
+    public static MetricFamily Of(Instrument instrument, string? name = null)
     {
         var kind = instrument.GetType().GetGenericTypeDefinition();
         var isCounter = kind == typeof(Counter<>) || kind == typeof(ObservableCounter<>);
         var isHistogram = kind == typeof(Histogram<>);
         var bounds = (instrument as Histogram<double>)?.Advice?.HistogramBucketBoundaries?.ToArray() ?? DefaultBounds;
         return new MetricFamily(
-            NameOf(instrument, isCounter),
+            NameOf(name ?? instrument.Name, instrument.Unit, isCounter),
             isCounter ? "counter" : isHistogram ? "histogram" : "gauge",
             instrument.Description ?? instrument.Name,
             instrument.IsObservable || kind == typeof(Gauge<>),
@@ -39,7 +46,12 @@ internal sealed class MetricFamily
 
     public void Record(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
-        var series = _series.GetOrAdd(Labels(tags), static (_, bounds) => new Series(bounds), _bounds);
+        if (!_lookup.TryGetValue(tags, out var series))
+        {
+            series = _series.GetOrAdd(
+                tags.ToArray(), static (kept, bounds) => new Series(LabelsOf(kept), bounds), _bounds);
+        }
+
         lock (series)
         {
             series.Record(value, _absolute);
@@ -50,24 +62,25 @@ internal sealed class MetricFamily
     {
         text.Append(CultureInfo.InvariantCulture, $"# HELP {Name} {Escape(_help, quoted: false)}\n");
         text.Append(CultureInfo.InvariantCulture, $"# TYPE {Name} {_type}\n");
-        foreach (var (labels, series) in _series.OrderBy(entry => entry.Key, StringComparer.Ordinal))
+        foreach (var series in _series.Values.OrderBy(series => series.Labels, StringComparer.Ordinal))
         {
             lock (series)
             {
                 if (_type == "histogram")
                 {
-                    RenderHistogram(text, labels, series);
+                    RenderHistogram(text, series);
                 }
                 else
                 {
-                    Render(text, "", labels, series.Sum);
+                    Render(text, "", series.Labels, series.Sum);
                 }
             }
         }
     }
 
-    private void RenderHistogram(StringBuilder text, string labels, Series series)
+    private void RenderHistogram(StringBuilder text, Series series)
     {
+        var labels = series.Labels;
         var separator = labels.Length == 0 ? "" : ",";
         long count = 0;
         for (var i = 0; i <= _bounds.Length; i++)
@@ -93,16 +106,16 @@ internal sealed class MetricFamily
     }
 
     // "oci_registry.request.duration" in s -> oci_registry_request_duration_seconds; a counter ends in _total.
-    private static string NameOf(Instrument instrument, bool isCounter)
+    private static string NameOf(string name, string? unit, bool isCounter)
     {
-        var unit = instrument.Unit switch { "s" => "_seconds", "By" => "_bytes", _ => "" };
-        return Spelled(instrument.Name) + unit + (isCounter ? "_total" : "");
+        var ending = unit switch { "s" => "_seconds", "By" => "_bytes", _ => "" };
+        return Spelled(name) + ending + (isCounter ? "_total" : "");
     }
 
     private static string Spelled(string name) =>
         string.Concat(name.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '_'));
 
-    private static string Labels(ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    private static string LabelsOf(ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
         if (tags.IsEmpty)
         {
@@ -134,8 +147,11 @@ internal sealed class MetricFamily
         : double.IsNegativeInfinity(value) ? "-Inf"
         : value.ToString(CultureInfo.InvariantCulture);
 
-    private sealed class Series(double[] bounds)
+    private sealed class Series(string labels, double[] bounds)
     {
+        /// <summary>As they are written.</summary>
+        public string Labels => labels;
+
         public double Sum { get; private set; }
 
         public long[] Buckets { get; } = new long[bounds.Length + 1];

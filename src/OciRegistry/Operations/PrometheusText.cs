@@ -7,13 +7,27 @@ using System.Text;
 namespace OciRegistry.Operations;
 
 /// <summary>
-/// The registry's meter and the basics of the process as Prometheus text, format 0.0.4. It counts from its construction
-/// on, and holds one number per series (a histogram: one per bucket).
+/// The registry's meter, what tells most of the runtime's and the web server's, and the basics of the process as Prometheus
+/// text, format 0.0.4. It counts from its construction on, and holds one number per series (a histogram: one per bucket).
 /// </summary>
 /// <remarks>https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format</remarks>
 internal sealed class PrometheusText : IDisposable
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
+
+    // Of .NET's own meters, and what they are called here: some names end in words that Prometheus keeps for itself.
+    private static readonly Dictionary<string, string> Others = new(StringComparer.Ordinal)
+    {
+        ["dotnet.gc.collections"] = "dotnet.gc.collections",
+        ["dotnet.gc.pause.time"] = "dotnet.gc.pause.time",
+        ["dotnet.gc.heap.total_allocated"] = "dotnet.gc.heap.allocated",
+        ["dotnet.gc.last_collection.heap.size"] = "dotnet.gc.last_collection.heap.size",
+        ["dotnet.gc.last_collection.memory.committed_size"] = "dotnet.gc.last_collection.memory.committed_size",
+        ["dotnet.thread_pool.thread.count"] = "dotnet.thread_pool.threads",
+        ["dotnet.thread_pool.queue.length"] = "dotnet.thread_pool.queue.length",
+        ["dotnet.monitor.lock_contentions"] = "dotnet.monitor.lock_contentions",
+        ["kestrel.active_connections"] = "kestrel.active_connections",
+    };
 
     private static readonly double StartTime =
         (Process.GetCurrentProcess().StartTime.ToUniversalTime() - DateTime.UnixEpoch).TotalSeconds;
@@ -25,10 +39,13 @@ internal sealed class PrometheusText : IDisposable
     {
         _listener.InstrumentPublished = (instrument, listener) =>
         {
-            // The scope tells our meter from that of another registry in the same process: an application's, a test's.
-            if (instrument.Meter.Name == RegistryMetrics.MeterName && instrument.Meter.Scope == meters)
+            // The scope tells our meter from that of another registry in the same process: an application's, a test's. The
+            // runtime has one for all.
+            var name = Others.GetValueOrDefault(instrument.Name);
+            var isOurs = instrument.Meter.Name == RegistryMetrics.MeterName || name is not null;
+            if (isOurs && (instrument.Meter.Scope == meters || instrument.Meter.Name == "System.Runtime"))
             {
-                var family = MetricFamily.Of(instrument);
+                var family = MetricFamily.Of(instrument, name);
                 _families[family.Name] = family;
                 listener.EnableMeasurementEvents(instrument, family);
             }

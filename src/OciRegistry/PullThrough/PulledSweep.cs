@@ -47,9 +47,11 @@ internal sealed partial class PulledSweep(
             try
             {
                 await SweepAsync(upstream, cancellationToken);
+                metrics.Swept("pulled", hasFailed: false);
             }
             catch (StorageException e)
             {
+                metrics.Swept("pulled", hasFailed: true);
                 LogFailed(log, e, upstream.Options.Prefix);
             }
         }

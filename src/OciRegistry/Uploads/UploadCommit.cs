@@ -15,6 +15,7 @@ internal sealed class UploadCommit(
     CondemnedContent condemned,
     RepositoryBlobs repositoryBlobs,
     IOptions<OciRegistryOptions> options,
+    RegistryMetrics metrics,
     TimeProvider time)
 {
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
@@ -77,6 +78,7 @@ internal sealed class UploadCommit(
                 // Asked again below: a client repeats a request that timed out, but gives up on an error status.
             }
 
+            metrics.ConfirmationRetried();
             await Task.Delay(delay, time, CancellationToken.None);
         }
     }

@@ -85,7 +85,11 @@ internal sealed partial class UploadExpiry(
 
 /// <summary>Runs the sweep every <see cref="UploadOptions.SweepInterval"/>.</summary>
 internal sealed partial class UploadExpiryService(
-    UploadExpiry expiry, IOptions<OciRegistryOptions> options, TimeProvider time, ILogger<UploadExpiryService> log)
+    UploadExpiry expiry,
+    IOptions<OciRegistryOptions> options,
+    RegistryMetrics metrics,
+    TimeProvider time,
+    ILogger<UploadExpiryService> log)
     : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -95,10 +99,14 @@ internal sealed partial class UploadExpiryService(
         {
             try
             {
-                await expiry.SweepAsync(stoppingToken);
+                if (await expiry.SweepAsync(stoppingToken))
+                {
+                    metrics.Swept("uploads", hasFailed: false);
+                }
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
+                metrics.Swept("uploads", hasFailed: true);
                 LogFailed(log, e);
             }
         }

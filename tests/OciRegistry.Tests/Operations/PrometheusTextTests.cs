@@ -74,8 +74,41 @@ public sealed class PrometheusTextTests : IDisposable
     }
 
     [Fact]
-    public void Counters_without_labels_are_there_from_the_start()
+    public void What_runs_and_what_is_cached_is_asked_for_with_the_text()
     {
+        _metrics.RequestStarted();
+        _metrics.RequestStarted();
+        _metrics.RequestFinished(Route, "GET", 200, TimeSpan.Zero);
+        var hits = 3;
+        _metrics.Observe("documents", () => hits, () => 1);
+        _metrics.Observe("pointers", () => 0, () => 0);
+        _metrics.ObserveStorage(() => 4_096);
+
+        Family("oci_registry_requests_running")[[]].ShouldBe(1);
+        Family("oci_registry_cache_hits_total")[("cache", "documents")].ShouldBe(3);
+        Family("oci_registry_cache_misses_total")[("cache", "documents")].ShouldBe(1);
+        Family("oci_registry_cache_hits_total")[("cache", "pointers")].ShouldBe(0);
+        Family("oci_registry_storage_available_bytes")[[]].ShouldBe(4_096);
+    }
+
+    [Fact]
+    public void Of_the_runtime_there_is_what_tells_of_memory_threads_and_collections()
+    {
+        GC.Collect(0);
+
+        Family("dotnet_gc_collections_total").Samples.Select(sample => sample.Labels["gc_heap_generation"]).ShouldContain("gen0");
+        Family("dotnet_gc_pause_time_seconds_total")[[]].ShouldBeGreaterThan(0);
+        Family("dotnet_gc_heap_allocated_bytes_total")[[]].ShouldBeGreaterThan(1_000);
+        Family("dotnet_gc_last_collection_heap_size_bytes").Samples.Sum(sample => sample.Value).ShouldBeGreaterThan(1_000);
+        Family("dotnet_thread_pool_threads")[[]].ShouldBeGreaterThan(0);
+    }
+
+    [Fact]
+    public void Counters_whose_labels_are_known_are_there_from_the_start()
+    {
+        Family("oci_registry_integrity_events_total")[("kind", "blob_missing")].ShouldBe(0);
+        Family("oci_registry_storage_failures_total")[("operation", "full")].ShouldBe(0);
+        Family("oci_registry_uploads_failed_total")[("reason", "digest")].ShouldBe(0);
         Family("oci_registry_uploads_started_total")[[]].ShouldBe(0);
         Family("oci_registry_received_bytes_total")[[]].ShouldBe(0);
     }
@@ -93,7 +126,13 @@ public sealed class PrometheusTextTests : IDisposable
         _metrics.UploadFenced();
         _metrics.UploadFailed("digest");
         _metrics.IntegrityEvent("missing");
-        _metrics.StorageFailed("read");
+        _metrics.StorageFailed("PUT");
+        _metrics.StorageFailed("X-1");
+        _metrics.StorageWasFull();
+        _metrics.StoreRetried();
+        _metrics.ConfirmationRetried();
+        _metrics.Swept("uploads", hasFailed: true);
+        _metrics.RedisCalled(TimeSpan.FromMilliseconds(2), "acquire", hasFailed: false);
 
         Family("oci_registry_received_bytes_total")[[]].ShouldBe(5_000_000_000);
         Family("oci_registry_sent_bytes_total")[[]].ShouldBe(7);
@@ -104,7 +143,16 @@ public sealed class PrometheusTextTests : IDisposable
 
         Family("oci_registry_uploads_failed_total")[("reason", "digest")].ShouldBe(1);
         Family("oci_registry_integrity_events_total")[("kind", "missing")].ShouldBe(1);
-        Family("oci_registry_storage_failures_total")[("operation", "read")].ShouldBe(1);
+        foreach (var operation in (string[])["PUT", "other", "full"])
+        {
+            Family("oci_registry_storage_failures_total")[("operation", operation)].ShouldBe(1, operation);
+        }
+
+        Family("oci_registry_store_retries_total")[[]].ShouldBe(1);
+        Family("oci_registry_confirmation_retries_total")[[]].ShouldBe(1);
+        Family("oci_registry_sweeps_total")[("sweep", "uploads"), ("outcome", "failed")].ShouldBe(1);
+        Family("db_client_operation_duration_seconds")[
+            ("db_system_name", "redis"), ("db_operation_name", "acquire"), ("outcome", "ok"), ("le", "0.005")].ShouldBe(1);
     }
 
     [Theory]

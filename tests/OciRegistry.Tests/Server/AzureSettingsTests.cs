@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using OciRegistry.Azure;
+using OciRegistry.Hosting;
 using OciRegistry.Server.Settings;
 using OciRegistry.Storage;
 using OciRegistry.Storage.FileSystem;
@@ -21,7 +22,7 @@ public sealed class AzureSettingsTests
     public async Task Without_a_setting_everything_is_in_a_folder()
     {
         await using var services = Services();
-        services.GetRequiredService<IDocumentStore>().ShouldBeOfType<FileSystemDocumentStore>();
+        services.GetRequiredKeyedService<IDocumentStore>(Measurement.Inner).ShouldBeOfType<FileSystemDocumentStore>();
         services.GetServices<IHostedService>().ShouldContain(service => service is TemporaryFiles);
     }
 
@@ -29,9 +30,9 @@ public sealed class AzureSettingsTests
     public async Task With_a_connection_string_everything_is_in_a_container_and_nothing_in_a_folder()
     {
         await using var services = Services(("ConnectionString", Secret), ("Container", "images"), ("Prefix", "/team/a/"));
-        services.GetRequiredService<IDocumentStore>().ShouldBeOfType<AzureDocumentStore>();
-        services.GetRequiredService<IUploadStore>().ShouldBeOfType<AzureUploadStore>();
-        services.GetRequiredService<IBlobStore>().ShouldBeOfType<AzureBlobStore>();
+        services.GetRequiredKeyedService<IDocumentStore>(Measurement.Inner).ShouldBeOfType<AzureDocumentStore>();
+        services.GetRequiredKeyedService<IUploadStore>(Measurement.Inner).ShouldBeOfType<AzureUploadStore>();
+        services.GetRequiredKeyedService<IBlobStore>(Measurement.Inner).ShouldBeOfType<AzureBlobStore>();
         services.GetRequiredService<IStorageProbe>().ShouldBeOfType<AzureProbe>();
         services.GetServices<IHostedService>().ShouldNotContain(service => service is TemporaryFiles);
         var container = services.GetRequiredService<AzureContainer>();

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using OciRegistry.Coordination;
+using OciRegistry.Hosting;
 using OciRegistry.Redis;
 using OciRegistry.Server;
 using OciRegistry.Server.Settings;
@@ -15,7 +16,7 @@ public sealed class RedisSettingsTests
     public async Task Without_a_Redis_the_locks_are_within_the_process()
     {
         await using var services = Services(("Lease", "00:00:30"));
-        services.GetRequiredService<IRegistryLocks>().ShouldBeOfType<InProcessLocks>();
+        services.GetRequiredKeyedService<IRegistryLocks>(Measurement.Inner).ShouldBeOfType<InProcessLocks>();
     }
 
     [Fact]
@@ -26,7 +27,7 @@ public sealed class RedisSettingsTests
         options.Configuration.ShouldBe(["a:1,password=secret"]);
         options.KeyPrefix.ShouldBe("x:");
         options.Lease.ShouldBe(TimeSpan.FromSeconds(8));
-        services.GetRequiredService<IRegistryLocks>().ShouldBeOfType<RedisLocks>();
+        services.GetRequiredKeyedService<IRegistryLocks>(Measurement.Inner).ShouldBeOfType<RedisLocks>();
     }
 
     [Fact]

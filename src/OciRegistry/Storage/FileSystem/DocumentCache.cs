@@ -20,10 +20,17 @@ internal sealed class DocumentCache
     private ConcurrentDictionary<string, Kept> _recent = new(StringComparer.Ordinal);
     private ConcurrentDictionary<string, Kept> _before = new(StringComparer.Ordinal);
     private int _recentBytes;
+    private long _hits;
+    private long _misses;
 
     /// <param name="time">What the times of files are compared with.</param>
+    /// <param name="metrics">Where its hits and misses are to be seen; null for nowhere.</param>
     /// <param name="maxBytes">Of all documents together, paths included.</param>
-    public DocumentCache(TimeProvider time, int maxBytes = 32 * 1024 * 1024) => (_time, _maxBytes) = (time, maxBytes / 2);
+    public DocumentCache(TimeProvider time, RegistryMetrics? metrics = null, int maxBytes = 32 * 1024 * 1024)
+    {
+        (_time, _maxBytes) = (time, maxBytes / 2);
+        metrics?.Observe("documents", () => Interlocked.Read(ref _hits), () => Interlocked.Read(ref _misses));
+    }
 
     /// <summary>The document as it was read from the file that is at the path now; null when it has to be read.</summary>
     public Document? Find(string path)
@@ -31,6 +38,7 @@ internal sealed class DocumentCache
         var recent = _recent.GetValueOrDefault(path);
         if ((recent ?? _before.GetValueOrDefault(path)) is not { } kept)
         {
+            Interlocked.Increment(ref _misses);
             return null;
         }
 
@@ -38,6 +46,7 @@ internal sealed class DocumentCache
         {
             _recent.TryRemove(path, out _);
             _before.TryRemove(path, out _);
+            Interlocked.Increment(ref _misses);
             return null;
         }
 
@@ -46,6 +55,7 @@ internal sealed class DocumentCache
             Add(path, kept);
         }
 
+        Interlocked.Increment(ref _hits);
         return kept.Document;
     }
 

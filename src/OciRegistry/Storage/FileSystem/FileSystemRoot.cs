@@ -12,7 +12,9 @@ internal sealed class FileSystemRoot
     private static readonly SearchValues<char> ThemselvesInNames =
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:=-");
 
-    public FileSystemRoot(string root)
+    /// <param name="root">The folder.</param>
+    /// <param name="metrics">Where the room that is left is to be seen; null for nowhere.</param>
+    public FileSystemRoot(string root, RegistryMetrics? metrics = null)
     {
         Root = Path.GetFullPath(root);
         Documents = Path.Combine(Root, "documents");
@@ -22,6 +24,7 @@ internal sealed class FileSystemRoot
         Quarantine = Path.Combine(Root, "quarantine");
         Staged = Path.Combine(Root, RegistryLayout.StagedFolder);
         Blobs = Path.Combine(Root, RegistryLayout.BlobFolder);
+        metrics?.ObserveStorage(AvailableBytes);
     }
 
     public string Root { get; }
@@ -46,6 +49,19 @@ internal sealed class FileSystemRoot
     public string Staged { get; }
 
     public string Blobs { get; }
+
+    /// <summary>Bytes that can still be written to the folder's file system; null when it is gone.</summary>
+    public long? AvailableBytes()
+    {
+        try
+        {
+            return new DriveInfo(Root).AvailableFreeSpace;
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            return null;
+        }
+    }
 
     /// <summary>
     /// Asked before anything is called missing: a volume that is no longer mounted is an empty folder, and what it holds is

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
+using OciRegistry;
 using OciRegistry.Hosting;
 using OciRegistry.Storage;
 using OciRegistry.Storage.FileSystem;
@@ -35,7 +36,8 @@ namespace Microsoft.Extensions.DependencyInjection
                     "Storage:FileSystem:Root is empty. Set it to the folder that the registry may store in.")
                 .ValidateOnStart();
             services.TryAddSingleton(TimeProvider.System);
-            services.AddSingleton(s => new FileSystemRoot(s.GetRequiredService<IOptions<FileSystemStoreOptions>>().Value.Root));
+            services.AddSingleton(s => new FileSystemRoot(
+                s.GetRequiredService<IOptions<FileSystemStoreOptions>>().Value.Root, s.GetService<RegistryMetrics>()));
             services.AddSingleton<FileStripes>();
             services.AddSingleton<FolderListings>();
             services.AddSingleton<DocumentCache>();
