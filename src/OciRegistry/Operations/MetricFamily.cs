@@ -29,15 +29,15 @@ internal sealed class MetricFamily
     public string Name { get; }
 
     /// <param name="instrument">What it shows.</param>
-    /// <param name="name">What it is to be called, without unit and <c>_total</c>, instead of as the instrument is.</param>
-    public static MetricFamily Of(Instrument instrument, string? name = null)
+    /// <param name="otherwise">What it is to be instead of what the instrument says.</param>
+    public static MetricFamily Of(Instrument instrument, OtherMetric? otherwise = null)
     {
         var kind = instrument.GetType().GetGenericTypeDefinition();
-        var isCounter = kind == typeof(Counter<>) || kind == typeof(ObservableCounter<>);
+        var isCounter = otherwise is not { IsGauge: true } && (kind == typeof(Counter<>) || kind == typeof(ObservableCounter<>));
         var isHistogram = kind == typeof(Histogram<>);
         var bounds = (instrument as Histogram<double>)?.Advice?.HistogramBucketBoundaries?.ToArray() ?? DefaultBounds;
         return new MetricFamily(
-            NameOf(name ?? instrument.Name, instrument.Unit, isCounter),
+            NameOf(otherwise?.Name ?? instrument.Name, instrument.Unit, isCounter),
             isCounter ? "counter" : isHistogram ? "histogram" : "gauge",
             instrument.Description ?? instrument.Name,
             instrument.IsObservable || kind == typeof(Gauge<>),

@@ -16,17 +16,17 @@ internal sealed class PrometheusText : IDisposable
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
     // Of .NET's own meters, and what they are called here: some names end in words that Prometheus keeps for itself.
-    private static readonly Dictionary<string, string> Others = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, OtherMetric> Others = new(StringComparer.Ordinal)
     {
-        ["dotnet.gc.collections"] = "dotnet.gc.collections",
-        ["dotnet.gc.pause.time"] = "dotnet.gc.pause.time",
-        ["dotnet.gc.heap.total_allocated"] = "dotnet.gc.heap.allocated",
-        ["dotnet.gc.last_collection.heap.size"] = "dotnet.gc.last_collection.heap.size",
-        ["dotnet.gc.last_collection.memory.committed_size"] = "dotnet.gc.last_collection.memory.committed_size",
-        ["dotnet.thread_pool.thread.count"] = "dotnet.thread_pool.threads",
-        ["dotnet.thread_pool.queue.length"] = "dotnet.thread_pool.queue.length",
-        ["dotnet.monitor.lock_contentions"] = "dotnet.monitor.lock_contentions",
-        ["kestrel.active_connections"] = "kestrel.active_connections",
+        ["dotnet.gc.collections"] = new("dotnet.gc.collections"),
+        ["dotnet.gc.pause.time"] = new("dotnet.gc.pause.time"),
+        ["dotnet.gc.heap.total_allocated"] = new("dotnet.gc.heap.allocated"),
+        ["dotnet.gc.last_collection.heap.size"] = new("dotnet.gc.last_collection.heap.size"),
+        ["dotnet.gc.last_collection.memory.committed_size"] = new("dotnet.gc.last_collection.memory.committed_size"),
+        ["dotnet.thread_pool.thread.count"] = new("dotnet.thread_pool.threads", IsGauge: true), // to the runtime it is a counter
+        ["dotnet.thread_pool.queue.length"] = new("dotnet.thread_pool.queue.length", IsGauge: true), // likewise
+        ["dotnet.monitor.lock_contentions"] = new("dotnet.monitor.lock_contentions"),
+        ["kestrel.active_connections"] = new("kestrel.active_connections"),
     };
 
     private static readonly double StartTime =
@@ -41,11 +41,11 @@ internal sealed class PrometheusText : IDisposable
         {
             // The scope tells our meter from that of another registry in the same process: an application's, a test's. The
             // runtime has one for all.
-            var name = Others.GetValueOrDefault(instrument.Name);
-            var isOurs = instrument.Meter.Name == RegistryMetrics.MeterName || name is not null;
+            var other = Others.GetValueOrDefault(instrument.Name);
+            var isOurs = instrument.Meter.Name == RegistryMetrics.MeterName || other is not null;
             if (isOurs && (instrument.Meter.Scope == meters || instrument.Meter.Name == "System.Runtime"))
             {
-                var family = MetricFamily.Of(instrument, name);
+                var family = MetricFamily.Of(instrument, other);
                 _families[family.Name] = family;
                 listener.EnableMeasurementEvents(instrument, family);
             }
@@ -83,3 +83,7 @@ internal sealed class PrometheusText : IDisposable
     private static void RenderProcess(StringBuilder text, string name, string type, string help, double value) =>
         text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n{name} {value}\n");
 }
+
+/// <param name="Name">As an instrument would be called.</param>
+/// <param name="IsGauge">Whether it goes up and down, whatever the instrument is.</param>
+internal sealed record OtherMetric(string Name, bool IsGauge = false);
