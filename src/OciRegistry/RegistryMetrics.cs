@@ -297,6 +297,12 @@ internal sealed class RegistryMetrics
             counter.Add(0);
         }
 
+        foreach (var sweep in (string[])["uploads", "pulled"])
+        {
+            _sweeps.Add(0, new KeyValuePair<string, object?>("sweep", sweep), new KeyValuePair<string, object?>("outcome", "ok"));
+            _sweeps.Add(0, new KeyValuePair<string, object?>("sweep", sweep), new KeyValuePair<string, object?>("outcome", "failed"));
+        }
+
         Start(_uploadsFailed, "reason", "digest", "size");
         Start(_integrityEvents, "kind", "staged", "blob_missing", "blob_size", "manifest");
         Start(_storageFailures, "operation", [.. Methods, "full"]);

@@ -14,6 +14,9 @@ internal sealed record StoreRequest(string Operation, string Blob)
     public bool IsContent =>
         Blob.StartsWith("blobs/", StringComparison.Ordinal) || Blob.StartsWith("_data/", StringComparison.Ordinal);
 
+    /// <summary>The trace context that it came with; empty without any.</summary>
+    public string TraceParent { get; init; } = "";
+
     public static StoreRequest Of(HttpRequest request)
     {
         var (method, component) = (request.Method, request.Query["comp"].ToString());
@@ -33,7 +36,7 @@ internal sealed record StoreRequest(string Operation, string Blob)
             ("DELETE", "") => "Delete Blob",
             _ => string.Create(CultureInfo.InvariantCulture, $"{method} {component}"),
         };
-        return new StoreRequest(operation, blob);
+        return new StoreRequest(operation, blob) { TraceParent = request.Headers.TraceParent.ToString() };
     }
 }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using OciRegistry.Coordination;
+using OciRegistry.Tests.Operations;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Coordination;

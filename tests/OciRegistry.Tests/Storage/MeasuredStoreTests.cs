@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using OciRegistry.Storage;
+using OciRegistry.Tests.Operations;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Storage;

@@ -1,9 +1,8 @@
 using System.Diagnostics.Metrics;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Operations;
-using OciRegistry.Tests.Operations;
 
-namespace OciRegistry.Tests.Support;
+namespace OciRegistry.Tests.Operations;
 
 /// <summary>The metrics of a registry that is not there, and how they look to Prometheus.</summary>
 internal sealed class MeteredRegistry : IDisposable
