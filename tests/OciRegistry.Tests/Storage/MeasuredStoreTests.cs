@@ -109,6 +109,7 @@ public sealed class MeasuredDocumentStoreTests : DocumentStoreContract, IDisposa
         using var spans = new SpanCapture();
         var store = OpenStore();
         await store.ReadAsync(Key, default);
+        spans.Ours.ShouldBeEmpty();
         using (var request = new Activity("request").SetIdFormat(ActivityIdFormat.W3C).Start())
         {
             await store.ReadAsync(Key, default);

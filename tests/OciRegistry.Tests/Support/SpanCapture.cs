@@ -7,6 +7,8 @@ namespace OciRegistry.Tests.Support;
 internal sealed class SpanCapture : IDisposable
 {
     private readonly ConcurrentQueue<Activity> _ended = new();
+    private readonly ConcurrentQueue<Activity> _ours = new();
+    private readonly AsyncLocal<bool> _isOurs = new();
     private readonly ActivityListener _listener;
 
     /// <param name="sources">Whose, besides the registry's.</param>
@@ -16,10 +18,21 @@ internal sealed class SpanCapture : IDisposable
         {
             ShouldListenTo = source => source.Name == RegistryTraces.SourceName || sources.Contains(source.Name),
             Sample = (ref _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStarted = span =>
+            {
+                if (_isOurs.Value)
+                {
+                    _ours.Enqueue(span);
+                }
+            },
             ActivityStopped = _ended.Enqueue,
         };
+        _isOurs.Value = true; // for all that the test does from here on
         ActivitySource.AddActivityListener(_listener);
     }
+
+    /// <summary>Those that the test itself has begun, in whichever trace.</summary>
+    public IReadOnlyCollection<Activity> Ours => _ours;
 
     /// <summary>Those that have ended of the trace that an activity is in, in the order of their ends.</summary>
     public IReadOnlyList<Activity> Of(Activity one) => Of(one.TraceId.ToString());
