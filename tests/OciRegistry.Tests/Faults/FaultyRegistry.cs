@@ -133,8 +133,8 @@ internal sealed class FaultyRegistry : IAsyncDisposable
     private static void Decorate<T>(IServiceCollection services, Func<T, T> decorate)
         where T : class
     {
-        var type = services.Last(service => service.ServiceType == typeof(T)).ImplementationType!;
-        services.Replace(ServiceDescriptor.Singleton<T>(
-            provider => decorate((T)ActivatorUtilities.CreateInstance(provider, type))));
+        // What is measured; the faults stand before it, where the registry meets them.
+        var measured = services.Last(service => service.ServiceType == typeof(T) && !service.IsKeyedService).ImplementationFactory!;
+        services.Replace(ServiceDescriptor.Singleton<T>(provider => decorate((T)measured(provider))));
     }
 }
