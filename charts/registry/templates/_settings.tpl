@@ -61,13 +61,34 @@
 {{- dict "OciRegistry" (include "registry.settings" . | fromJson) "Logging" $logging | toPrettyJson -}}
 {{- end -}}
 
-{{/* What the registry reads once, at its start. Limits and levels it reads again, as it does the files of Auth. */}}
-{{- define "registry.restartSettings" -}}
-{{- $settings := include "registry.settings" . | fromJson -}}
-{{- range $key, $_ := $settings -}}
-{{- if eq (lower $key) "limits" -}}{{- $_ := unset $settings $key -}}{{- end -}}
+{{/* Settings that count without a restart when their file changes, as do all levels of the log: by path, in lower case. */}}
+{{- define "registry.reloadedSettings" -}}
+auth:failedlogindelay auth:maxfailedlogins deletes:enabled limits:peraddress limits:persubject listings:maxpagesize
+manifests:maxsize manifests:references readonly uploads:maxblobsize
 {{- end -}}
-{{- dict "OciRegistry" $settings "json" .Values.logging.json | toJson -}}
+
+{{/* All that the registry reads once, at its start: a line for each. */}}
+{{- define "registry.restartSettings" -}}
+{{- $reloaded := include "registry.reloadedSettings" . | replace "\n" " " | splitList " " -}}
+{{- range include "registry.settingLines" (dict "settings" (include "registry.settings" . | fromJson) "prefix" "") | splitList "\n" | sortAlpha -}}
+{{- if not (has (splitList " " . | first) $reloaded) }}
+{{ . }}
+{{- end -}}
+{{- end }}
+logging:json {{ .Values.logging.json }}
+{{- end -}}
+
+{{/* Each setting with its value, in lower case, since the registry takes either: a line for each. */}}
+{{- define "registry.settingLines" -}}
+{{- $prefix := .prefix -}}
+{{- range $key, $value := .settings -}}
+{{- $path := printf "%s%s" $prefix (lower $key) -}}
+{{- if kindIs "map" $value -}}
+{{- include "registry.settingLines" (dict "settings" $value "prefix" (printf "%s:" $path)) -}}
+{{- else }}
+{{ $path }} {{ toJson $value }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "registry.policyFile" -}}
