@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using OciRegistry.Tests.Support;
+using OciRegistry.Server;
 using static OciRegistry.Tests.Charts.Release;
 
 namespace OciRegistry.Tests.Charts;
@@ -55,25 +55,12 @@ public sealed class RenderedPodTests
     }
 
     [Theory]
-    [InlineData("/livez")]
-    [InlineData("/readyz")]
-    [InlineData("/metrics")]
-    public async Task What_is_asked_is_there(string path)
-    {
-        await using var registry = await RegistryApp.StartAsync();
-
-        using var response = await registry.Http.GetAsync(path);
-
-        await response.ShouldHaveStatusAsync(System.Net.HttpStatusCode.OK);
-    }
-
-    [Theory]
     [MemberData(nameof(Cases))]
     public void Kubernetes_does_not_kill_before_the_server_has_ended(string name)
     {
         var release = RegistryChart.Rendered(name);
         var drain = JsonNode.Parse((string)release.Find("ConfigMap", Name(release.Workload))!["data"]!["appsettings.json"]!)!["OciRegistry"]!["Drain"]!;
-        var needed = TimeSpan.Parse((string)drain["Announce"]!) + TimeSpan.Parse((string)drain["Deadline"]!) + TimeSpan.FromSeconds(15);
+        var needed = TimeSpan.Parse((string)drain["Announce"]!) + TimeSpan.Parse((string)drain["Deadline"]!) + Stopping.RecordTime;
 
         ((int)Spec(release.Workload["spec"]!["template"]!)["terminationGracePeriodSeconds"]!).ShouldBeGreaterThanOrEqualTo((int)needed.TotalSeconds);
         release.Server["lifecycle"].ShouldBeNull("the server drains by itself");
