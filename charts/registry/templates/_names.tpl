@@ -105,7 +105,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 
 {{- define "registry.tlsSecret" -}}
-{{- default (printf "%s-tls" (include "registry.fullname" .)) .Values.tls.existingSecret -}}
+{{- default (printf "%s-server-tls" (include "registry.fullname" .)) .Values.tls.existingSecret -}}
 {{- end -}}
 
 {{- define "registry.policies" -}}

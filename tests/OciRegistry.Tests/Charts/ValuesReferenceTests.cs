@@ -1,12 +1,15 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using OciRegistry.Server;
 
 namespace OciRegistry.Tests.Charts;
 
 /// <summary>values.yaml says of each value what it is, and the README and the schema say the same.</summary>
 public sealed partial class ValuesReferenceTests
 {
+    private static readonly JsonSerializerOptions Plainly = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly JsonObject Values = RegistryChart.Values;
     private static readonly Dictionary<string, string> Comments = ReadComments();
 
@@ -40,7 +43,9 @@ public sealed partial class ValuesReferenceTests
         }
     }
 
-    private static readonly JsonSerializerOptions Plainly = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    [Fact]
+    public void The_image_is_of_the_version_that_the_server_has() =>
+        $"OciRegistry {Yaml.Document(RegistryChart.Read("Chart.yaml"))["appVersion"]}".ShouldBe(CommandLine.Version);
 
     private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal);
 

@@ -22,6 +22,15 @@ public sealed partial class ValuesSchemaTests
     [MemberData(nameof(Cases))]
     public void The_values_of_each_case_are_right(string name) => Problems(RegistryChart.ValuesOf(name)).ShouldBeEmpty();
 
+    [Fact]
+    public void So_are_those_of_the_README()
+    {
+        var examples = YamlBlock().Matches(RegistryChart.Read("README.md"));
+
+        examples.Count.ShouldBeGreaterThan(1);
+        examples.SelectMany(example => Problems(Yaml.Document(example.Groups["text"].Value))).ShouldBeEmpty();
+    }
+
     [Theory]
     [MemberData(nameof(RefusedCases))]
     public void What_Helm_refuses_by_the_schema_breaks_it_there_too(string name)
@@ -121,6 +130,9 @@ public sealed partial class ValuesSchemaTests
             : result.Details!.Where(detail => detail.Errors is not null)
                 .SelectMany(detail => detail.Errors!.Values.Select(error => $"{detail.InstanceLocation}: {error}"));
     }
+
+    [GeneratedRegex("^```yaml\n(?<text>.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline)]
+    private static partial Regex YamlBlock();
 
     [GeneratedRegex("^# Refused by the schema: (?<place>.+)$", RegexOptions.Multiline)]
     private static partial Regex RefusedBySchema();
