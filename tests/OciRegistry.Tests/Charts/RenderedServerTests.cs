@@ -50,9 +50,27 @@ public sealed class RenderedServerTests
             "the new password and the new policy");
     }
 
-    private static async Task<HttpStatusCode> StatusAsync(HttpClient http, string path, string? login)
+    [Fact]
+    public async Task So_do_settings_that_it_reads_again()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, path);
+        var release = RegistryChart.Rendered("filesystem-ingress");
+        using var pod = new MountedPod(release);
+        await using var server = ServerProcess.Start(pod.ArgumentsOf(release));
+        using var http = new HttpClient { BaseAddress = await server.UntilListeningAsync() };
+        const string Uploads = "/v2/team-a/app/blobs/uploads/";
+        (await StatusAsync(http, Uploads, "bob:builder-bob", HttpMethod.Post)).ShouldBe(HttpStatusCode.Accepted);
+
+        pod.Update(RegistryChart.Rendered("filesystem-ingress-changed"));
+
+        await Until.TrueAsync(
+            async () => await StatusAsync(http, Uploads, "bob:builder-bob", HttpMethod.Post) == HttpStatusCode.MethodNotAllowed,
+            "ReadOnly");
+    }
+
+    private static async Task<HttpStatusCode> StatusAsync(
+        HttpClient http, string path, string? login, HttpMethod? method = null)
+    {
+        using var request = new HttpRequestMessage(method ?? HttpMethod.Get, path);
         request.Headers.Authorization = login is null ? null
             : new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(login)));
         using var response = await http.SendAsync(request);
