@@ -25,6 +25,12 @@ internal sealed class Listening
         {
             builder.WebHost.UseUrls(DefaultUrl);
         }
+        else if (!string.IsNullOrEmpty(configuration[WebHostDefaults.ServerUrlsKey])
+            || configuration.GetSection("Kestrel:Endpoints").Exists())
+        {
+            // The environment of a container has ports, which the others override: the framework warns of that.
+            builder.WebHost.UseSetting(WebHostDefaults.HttpPortsKey, "").UseSetting(WebHostDefaults.HttpsPortsKey, "");
+        }
 
         // The host logs whatever keeps it from starting with a stack trace. StartAsync says it in a sentence.
         builder.Logging.AddFilter(
@@ -69,7 +75,7 @@ internal sealed class Listening
             yield break;
         }
 
-        foreach (var url in Urls(configuration).Where(url => IsUrl(url) && !IsOfThisMachine(url)))
+        foreach (var url in ListeningCheck.Urls(configuration).Where(url => IsUrl(url) && !IsOfThisMachine(url)))
         {
             yield return $"{url} can be reached from other machines, and nobody has to log in: everybody could push and delete. "
                 + $"Set {Setting.Section}:Auth:Htpasswd and {Setting.Section}:Auth:Policies (the README has an example), or "
@@ -107,14 +113,6 @@ internal sealed class Listening
             _ => null,
         };
     }
-
-    private static IEnumerable<string> Urls(IConfiguration configuration) =>
-    [
-        .. Listed(configuration, WebHostDefaults.ServerUrlsKey),
-        .. configuration.GetSection("Kestrel:Endpoints").GetChildren().Select(endpoint => endpoint["Url"] ?? ""),
-        .. Listed(configuration, WebHostDefaults.HttpPortsKey).Select(port => $"http://*:{port}"),
-        .. Listed(configuration, WebHostDefaults.HttpsPortsKey).Select(port => $"https://*:{port}"),
-    ];
 
     private static bool IsOfThisMachine(string url)
     {

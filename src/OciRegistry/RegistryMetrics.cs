@@ -60,6 +60,7 @@ internal sealed class RegistryMetrics
     private Func<bool>? _areLocksDegraded;
     private Func<long?>? _availableBytes;
     private long _running;
+    private long? _ready;
 
     public RegistryMetrics(IMeterFactory meters)
     {
@@ -145,11 +146,16 @@ internal sealed class RegistryMetrics
             "By",
             "Bytes of the upload sessions at the last sweep; only the replica that swept has it.");
         meter.CreateObservableUpDownCounter(
-            "oci_registry.requests.running", () => Interlocked.Read(ref _running), null, "Requests that are being answered.");
+            "oci_registry.requests.running", () => RequestsRunning, null, "Requests that are being answered.");
         meter.CreateObservableCounter(
             "oci_registry.cache.hits", () => Cached(cache => cache.Hits), null, "What was asked for and in a cache, by cache.");
         meter.CreateObservableCounter(
             "oci_registry.cache.misses", () => Cached(cache => cache.Misses), null, "What was asked for and not in a cache, by cache.");
+        meter.CreateObservableGauge(
+            "oci_registry.ready",
+            () => Observed(_ready),
+            null,
+            "What /readyz said last: 1 for ready, 0 for not; nothing before it was asked.");
         meter.CreateObservableGauge(
             "oci_registry.locks.degraded",
             () => Observed(_areLocksDegraded is { } ask ? ask() ? 1 : 0 : null),
@@ -173,6 +179,9 @@ internal sealed class RegistryMetrics
 
     /// <summary>Whether anybody listens to how long stores take: to find out costs a little.</summary>
     public bool AreStoresMeasured => _storeDuration.Enabled;
+
+    /// <summary>Requests that are being answered.</summary>
+    public long RequestsRunning => Interlocked.Read(ref _running);
 
     public void RequestStarted() => Interlocked.Increment(ref _running);
 
@@ -259,6 +268,9 @@ internal sealed class RegistryMetrics
 
     /// <summary>Has a cache looked at with the metrics. What is counted is the cache's own: it may be asked very often.</summary>
     public void Observe(string cache, Func<long> hits, Func<long> misses) => _caches.Add(new ObservedCache(cache, hits, misses));
+
+    /// <summary>What an orchestrator was told.</summary>
+    public void ReadinessTold(bool isReady) => _ready = isReady ? 1 : 0;
 
     /// <summary>Has the lock service looked at with the metrics.</summary>
     public void ObserveLocks(Func<bool> areDegraded) => _areLocksDegraded = areDegraded;

@@ -14,19 +14,19 @@ namespace OciRegistry.Endpoints;
 /// server, which accepts nothing more and waits for what runs; then all others. A host whose time is up earlier aborts the
 /// connections itself, which the requests take for clients that have left.
 /// </remarks>
-internal sealed partial class Drain(IOptions<OciRegistryOptions> options, TimeProvider time, ILogger<Drain> log)
+internal sealed partial class Drain(
+    IOptions<OciRegistryOptions> options, RegistryMetrics metrics, TimeProvider time, ILogger<Drain> log)
     : IHostedLifecycleService, IDisposable
 {
     private readonly CancellationTokenSource _deadline = new();
     private ITimer? _timer;
     private volatile bool _isStopping;
-    private int _running;
 
     /// <summary>Whether the server was told to stop.</summary>
     public bool IsDraining => _isStopping;
 
     /// <summary>Requests that run.</summary>
-    public int Running => Volatile.Read(ref _running);
+    public long Running => metrics.RequestsRunning;
 
     /// <summary>To be disposed at the end of the request, which the deadline ends until then.</summary>
     public Request Begin(HttpContext context) => new(this, context);
@@ -88,17 +88,16 @@ internal sealed partial class Drain(IOptions<OciRegistryOptions> options, TimePr
     private static partial void LogAnnounced(ILogger logger, TimeSpan announce);
 
     [LoggerMessage(LogLevel.Information, "Stopping: {Running} requests are running, and may go on for {Deadline}.")]
-    private static partial void LogWaiting(ILogger logger, int running, TimeSpan deadline);
+    private static partial void LogWaiting(ILogger logger, long running, TimeSpan deadline);
 
     [LoggerMessage(
         LogLevel.Warning,
         "Stopping: the time of {Running} requests is over. What has arrived of uploads is recorded; then the connections are reset.")]
-    private static partial void LogEnded(ILogger logger, int running);
+    private static partial void LogEnded(ILogger logger, long running);
 
     /// <summary>One that runs.</summary>
     internal readonly struct Request : IDisposable
     {
-        private readonly Drain _drain;
         private readonly HttpContext _context;
         private readonly CancellationTokenRegistration _abort;
         private readonly CancellationTokenSource? _ending;
@@ -106,8 +105,7 @@ internal sealed partial class Drain(IOptions<OciRegistryOptions> options, TimePr
 
         public Request(Drain drain, HttpContext context)
         {
-            (_drain, _context) = (drain, context);
-            Interlocked.Increment(ref drain._running);
+            _context = context;
             if (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method))
             {
                 // Nothing to record; and whoever waits for a slow reader waits in the connection.
@@ -124,7 +122,6 @@ internal sealed partial class Drain(IOptions<OciRegistryOptions> options, TimePr
 
         public void Dispose()
         {
-            Interlocked.Decrement(ref _drain._running);
             _abort.Dispose();
             if (_ending is not null)
             {

@@ -25,17 +25,17 @@ public static class OciRegistryOperations
         var readiness = new Readiness(
             services.GetService<IStorageProbe>(), services.GetService<TimeProvider>() ?? TimeProvider.System);
         var locks = services.GetRequiredService<IRegistryLocks>();
-        var metrics = new PrometheusText(
-            services.GetRequiredService<IMeterFactory>(), services.GetRequiredService<RegistryMetrics>());
+        var metrics = services.GetRequiredService<RegistryMetrics>();
+        var text = new PrometheusText(services.GetRequiredService<IMeterFactory>(), metrics);
         var lifetime = services.GetRequiredService<IHostApplicationLifetime>();
         var drain = services.GetRequiredService<Drain>();
-        lifetime.ApplicationStopped.Register(metrics.Dispose);
+        lifetime.ApplicationStopped.Register(text.Dispose);
 
         var operations = endpoints.MapGroup("");
         operations.MapMethods("/livez", Methods, OperationsEndpoints.GetLive);
-        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks, drain));
+        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks, drain, metrics));
         operations.MapMethods("/startupz", Methods, context => OperationsEndpoints.GetStarted(context, lifetime));
-        operations.MapMethods("/metrics", Methods, context => OperationsEndpoints.GetMetrics(context, metrics));
+        operations.MapMethods("/metrics", Methods, context => OperationsEndpoints.GetMetrics(context, text));
         return operations;
     }
 

@@ -28,7 +28,7 @@ internal static class OperationsEndpoints
     /// does not work, which is <c>degraded</c>, for requests go on without locks. The body says what is wrong with which
     /// component.
     /// </summary>
-    public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks, Drain drain)
+    public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks, Drain drain, RegistryMetrics metrics)
     {
         var server = drain.IsDraining
             ? $"The server was told to stop. Requests that run: {drain.Running}. Send new ones to another replica."
@@ -48,6 +48,7 @@ internal static class OperationsEndpoints
             (status, code) = ("draining", StatusCodes.Status503ServiceUnavailable);
         }
 
+        metrics.ReadinessTold(code == StatusCodes.Status200OK);
         var components = new JsonObject
         {
             ["server"] = Component(server, "draining"),

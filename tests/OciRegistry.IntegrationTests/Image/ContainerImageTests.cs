@@ -67,11 +67,11 @@ public sealed class ContainerImageTests
             config["ExposedPorts"]!.AsObject().ShouldContain(port => port.Key == "8080/tcp");
             config["Env"]!.AsArray().Select(part => (string)part!).ShouldContain("ASPNETCORE_HTTP_PORTS=8080");
             var labels = config["Labels"]!.AsObject();
-            string[] expected = ["created", "version", "title", "description", "base.name", "base.digest"];
-            foreach (var label in expected)
-            {
-                labels[$"org.opencontainers.image.{label}"].ShouldNotBeNull(labels.ToJsonString());
-            }
+            ((string?)labels["org.opencontainers.image.title"]).ShouldBe("oci-registry");
+            ((string?)labels["org.opencontainers.image.version"]).ShouldBe("0.1.0");
+            ((string?)labels["org.opencontainers.image.description"]).ShouldStartWith("A container registry with uploads");
+            ((string)labels["org.opencontainers.image.base.digest"]!).ShouldMatch("^sha256:[0-9a-f]{64}$");
+            labels.ShouldNotContain(label => label.Key.EndsWith(".created", StringComparison.Ordinal)); // which the SDK would cut off
         }
     }
 }

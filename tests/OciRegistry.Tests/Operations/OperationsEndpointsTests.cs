@@ -78,6 +78,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         ((string?)body["status"]).ShouldBe("unavailable");
         ((string?)body["components"]!["storage"]!["status"]).ShouldBe("unavailable");
         ((string?)body["components"]!["storage"]!["message"]).ShouldBe(_storage.Problem);
+        (await _client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).ShouldContain("oci_registry_ready 0\n");
     }
 
     [Fact]

@@ -23,6 +23,8 @@ public sealed class OpennessTests
     [InlineData("--urls=http://127.0.0.1:0")]
     [InlineData("--urls=http://[::1]:0")]
     [InlineData("--urls=http://127.0.0.1:0;http://unix:/tmp/oci-registry-test-{0}.sock")]
+    [InlineData("--urls=http://127.0.0.1:0 --http_ports=8080")] // as a container's environment has it
+    [InlineData("--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0 --http_ports=8080")]
     [InlineData("--urls=http://0.0.0.0:0 --OciRegistry:Auth:AllowAnonymous=true")]
     [InlineData("--urls=http://0.0.0.0:0 --OciRegistry:Auth:Robots=true")]
     public async Task It_listens_where_it_may(string arguments)
@@ -30,6 +32,7 @@ public sealed class OpennessTests
         await using var server = ServerProcess.Start(string.Format(null, arguments, Guid.NewGuid().ToString("n")));
 
         await server.UntilListeningAsync();
+        server.Output.ShouldNotContain("verriding");
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using OciRegistry.Tests.Operations;
+using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Server;
 
@@ -45,6 +46,10 @@ public sealed class ProgramTests
         await server.UntilLineAsync("  docker push");
         var before = server.Output;
         await client.GetStringAsync(new Uri("/v2/", UriKind.Relative));
+        await Until.TrueAsync(
+            async () => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative)))
+                .Contains("oci_registry_requests_running 0\n", StringComparison.Ordinal),
+            "it has ended for the server too");
 
         server.Terminate();
         var (code, errors) = await server.UntilExitAsync();
