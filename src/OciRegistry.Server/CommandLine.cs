@@ -28,7 +28,7 @@ internal sealed class CommandLine
     private static readonly string[] Known =
     [
         $"{Setting.Section}:", "urls", "http_ports", "https_ports", "Kestrel:", "Logging:", "AllowedHosts",
-        "environment", "contentRoot", "applicationName", "shutdownTimeoutSeconds",
+        "environment", "contentRoot", "applicationName",
     ];
 
     // What other registries and servers call these things.
@@ -53,6 +53,7 @@ internal sealed class CommandLine
         ["config"] = "appsettings.json in the current folder",
         ["c"] = "appsettings.json in the current folder",
         ["read-only"] = $"--{Setting.Section}:ReadOnly=true",
+        ["shutdownTimeoutSeconds"] = $"--{Setting.Section}:Drain:Deadline=00:00:20",
         ["verbose"] = "--Logging:LogLevel:Default=Debug",
         ["v"] = "--version",
         ["check"] = "--check alone", // with a value

@@ -11,6 +11,7 @@ public sealed class DrainOptions
     /// noticed. Their connections are closed behind each answer.
     /// </summary>
     /// <value>0: nothing is accepted from then on</value>
+    [Setting(Min = "00:00:00", Max = "00:05:00")]
     public TimeSpan Announce { get; set; }
 
     /// <summary>
@@ -19,6 +20,7 @@ public sealed class DrainOptions
     /// application, the grace period of an orchestrator.
     /// </summary>
     /// <value>20 s</value>
+    [Setting(Min = "00:00:00", Max = "01:00:00")]
     public TimeSpan Deadline { get; set; } = TimeSpan.FromSeconds(20);
 
     internal IEnumerable<string> Problems()

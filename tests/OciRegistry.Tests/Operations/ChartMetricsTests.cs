@@ -27,7 +27,7 @@ public sealed partial class ChartMetricsTests
     {
         var there = (await FamiliesAsync()).Select(family => family.Name).ToHashSet();
         var section = Regex.Match(
-            await File.ReadAllTextAsync(Path.Combine(Root(), "README.md")), "^## Watching it$(.*?)^## ",
+            await File.ReadAllTextAsync(Path.Combine(Root(), "src", "OciRegistry", "Operations", "README.md")), "^## Metrics$(.*)",
             RegexOptions.Singleline | RegexOptions.Multiline).Value;
         var rows = MetricRow().Matches(section).Select(row => row.Groups[1].Value).ToArray();
 

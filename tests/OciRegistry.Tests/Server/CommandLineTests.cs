@@ -25,6 +25,7 @@ public sealed class CommandLineTests
 
     [Theory]
     [InlineData("--port 8080", "--port is no option. Use --urls=http://127.0.0.1:PORT.")]
+    [InlineData("--shutdownTimeoutSeconds=5", "--shutdownTimeoutSeconds is no option. Use --OciRegistry:Drain:Deadline=00:00:20.")]
     [InlineData("--port=8080", "--port is no option. Use --urls=http://127.0.0.1:PORT.")]
     [InlineData("-p 8080", "-p is no option. Use --urls=http://127.0.0.1:PORT.")]
     [InlineData("--data-dir /data", "--data-dir is no option. Use --OciRegistry:Storage:FileSystem:Root=FOLDER.")]
