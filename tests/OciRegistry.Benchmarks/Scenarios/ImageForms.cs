@@ -46,7 +46,7 @@ internal sealed class ImageForms : IScenario
             foreach (var (name, _) in Forms)
             {
                 await using var server = await ServerProcess.StartAsync(
-                    Path.Combine(FolderOf(bench, name), "OciRegistry.Server"), bench.StorageFolder($"{name}{i}"), authorization: null, []);
+                    Path.Combine(FolderOf(bench, name), "OciRegistry.Server"), bench.StorageFolder($"{name} {i}"), authorization: null, []);
                 var cpu = server.Cpu.Total * 1_000;
                 await Task.Delay(Idle);
                 samples[name].Add((server.TimeToReady.TotalMilliseconds, cpu, ResidentMemory.NowMiB(server.Id)));
@@ -61,7 +61,8 @@ internal sealed class ImageForms : IScenario
         }
     }
 
-    private static string FolderOf(Bench bench, string form) => Path.Combine(bench.Folder, "published", form);
+    // MSBuild takes a comma for the end of a value.
+    private static string FolderOf(Bench bench, string form) => Path.Combine(bench.Folder, "published", form.Split(',')[^1].Trim());
 
     private static async Task PublishAsync(Bench bench, string form, string[] options)
     {
@@ -70,7 +71,7 @@ internal sealed class ImageForms : IScenario
             "dotnet",
             [
                 "publish", project, "--configuration", "Release", "--runtime", "linux-x64", "-nodeReuse:false", "--verbosity", "quiet",
-                $"-p:ArtifactsPath={Path.Combine(bench.Folder, "artifacts", form)}", "--output", FolderOf(bench, form), .. options,
+                $"-p:ArtifactsPath={FolderOf(bench, form)}.artifacts", "--output", FolderOf(bench, form), .. options,
             ]))!;
         await publish.WaitForExitAsync();
         if (publish.ExitCode != 0)
