@@ -22,30 +22,14 @@ public sealed class RollingRestartTests
         using var done = new CancellationTokenSource();
         Task<int>[] clients = [RepeatAsync(DockerAsync), RepeatAsync(SkopeoAsync), RepeatAsync(CtrAsync)];
 
-        for (var i = 0; i < replicas.Count * Counts.Of(ci: 1, full: 10); i++)
-        {
-            var (replica, before) = (i % replicas.Count, i / replicas.Count);
-            await replicas[replica].StopAsync();
-            await balancer.UntilSaidAsync(replica, "is DOWN", before + 1);
-            await replicas[replica].RestartAsync();
-            await balancer.UntilSaidAsync(replica, "is UP", before + 1);
-        }
+        await RestartAllAsync(replicas, balancer);
 
         await done.CancelAsync();
         (await Task.WhenAll(clients)).ShouldAllBe(rounds => rounds > 0);
         await replicas.AssertContentIsWholeAsync();
         await replicas.AssertNoLockIsHeldAsync();
 
-        async Task<int> RepeatAsync(Func<int, Task> run)
-        {
-            var rounds = 0;
-            while (!done.IsCancellationRequested || rounds == 0)
-            {
-                await run(rounds++);
-            }
-
-            return rounds;
-        }
+        Task<int> RepeatAsync(Func<int, Task> run) => RollingRestartTests.RepeatAsync(run, done.Token);
 
         async Task DockerAsync(int round)
         {
@@ -91,6 +75,36 @@ public sealed class RollingRestartTests
         }
     }
 
+    /// <summary>What only the announcement is for: a replica that stops is sent nobody any more before it accepts nobody any more.</summary>
+    [Fact]
+    public async Task No_request_of_clients_that_try_nothing_again_fails()
+    {
+        await using var replicas = await ReplicaSet.StartAsync(Shared.FolderAndRedis, Balancer.Announce);
+        await using var balancer = await Balancer.StartAsync(replicas);
+        var repository = RegistryClient.NewRepository();
+        await replicas.Any.Http.PushImageAsync(repository, "latest");
+        using var done = new CancellationTokenSource();
+        using var http = new HttpClient(new SocketsHttpHandler { PooledConnectionLifetime = TimeSpan.Zero, UseProxy = false }) // each on a connection of its own
+        {
+            BaseAddress = balancer.Http.BaseAddress,
+        };
+        var clients = Enumerable.Range(0, 8).Select(_ => Task.Run(() => RepeatAsync(
+            async _ =>
+            {
+                using var pulled = await http.GetManifestAsync(repository, "latest");
+                await pulled.ShouldHaveStatusAsync(HttpStatusCode.OK);
+                var content = RegistryClient.RandomBytes(100);
+                using var pushed = await http.StartUploadAsync(repository, $"?digest={Digest.Of(content)}", content);
+                await pushed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+            },
+            done.Token))).ToArray();
+
+        await RestartAllAsync(replicas, balancer);
+
+        await done.CancelAsync();
+        (await Task.WhenAll(clients)).ShouldAllBe(rounds => rounds > 10);
+    }
+
     [Theory]
     [MemberData(nameof(Sharing.WithRedis), MemberType = typeof(Sharing))]
     public async Task A_chunk_that_runs_at_the_deadline_is_recorded_then_reset_and_goes_on_at_another_replica(Shared shared)
@@ -116,6 +130,29 @@ public sealed class RollingRestartTests
         await replicas[writer].RestartAsync();
         await replicas.ShouldServeAsync(repository, content);
         await replicas.AssertNoLockIsHeldAsync();
+    }
+
+    private static async Task RestartAllAsync(ReplicaSet replicas, Balancer balancer)
+    {
+        for (var i = 0; i < replicas.Count * Counts.Of(ci: 1, full: 10); i++)
+        {
+            var (replica, before) = (i % replicas.Count, i / replicas.Count);
+            await replicas[replica].StopAsync();
+            await balancer.UntilSaidAsync(replica, "is DOWN", before + 1);
+            await replicas[replica].RestartAsync();
+            await balancer.UntilSaidAsync(replica, "is UP", before + 1);
+        }
+    }
+
+    private static async Task<int> RepeatAsync(Func<int, Task> run, CancellationToken done)
+    {
+        var rounds = 0;
+        while (!done.IsCancellationRequested || rounds == 0)
+        {
+            await run(rounds++);
+        }
+
+        return rounds;
     }
 
     /// <summary>Which replica has got the connection, once it has taken all that was sent.</summary>
