@@ -8,8 +8,8 @@ namespace OciRegistry.IntegrationTests.Support;
 /// </summary>
 internal sealed class Balancer : IAsyncDisposable
 {
-    /// <summary>Longer than it takes to notice that a replica is not ready any more: it asks every 50 ms.</summary>
-    public const string Announce = "OciRegistry:Drain:Announce=00:00:01";
+    /// <summary>Longer than it takes to notice that a replica is not ready any more, on a busy machine too: it asks every 50 ms.</summary>
+    public const string Announce = "OciRegistry:Drain:Announce=00:00:02";
 
     private readonly BackgroundProcess _process;
     private readonly TempFolder _folder;
@@ -40,6 +40,7 @@ internal sealed class Balancer : IAsyncDisposable
               mode tcp
               log global
               timeout connect 5s
+              timeout check 5s
               timeout client 2m
               timeout server 2m
               retries 0
