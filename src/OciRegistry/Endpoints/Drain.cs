@@ -18,7 +18,7 @@ internal sealed partial class Drain(
     IOptions<OciRegistryOptions> options, RegistryMetrics metrics, TimeProvider time, ILogger<Drain> log)
     : IHostedLifecycleService, IDisposable
 {
-    private readonly CancellationTokenSource _deadline = new();
+    private readonly CancellationTokenSource _deadline = new(); // or the end of somebody's patience
     private ITimer? _timer;
     private volatile bool _isStopping;
 
@@ -43,7 +43,8 @@ internal sealed partial class Drain(
         if (announce > TimeSpan.Zero)
         {
             LogAnnounced(log, announce);
-            await Task.Delay(announce, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _deadline.Token);
+            await Task.Delay(announce, time, ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
         if (Running > 0)
@@ -54,7 +55,7 @@ internal sealed partial class Drain(
         _timer = time.CreateTimer(static drain => ((Drain)drain!).EndAll(), this, deadline, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Ends all requests that run, deadline or not, once.</summary>
+    /// <summary>Ends the announcement and all requests that run, deadline or not, once.</summary>
     public void EndAll()
     {
         if (!_deadline.IsCancellationRequested)
@@ -68,11 +69,8 @@ internal sealed partial class Drain(
         }
     }
 
-    public void Dispose()
-    {
-        _timer?.Dispose();
-        _deadline.Dispose();
-    }
+    // The source of the deadline has nothing to dispose of, and may still be cancelled by whoever is impatient.
+    public void Dispose() => _timer?.Dispose();
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
@@ -87,12 +85,12 @@ internal sealed partial class Drain(
     [LoggerMessage(LogLevel.Information, "Stopping: not ready any more. Requests are still accepted for {Announce}.")]
     private static partial void LogAnnounced(ILogger logger, TimeSpan announce);
 
-    [LoggerMessage(LogLevel.Information, "Stopping: {Running} requests are running, and may go on for {Deadline}.")]
+    [LoggerMessage(LogLevel.Information, "Stopping: the requests that run, {Running} of them, may go on for {Deadline}.")]
     private static partial void LogWaiting(ILogger logger, long running, TimeSpan deadline);
 
     [LoggerMessage(
         LogLevel.Warning,
-        "Stopping: the time of {Running} requests is over. What has arrived of uploads is recorded; then the connections are reset.")]
+        "Stopping: the requests that still run, {Running} of them, are ended. What has arrived of uploads is recorded; then the connections are reset.")]
     private static partial void LogEnded(ILogger logger, long running);
 
     /// <summary>One that runs.</summary>

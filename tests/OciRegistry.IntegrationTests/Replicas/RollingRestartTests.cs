@@ -126,7 +126,7 @@ public sealed class RollingRestartTests
         using var rest = await balancer.Http.CompleteAsync(
             location, Digest.Of(content).ToString(), content[offset..], $"{offset}-{content.Length - 1}");
         await rest.ShouldHaveStatusAsync(HttpStatusCode.Created);
-        replicas[writer].Log.ShouldContain("the time of 1 requests is over");
+        replicas[writer].Log.ShouldContain("the requests that still run, 1 of them, are ended");
         await replicas[writer].RestartAsync();
         await replicas.ShouldServeAsync(repository, content);
         await replicas.AssertNoLockIsHeldAsync();

@@ -123,7 +123,7 @@ public sealed class DrainTests : IAsyncLifetime
         using var rest = await _other.Http.CompleteAsync(location, Digest.Of(content).ToString(), content[150_000..], "150000-299999");
         await rest.ShouldHaveStatusAsync(HttpStatusCode.Created);
         await Until.DoneAsync(_stopped!);
-        _registry.Log.Lines.ShouldHaveSingleItem().ShouldContain("the time of 1 requests is over");
+        _registry.Log.Lines.ShouldHaveSingleItem().ShouldContain("the requests that still run, 1 of them, are ended");
     }
 
     [Fact]
@@ -194,6 +194,21 @@ public sealed class DrainTests : IAsyncLifetime
             (await blob.Content.ReadAsByteArrayAsync()).ShouldBe(content);
             await Until.DoneAsync(_stopped!);
         }
+    }
+
+    [Fact]
+    public async Task Who_is_impatient_waits_neither_for_the_announcement_nor_for_the_deadline()
+    {
+        var content = RegistryClient.RandomBytes(300_000);
+        var location = await _registry.Http.NewUploadAsync(_repository);
+        using var upload = await SendHalfAsync("PATCH", content, location);
+        await BeginStoppingAsync();
+
+        Drain.EndAll();
+
+        (await upload.AnswerAsync()).ShouldBeEmpty();
+        (await _other.Http.OffsetAsync(location)).ShouldBe(150_000);
+        await Until.DoneAsync(_stopped!);
     }
 
     [Fact]

@@ -17,7 +17,7 @@ public sealed class StoppingTests
         using var upload = await SendHalfAsync(http);
 
         server.Terminate();
-        await server.UntilLineThatHasAsync("Stopping: 1 requests are running, and may go on for 00:05:00.");
+        await server.UntilLineThatHasAsync("Stopping: the requests that run, 1 of them, may go on for 00:05:00.");
         await upload.SendAsync(new byte[500]);
 
         (await upload.StatusAsync()).ShouldBe(202);
@@ -32,12 +32,12 @@ public sealed class StoppingTests
         using var upload = await SendHalfAsync(http);
 
         server.Interrupt();
-        await server.UntilLineThatHasAsync("Stopping: 1 requests are running");
+        await server.UntilLineThatHasAsync("Stopping: the requests that run, 1 of them");
         server.Interrupt();
 
         (await upload.AnswerAsync()).ShouldBeEmpty();
         (await server.UntilExitAsync()).ShouldBe((0, ""));
-        server.Output.ShouldContain("the time of 1 requests is over");
+        server.Output.ShouldContain("the requests that still run, 1 of them, are ended");
     }
 
     [Fact]
