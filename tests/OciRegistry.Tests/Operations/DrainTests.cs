@@ -222,8 +222,9 @@ public sealed class DrainTests : IAsyncLifetime
 
         await hostTime.CancelAsync();
 
+        // The server itself aborts the connection then: the record comes after it, as when a client leaves.
         (await upload.AnswerAsync()).ShouldBeEmpty();
-        (await _other.Http.OffsetAsync(location)).ShouldBe(150_000);
+        await Until.TrueAsync(async () => await _other.Http.OffsetAsync(location) == 150_000, "what has arrived is recorded");
         await _stopped!.ContinueWith(_ => { }, TaskScheduler.Default);
     }
 
