@@ -12,29 +12,45 @@ internal sealed class Listening
     // Not "localhost", which would take both 127.0.0.1 and [::1], nor any address that others can reach.
     public const string DefaultUrl = "http://127.0.0.1:5000";
 
+    public const string Endpoints = "Kestrel:Endpoints";
+
     private const string Remedy = "listen elsewhere, as with --urls=http://127.0.0.1:5001";
+
+    private static readonly string[] PortKeys = [WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey];
 
     private volatile bool _isStarted;
 
     public Listening(WebApplicationBuilder builder)
     {
         var configuration = builder.Configuration;
-        string[] keys = [WebHostDefaults.ServerUrlsKey, WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey];
-        if (keys.All(key => string.IsNullOrEmpty(configuration[key]))
-            && !configuration.GetSection("Kestrel:Endpoints").Exists())
+        if (!string.IsNullOrEmpty(configuration[WebHostDefaults.ServerUrlsKey]) || configuration.GetSection(Endpoints).Exists())
+        {
+            // The environment of a container has ports, which these override: the framework warns of that.
+            builder.WebHost.UseSetting(WebHostDefaults.HttpPortsKey, "").UseSetting(WebHostDefaults.HttpsPortsKey, "");
+        }
+        else if (PortKeys.All(key => string.IsNullOrEmpty(configuration[key])))
         {
             builder.WebHost.UseUrls(DefaultUrl);
-        }
-        else if (!string.IsNullOrEmpty(configuration[WebHostDefaults.ServerUrlsKey])
-            || configuration.GetSection("Kestrel:Endpoints").Exists())
-        {
-            // The environment of a container has ports, which the others override: the framework warns of that.
-            builder.WebHost.UseSetting(WebHostDefaults.HttpPortsKey, "").UseSetting(WebHostDefaults.HttpsPortsKey, "");
         }
 
         // The host logs whatever keeps it from starting with a stack trace. StartAsync says it in a sentence.
         builder.Logging.AddFilter(
             "Microsoft.Extensions.Hosting.Internal.Host", level => _isStarted && level >= LogLevel.Warning);
+    }
+
+    /// <summary>Where Kestrel listens: its endpoints count before urls, and those before ports.</summary>
+    public static IReadOnlyList<string> Urls(IConfiguration configuration)
+    {
+        string[][] named =
+        [
+            [.. configuration.GetSection(Endpoints).GetChildren().Select(endpoint => endpoint["Url"]).OfType<string>()],
+            Listed(configuration, WebHostDefaults.ServerUrlsKey),
+            [
+                .. Listed(configuration, WebHostDefaults.HttpPortsKey).Select(port => $"http://*:{port}"),
+                .. Listed(configuration, WebHostDefaults.HttpsPortsKey).Select(port => $"https://*:{port}"),
+            ],
+        ];
+        return named.FirstOrDefault(urls => urls.Length > 0) ?? [DefaultUrl];
     }
 
     public static IEnumerable<string> Problems(IConfiguration configuration)
@@ -44,7 +60,7 @@ internal sealed class Listening
             yield return Problem(WebHostDefaults.ServerUrlsKey, url);
         }
 
-        foreach (var endpoint in configuration.GetSection("Kestrel:Endpoints").GetChildren())
+        foreach (var endpoint in configuration.GetSection(Endpoints).GetChildren())
         {
             if (endpoint["Url"] is { } url && !IsUrl(url))
             {
@@ -52,7 +68,7 @@ internal sealed class Listening
             }
         }
 
-        foreach (var key in (string[])[WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey])
+        foreach (var key in PortKeys)
         {
             foreach (var port in Listed(configuration, key).Where(port => !ushort.TryParse(port, out _)))
             {
@@ -75,7 +91,7 @@ internal sealed class Listening
             yield break;
         }
 
-        foreach (var url in ListeningCheck.Urls(configuration).Where(url => IsUrl(url) && !IsOfThisMachine(url)))
+        foreach (var url in Urls(configuration).Where(url => IsUrl(url) && !IsOfThisMachine(url)))
         {
             yield return $"{url} can be reached from other machines, and nobody has to log in: everybody could push and delete. "
                 + $"Set {Setting.Section}:Auth:Htpasswd and {Setting.Section}:Auth:Policies (the README has an example), or "
@@ -122,7 +138,7 @@ internal sealed class Listening
             || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
     }
 
-    internal static string[] Listed(IConfiguration configuration, string key) =>
+    private static string[] Listed(IConfiguration configuration, string key) =>
         (configuration[key] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     internal static bool IsUrl(string url)

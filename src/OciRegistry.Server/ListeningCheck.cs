@@ -7,24 +7,8 @@ namespace OciRegistry.Server;
 /// <summary>What can be known of the addresses without listening on them. That of a name is not looked up.</summary>
 internal static class ListeningCheck
 {
-    private const string Endpoints = "Kestrel:Endpoints";
     private const string DefaultCertificate = "Kestrel:Certificates:Default";
     private const string DevelopmentCertificate = "1.3.6.1.4.1.311.84.1.1"; // what "dotnet dev-certs" marks its own with
-
-    /// <summary>Where Kestrel listens: its endpoints count before urls, and those before ports.</summary>
-    public static IReadOnlyList<string> Urls(IConfiguration configuration)
-    {
-        string[][] named =
-        [
-            [.. configuration.GetSection(Endpoints).GetChildren().Select(endpoint => endpoint["Url"]).OfType<string>()],
-            Listening.Listed(configuration, WebHostDefaults.ServerUrlsKey),
-            [
-                .. Listening.Listed(configuration, WebHostDefaults.HttpPortsKey).Select(port => $"http://*:{port}"),
-                .. Listening.Listed(configuration, WebHostDefaults.HttpsPortsKey).Select(port => $"https://*:{port}"),
-            ],
-        ];
-        return named.FirstOrDefault(urls => urls.Length > 0) ?? [Listening.DefaultUrl];
-    }
 
     /// <summary>Addresses that this machine does not have, and certificates that cannot be used or are missing.</summary>
     public static IEnumerable<string> Problems(IConfiguration configuration)
@@ -33,7 +17,7 @@ internal static class ListeningCheck
             .SelectMany(network => network.GetIPProperties().UnicastAddresses)
             .Select(address => address.Address)
             .ToHashSet();
-        foreach (var url in Urls(configuration).Where(Listening.IsUrl))
+        foreach (var url in Listening.Urls(configuration).Where(Listening.IsUrl))
         {
             if (IPAddress.TryParse(BindingAddress.Parse(url).Host, out var address) && !IsHere(address))
             {
@@ -54,7 +38,7 @@ internal static class ListeningCheck
     public static IEnumerable<string> Warnings(IConfiguration configuration)
     {
         var used = IPGlobalProperties.GetIPGlobalProperties().GetActiveTcpListeners();
-        return from url in Urls(configuration)
+        return from url in Listening.Urls(configuration)
                let address = BindingAddress.Parse(url)
                where !address.IsUnixPipe && address.Port != 0 && used.Any(one => one.Port == address.Port && Meets(one.Address, address.Host))
                select $"{url} is in use now. Stop the program that listens there before the registry is started.";
@@ -69,7 +53,7 @@ internal static class ListeningCheck
     private static IEnumerable<string> CertificateProblems(IConfiguration configuration)
     {
         var standard = configuration.GetSection(DefaultCertificate);
-        var endpoints = configuration.GetSection(Endpoints).GetChildren().ToList();
+        var endpoints = configuration.GetSection(Listening.Endpoints).GetChildren().ToList();
         foreach (var section in endpoints.Select(endpoint => endpoint.GetSection("Certificate")).Prepend(standard))
         {
             if (section["Path"] is not null && Problem(section) is { } problem)
@@ -80,7 +64,7 @@ internal static class ListeningCheck
 
         var without = endpoints.Count > 0
             ? endpoints.Where(endpoint => !endpoint.GetSection("Certificate").Exists()).Select(endpoint => endpoint["Url"] ?? "")
-            : Urls(configuration);
+            : Listening.Urls(configuration);
         foreach (var url in without.Where(url => url.StartsWith("https:", StringComparison.OrdinalIgnoreCase)))
         {
             if (!standard.Exists() && !HasDevelopmentCertificate())

@@ -37,7 +37,7 @@ internal static class ServeCheck
         List<string> lines =
         [
             CommandLine.Version,
-            .. ListeningCheck.Urls(configuration).Select(url => $"Would listen on {url}"),
+            .. Listening.Urls(configuration).Select(url => $"Would listen on {url}"),
             $"Would store in {storage.Where}",
             redis.Configuration.Count > 0 ? $"Would lock with Redis at {string.Join(", ", redis.EndPoints())}" : "Would lock within this process",
             .. Logins(options.Auth).Select(who => $"Would let in {who}"),
