@@ -16,7 +16,7 @@ public sealed class RollingRestartTests
         await using var dockerd = await DockerDaemon.StartAsync();
         await using var containerd = await ContainerDaemon.StartAsync();
         await using var folder = new TempFolder();
-        var (skopeo, umoci, tar) = (Tool.Require("skopeo"), Tool.Require("umoci"), Tool.Require("tar"));
+        var (skopeo, tar) = (Tool.Require("skopeo"), Tool.Require("tar"));
         await using var replicas = await ReplicaSet.StartAsync(Shared.AzureAndRedis, Balancer.Announce);
         await using var balancer = await Balancer.StartAsync(replicas);
         using var done = new CancellationTokenSource();
@@ -67,10 +67,7 @@ public sealed class RollingRestartTests
         {
             var (layout, layer) = (folder[name], folder[$"{name}.layer"]);
             await File.WriteAllBytesAsync(layer, RegistryClient.RandomBytes(LayerBytes));
-            await umoci.RunAsync("init", "--layout", layout);
-            await umoci.RunAsync("new", "--image", $"{layout}:v1");
-            await umoci.RunAsync("insert", "--rootless", "--image", $"{layout}:v1", layer, "/layer");
-            await umoci.RunAsync("config", "--image", $"{layout}:v1", "--os", "linux", "--architecture", "amd64");
+            await OciLayout.CreateAsync(layout, "v1", (layer, "/layer"));
             return layout;
         }
     }
@@ -164,8 +161,7 @@ public sealed class RollingRestartTests
             {
                 for (var i = 0; i < replicas.Count && writer < 0; i++)
                 {
-                    var metrics = await replicas[i].Http.GetStringAsync(new Uri("/metrics", UriKind.Relative));
-                    writer = metrics.Contains("oci_registry_received_bytes_total 4000000\n", StringComparison.Ordinal) ? i : -1;
+                    writer = await replicas[i].Http.ReceivedBytesAsync() == 4_000_000 ? i : -1;
                 }
 
                 return writer >= 0;

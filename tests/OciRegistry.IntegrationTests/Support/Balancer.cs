@@ -17,11 +17,7 @@ internal sealed class Balancer : IAsyncDisposable
     private Balancer(BackgroundProcess process, TempFolder folder, string host)
     {
         (_process, _folder, Host) = (process, folder, host);
-        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
-        {
-            BaseAddress = new Uri($"http://{host}"),
-            Timeout = TimeSpan.FromSeconds(60),
-        };
+        Http = RegistryClient.To(new Uri($"http://{host}"));
     }
 
     public string Host { get; }

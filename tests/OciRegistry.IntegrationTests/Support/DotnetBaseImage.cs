@@ -21,19 +21,13 @@ internal static class DotnetBaseImage
         var framework = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."));
         var libraries = await CopyLibrariesAsync(framework, folder.Create("libraries"));
         var layout = folder["base"];
-        await umoci.RunAsync("init", "--layout", layout);
-        await umoci.RunAsync("new", "--image", $"{layout}:amd64");
-        foreach (var part in Parts)
-        {
-            await umoci.RunAsync(
-                "insert", "--rootless", "--image", $"{layout}:amd64", Path.Combine(framework, part), $"/usr/share/dotnet/{part}");
-        }
-
-        foreach (var part in Directory.GetDirectories(libraries).Select(path => Path.GetFileName(path)!))
-        {
-            await umoci.RunAsync("insert", "--rootless", "--image", $"{layout}:amd64", Path.Combine(libraries, part), $"/{part}");
-        }
-
+        await OciLayout.CreateAsync(
+            layout,
+            "amd64",
+            [
+                .. Parts.Select(part => (Path.Combine(framework, part), $"/usr/share/dotnet/{part}")),
+                .. Directory.GetDirectories(libraries).Select(part => (part, $"/{Path.GetFileName(part)}")),
+            ]);
         foreach (var architecture in Architectures.Reverse())
         {
             await umoci.RunAsync(

@@ -34,14 +34,9 @@ public sealed class PublishedServer : IAsyncDisposable
     {
         var published = await FolderAsync();
         var layout = _folder["layout"];
-        string[] image = ["--image", $"{layout}:v1"];
+        await OciLayout.CreateAsync(layout, "v1", (published, "/app"), (Checkout.Solution, "/doc/Registry.sln"));
         var umoci = Tool.Require("umoci");
-        await umoci.RunAsync("init", "--layout", layout);
-        await umoci.RunAsync(["new", .. image]);
-        await umoci.RunAsync(["insert", "--rootless", .. image, published, "/app"]);
-        await umoci.RunAsync(["insert", "--rootless", .. image, Checkout.Solution, "/doc/Registry.sln"]);
-        await umoci.RunAsync(["config", .. image, "--os", "linux", "--architecture", "amd64"]);
-        await umoci.RunAsync(["config", .. image, "--config.entrypoint", "/app/OciRegistry.Server"]);
+        await umoci.RunAsync("config", "--image", $"{layout}:v1", "--config.entrypoint", "/app/OciRegistry.Server");
         await umoci.RunAsync("gc", "--layout", layout);
         return layout;
     }

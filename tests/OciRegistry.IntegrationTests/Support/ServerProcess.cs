@@ -15,11 +15,7 @@ internal sealed class ServerProcess : IUpstreamRegistry
         (_launch, _storage) = (launch, storage);
         _process = launch();
         Host = $"127.0.0.1:{port}";
-        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
-        {
-            BaseAddress = new Uri($"http://{Host}"),
-            Timeout = TimeSpan.FromSeconds(60),
-        };
+        Http = RegistryClient.To(new Uri($"http://{Host}"));
     }
 
     /// <summary>Address and port as clients write them before an image's name.</summary>

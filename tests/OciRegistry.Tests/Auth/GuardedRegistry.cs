@@ -107,11 +107,7 @@ internal sealed partial class GuardedRegistry : IAsyncDisposable
     /// <summary>A client that sends this with each request.</summary>
     public HttpClient ClientWith(AuthenticationHeaderValue? authorization)
     {
-        var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
-        {
-            BaseAddress = App.Url,
-            Timeout = TimeSpan.FromSeconds(60),
-        };
+        var client = RegistryClient.To(App.Url);
         client.DefaultRequestHeaders.Authorization = authorization;
         return client;
     }

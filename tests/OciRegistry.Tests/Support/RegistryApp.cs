@@ -22,11 +22,7 @@ internal sealed class RegistryApp : IAsyncDisposable
         (_app, Root, _ownsRoot, Log) = (app, root, ownsRoot, log);
         Url = new Uri(app.Services.GetRequiredService<IServer>().Features
             .Get<IServerAddressesFeature>()!.Addresses.Single());
-        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
-        {
-            BaseAddress = Url,
-            Timeout = TimeSpan.FromSeconds(60),
-        };
+        Http = RegistryClient.To(Url);
     }
 
     public Uri Url { get; }

@@ -10,6 +10,22 @@ namespace OciRegistry.Tests.Support;
 /// <summary>The steps of the protocol as raw requests: each returns the response, and judges nothing.</summary>
 internal static class RegistryClient
 {
+    /// <summary>A client that shows every answer as it is, and goes by no proxy.</summary>
+    public static HttpClient To(Uri registry) => new(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false })
+    {
+        BaseAddress = registry,
+        Timeout = TimeSpan.FromSeconds(60),
+    };
+
+    /// <summary>Bytes of bodies that the registry has taken so far, as its metrics have it.</summary>
+    public static async Task<long> ReceivedBytesAsync(this HttpClient http)
+    {
+        const string name = "oci_registry_received_bytes_total ";
+        var metrics = await http.GetStringAsync(new Uri("/metrics", UriKind.Relative));
+        var line = metrics.Split('\n').Single(line => line.StartsWith(name, StringComparison.Ordinal));
+        return long.Parse(line[name.Length..], CultureInfo.InvariantCulture);
+    }
+
     /// <summary>A repository name that no other test uses.</summary>
     public static string NewRepository() => $"test/{Guid.NewGuid():n}";
 
