@@ -7,10 +7,17 @@ namespace OciRegistry.Azure;
 internal sealed class AzureBlobStore(
     AzureContainer container, SmallBlobs blobs, BlobPointers pointers, BlobSignatures signatures) : IBlobStore
 {
-    private const int DeletesAtOnce = 32;
-
     public ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken) =>
         FollowAsync(digest, pointer => LengthAsync(pointer, cancellationToken), cancellationToken);
+
+    /// <remarks>
+    /// A remembered pointer may lead to content whose pointer was deleted: what it leads to goes after it, or stays when
+    /// the removal was interrupted.
+    /// </remarks>
+    public async ValueTask<long?> ConfirmAsync(Digest digest, CancellationToken cancellationToken) =>
+        await pointers.ReadAsync(digest, cancellationToken) is { Pointer: { } pointer }
+            ? await LengthAsync(pointer, cancellationToken)
+            : null;
 
     public async ValueTask<IBlobContent?> OpenReadAsync(
         Digest digest, long offset, long length, CancellationToken cancellationToken) =>
@@ -29,37 +36,58 @@ internal sealed class AzureBlobStore(
                 cancellationToken)
             : ValueTask.FromResult<Uri?>(null);
 
-    public async ValueTask<bool> DeleteAsync(Digest digest, CancellationToken cancellationToken)
+    public async ValueTask<string?> VersionAsync(Digest digest, CancellationToken cancellationToken)
     {
+        if (await pointers.ReadAsync(digest, cancellationToken) is not { } stored)
+        {
+            return null;
+        }
+
+        return stored.Pointer is { } pointer && await blobs.PropertiesAsync(pointer.Data, cancellationToken) is { } data
+            ? $"{stored.Version} {pointer.Session} {data.ETag}"
+            : stored.Version;
+    }
+
+    /// <remarks>
+    /// The pointer first, unless it has changed: <see cref="RenewAsync"/> changes it, so one of the two is refused. Then
+    /// what it led to, unless that has changed: a session may have published it again.
+    /// </remarks>
+    public async ValueTask<ContentRemoval> RemoveAsync(
+        Digest digest, RemovalMark mark, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (mark.Content?.Split(' ') is not [var pointer, .. var data])
+        {
+            return ContentRemoval.Absent;
+        }
+
+        var isRemoved = await pointers.DeleteAsync(digest, WriteCondition.Unchanged(pointer), cancellationToken);
+        if (!isRemoved && await pointers.ReadAsync(digest, cancellationToken) is not null)
+        {
+            return ContentRemoval.Refused;
+        }
+
+        return await DeleteDataAsync(data, cancellationToken) || isRemoved ? ContentRemoval.Removed : ContentRemoval.Absent;
+    }
+
+    public async ValueTask RenewAsync(Digest digest, string? version, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
         while (await pointers.ReadAsync(digest, cancellationToken) is { } stored)
         {
-            // The content first: a pointer that leads nowhere is a missing blob, content without a pointer is lost room.
-            if (stored.Pointer is { } pointer)
+            // One that leads nowhere is replaced by whoever publishes the content.
+            if (stored.Pointer is not { } pointer
+                || await pointers.WriteAsync(digest, pointer, WriteCondition.Unchanged(stored.Version), cancellationToken))
             {
-                await blobs.DeleteAsync(pointer.Data, WriteCondition.None, cancellationToken);
-            }
-
-            if (await pointers.DeleteAsync(digest, WriteCondition.Unchanged(stored.Version), cancellationToken))
-            {
-                return true;
+                return;
             }
         }
 
-        return false;
-    }
-
-    public async ValueTask<int> DeleteAsync(IEnumerable<Digest> digests, CancellationToken cancellationToken)
-    {
-        var deleted = 0;
-        var parallel = new ParallelOptions { MaxDegreeOfParallelism = DeletesAtOnce, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(digests, parallel, async (digest, cancellation) =>
+        // The removal was faster, and has perhaps died before it deleted this.
+        if (version?.Split(' ') is [_, .. var data])
         {
-            if (await DeleteAsync(digest, cancellation))
-            {
-                Interlocked.Increment(ref deleted);
-            }
-        });
-        return deleted;
+            await DeleteDataAsync(data, cancellationToken);
+        }
     }
 
     public async IAsyncEnumerable<Digest> ListAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -91,6 +119,13 @@ internal sealed class AzureBlobStore(
 
         return await pointers.ReadAsync(digest, cancellationToken) is { Pointer: { } pointer } ? await find(pointer) : default;
     }
+
+    /// <param name="data">Session and ETag; empty where the pointer led nowhere.</param>
+    /// <param name="cancellationToken">Cancels the call.</param>
+    private async ValueTask<bool> DeleteDataAsync(string[] data, CancellationToken cancellationToken) =>
+        data is [var id, var version]
+        && UploadSessionId.TryParse(id, out var session)
+        && await blobs.DeleteAsync(BlobPointer.DataOf(session), WriteCondition.Unchanged(version), cancellationToken);
 
     /// <summary>Content of another size than its pointer says is not the content.</summary>
     private async ValueTask<long?> LengthAsync(BlobPointer pointer, CancellationToken cancellationToken) =>

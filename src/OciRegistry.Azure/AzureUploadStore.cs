@@ -215,24 +215,33 @@ internal sealed class AzureUploadStore(
         await BlockListAsync(session, BlockListTypes.Committed, cancellationToken) is { } list
         && list.CommittedBlocks.Select(block => block.Name).SequenceEqual(ids);
 
-    /// <summary>Sees to it that the blob names the digest: it was put together before that was known, perhaps. False when it is gone.</summary>
+    /// <summary>
+    /// Makes the blob name the digest, even if it does already: with its new version, a removal of the same content that
+    /// is under way no longer deletes it. False when it is gone.
+    /// </summary>
     private async ValueTask<bool> NameAsync(UploadSessionId session, Digest digest, CancellationToken cancellationToken)
     {
-        var found = await blobs.PropertiesAsync(BlobPointer.DataOf(session), cancellationToken);
-        return found?.Metadata.ContainsKey(DigestOfData) == true || await container.CallAsync(
-            async (_, token) =>
-            {
-                try
+        var isNamed = false;
+        while (!isNamed && await blobs.PropertiesAsync(BlobPointer.DataOf(session), cancellationToken) is { } found)
+        {
+            isNamed = await container.CallAsync(
+                async (_, token) =>
                 {
-                    await Data(session).SetMetadataAsync(MetadataOf(digest), cancellationToken: token);
-                    return true;
-                }
-                catch (RequestFailedException e) when (AzureProblem.IsMissing(e))
-                {
-                    return false;
-                }
-            },
-            cancellationToken);
+                    try
+                    {
+                        await Data(session).SetMetadataAsync(
+                            MetadataOf(digest), new BlobRequestConditions { IfMatch = found.ETag }, token);
+                        return true;
+                    }
+                    catch (RequestFailedException e) when (AzureProblem.IsMissing(e) || AzureProblem.IsRefused(e))
+                    {
+                        return false; // deleted, or named by another request of the session, or by an attempt before
+                    }
+                },
+                cancellationToken);
+        }
+
+        return isNamed;
     }
 
     /// <summary>Whether a session's blob is what its digest points at: then it is no longer the session's.</summary>

@@ -11,9 +11,11 @@ namespace OciRegistry.Repositories;
 /// of the same digest: who is about to publish or link content holds it, and holding takes a condemnation back.
 /// </summary>
 /// <remarks>
-/// The sweep marks the document "deleting" and reads the reverse links after that; who holds writes its reverse link and
-/// reads the document after that. So either the sweep finds the link, or the holder finds "deleting" and waits until the
-/// removal is over. What is there once it is held stays, for as long as the reverse link does.
+/// The sweep marks the document "deleting" and reads the reverse links after that; whoever holds the content writes its
+/// reverse link and reads the document after that. So either the sweep finds the link, or the holder finds "deleting" and
+/// takes the removal over: the delete itself is conditional (<see cref="IBlobStore.RemoveAsync"/>) on what taking over
+/// changes, so a sweep that was paused, or whose delete is still on its way, removes nothing. What is there once
+/// the content is held stays, for as long as the reverse link does. Clocks only decide how long a sweep waits.
 /// </remarks>
 internal sealed partial class CondemnedContent(
     IDocumentStore documents,
@@ -28,8 +30,7 @@ internal sealed partial class CondemnedContent(
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(1);
 
-    // A sweep ends itself long before another one takes over: between the two, clocks and a slow delete have their room.
-    private static readonly TimeSpan LongestRemoval = TimeSpan.FromMinutes(1);
+    // How long a mark stays before another sweep resumes the removal: the sweep that has set it has died, or is very slow.
     private static readonly TimeSpan TakeOver = TimeSpan.FromMinutes(5);
 
     // Who has written its reverse link and not its link after that time has died in between.
@@ -53,8 +54,8 @@ internal sealed partial class CondemnedContent(
     }
 
     /// <summary>
-    /// Keeps content for a repository from now on: called before it is published or linked. Waits while it is just being
-    /// removed.
+    /// Keeps content for a repository from now on: called before it is published or linked. A removal that is under way
+    /// is taken over; whether the content is still there afterwards must be confirmed.
     /// </summary>
     public async ValueTask HoldAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
@@ -69,10 +70,15 @@ internal sealed partial class CondemnedContent(
                 return;
             }
 
-            // A sweep that has died holds it no longer than one that was paused: that one looks at its mark before it deletes.
-            if (found.Condemnation.Deleting is null || time.GetUtcNow() - found.Condemnation.Deleting >= TakeOver)
+            var (condemnation, version) = found;
+            if (!condemnation.IsUnfenced || time.GetUtcNow() - condemnation.Deleting >= TakeOver)
             {
-                if (await DeleteAsync(digest, found.Version))
+                if (condemnation.Deleting is not null)
+                {
+                    await blobs.RenewAsync(digest, condemnation.Content, cancellationToken);
+                }
+
+                if (await DeleteAsync(digest, version))
                 {
                     return;
                 }
@@ -80,6 +86,7 @@ internal sealed partial class CondemnedContent(
                 continue; // the sweep was faster, or another holder
             }
 
+            // The release before deletes without a condition: taking over has to wait until that is over.
             if (time.GetElapsedTime(started) >= options.Value.Uploads.CommitWait)
             {
                 throw new StorageException("The content is just being removed; it can be pushed again when that is done.");
@@ -146,14 +153,15 @@ internal sealed partial class CondemnedContent(
         }
     }
 
-    /// <summary>Removes the content of one digest, if it is time and nobody has it.</summary>
+    /// <summary>Removes the content of one digest, if it is due and no repository has it.</summary>
     /// <remarks>
-    ///   (1) mark it "deleting", by compare-and-swap    else another sweep has it, or a holder has taken it back
+    ///   (1) mark it "deleting", by compare-and-swap    refused: another sweep has it, or a holder has taken it back
     ///   (2) read the reverse links                     after the mark; one that is live: the content stays
-    ///   (3) delete the content                         unless this took long: to a sweep that was paused another one
-    ///                                                  comes, and to what that one has removed another push; where the
-    ///                                                  machine slept, its clock did too, and only the document tells
-    ///   (4) delete the document                        who waits to hold the content goes on
+    ///   (3) delete the content                         only if the mark is still ours, or its content unchanged: checked by
+    ///                                                  the delete itself, so a pause before it, of any length, is harmless
+    ///   (4) delete the document
+    /// A mark is taken back without more only by the process that has set it and has not begun (3). Whoever resumes the
+    /// removal of another sets its own mark first, and takes that back as a holder does: the other's delete may be on its way.
     /// </remarks>
     private async ValueTask<bool> RemoveAsync(Digest digest, TimeSpan grace)
     {
@@ -162,56 +170,58 @@ internal sealed partial class CondemnedContent(
             return false;
         }
 
-        // (1)
-        var started = time.GetTimestamp();
-        var condemned = found.Condemnation with { Deleting = null };
-        if (await WriteAsync(
-                digest, condemned with { Deleting = time.GetUtcNow() }, WriteCondition.Unchanged(found.Version)) is not { } version)
+        // (1) What a removal that was interrupted has left is named only by its mark.
+        var isResumed = found.Condemnation.Deleting is not null;
+        var condemned = new Condemnation(found.Condemnation.Since);
+        var content = await blobs.VersionAsync(digest, CancellationToken.None) ?? found.Condemnation.Content;
+        var deleting = condemned with { Deleting = time.GetUtcNow(), Id = Guid.NewGuid().ToString("n"), Content = content };
+        if (await WriteAsync(digest, deleting, WriteCondition.Unchanged(found.Version)) is not { } version)
         {
             return false;
         }
 
         // (2)
-        var links = Links.Left; // also where the store fails
+        Links links;
         try
         {
             links = await FindLinksAsync(digest, condemned);
         }
-        finally
+        catch when (!isResumed)
         {
-            if (links == Links.Left)
-            {
-                await WriteAsync(digest, condemned, WriteCondition.Unchanged(version)); // for another sweep to look at
-            }
-        }
-
-        if (links == Links.Live)
-        {
-            await DeleteAsync(digest, version);
+            await WriteAsync(digest, condemned, WriteCondition.Unchanged(version)); // for the next sweep
+            throw;
         }
 
         if (links != Links.None)
         {
+            if (isResumed)
+            {
+                await blobs.RenewAsync(digest, content, CancellationToken.None);
+            }
+
+            if (links == Links.Live)
+            {
+                await DeleteAsync(digest, version);
+            }
+            else
+            {
+                await WriteAsync(digest, condemned, WriteCondition.Unchanged(version)); // for the next sweep
+            }
+
             return false;
         }
 
         // (3)
-        if (await ReadAsync(digest, CancellationToken.None) is not { } marked || marked.Version != version)
+        var mark = new RemovalMark(RegistryLayout.Condemnation(digest), version, content);
+        var removal = await blobs.RemoveAsync(digest, mark, CancellationToken.None);
+        if (removal == ContentRemoval.Refused)
         {
-            return false;
+            return false; // the mark belongs to whoever has taken over, or is resumed once that one has died
         }
-
-        if (time.GetElapsedTime(started) > LongestRemoval)
-        {
-            await WriteAsync(digest, condemned, WriteCondition.Unchanged(version));
-            return false;
-        }
-
-        var wasThere = await blobs.DeleteAsync(digest, CancellationToken.None);
 
         // (4)
         await DeleteAsync(digest, version);
-        return wasThere;
+        return removal == ContentRemoval.Removed;
     }
 
     private bool IsDue(Condemnation condemnation, TimeSpan grace)
@@ -298,7 +308,17 @@ internal sealed partial class CondemnedContent(
 
 /// <param name="Since">When no repository linked the content any more.</param>
 /// <param name="Deleting">Since when a sweep removes it; null while none does.</param>
-internal sealed record Condemnation(DateTimeOffset Since, DateTimeOffset? Deleting = null);
+/// <param name="Id">
+/// Of the removal: one that has it deletes only while its mark stands. Null in the marks of the release before, whose
+/// delete has no condition.
+/// </param>
+/// <param name="Content">What the store had when the removal began (<see cref="IBlobStore.VersionAsync"/>).</param>
+internal sealed record Condemnation(
+    DateTimeOffset Since, DateTimeOffset? Deleting = null, string? Id = null, string? Content = null)
+{
+    [JsonIgnore]
+    public bool IsUnfenced => Deleting is not null && Id is null;
+}
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,

@@ -102,7 +102,7 @@ internal sealed partial class RepositoryBlobs(
             if (!isHeld)
             {
                 await condemned.HoldAsync(repository, digest, cancellationToken);
-                if (await blobs.StatAsync(digest, cancellationToken) != size)
+                if (await blobs.ConfirmAsync(digest, cancellationToken) != size)
                 {
                     await TakeBackAsync(repository, digest, written);
                     return false;

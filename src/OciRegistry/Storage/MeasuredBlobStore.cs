@@ -7,7 +7,9 @@ internal sealed class MeasuredBlobStore(IBlobStore store, RegistryMetrics metric
     private readonly StoreOperation _open = new("blobs", "open", metrics);
     private readonly StoreOperation _redirect = new("blobs", "redirect", metrics);
     private readonly StoreOperation _delete = new("blobs", "delete", metrics);
-    private readonly StoreOperation _deleteMany = new("blobs", "delete_many", metrics);
+    private readonly StoreOperation _confirm = new("blobs", "confirm", metrics);
+    private readonly StoreOperation _version = new("blobs", "version", metrics);
+    private readonly StoreOperation _renew = new("blobs", "renew", metrics);
 
     public ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken) =>
         _stat.RunAsync((store, digest, cancellationToken), static call => call.store.StatAsync(call.digest, call.cancellationToken));
@@ -22,13 +24,23 @@ internal sealed class MeasuredBlobStore(IBlobStore store, RegistryMetrics metric
         _redirect.RunAsync(
             (store, digest, cancellationToken), static call => call.store.RedirectAsync(call.digest, call.cancellationToken));
 
-    public ValueTask<bool> DeleteAsync(Digest digest, CancellationToken cancellationToken) =>
-        _delete.RunAsync(
-            (store, digest, cancellationToken), static call => call.store.DeleteAsync(call.digest, call.cancellationToken));
+    public ValueTask<long?> ConfirmAsync(Digest digest, CancellationToken cancellationToken) =>
+        _confirm.RunAsync(
+            (store, digest, cancellationToken), static call => call.store.ConfirmAsync(call.digest, call.cancellationToken));
 
-    public ValueTask<int> DeleteAsync(IEnumerable<Digest> digests, CancellationToken cancellationToken) =>
-        _deleteMany.RunAsync(
-            (store, digests, cancellationToken), static call => call.store.DeleteAsync(call.digests, call.cancellationToken));
+    public ValueTask<string?> VersionAsync(Digest digest, CancellationToken cancellationToken) =>
+        _version.RunAsync(
+            (store, digest, cancellationToken), static call => call.store.VersionAsync(call.digest, call.cancellationToken));
+
+    public ValueTask<ContentRemoval> RemoveAsync(Digest digest, RemovalMark mark, CancellationToken cancellationToken) =>
+        _delete.RunAsync(
+            (store, digest, mark, cancellationToken),
+            static call => call.store.RemoveAsync(call.digest, call.mark, call.cancellationToken));
+
+    public ValueTask RenewAsync(Digest digest, string? version, CancellationToken cancellationToken) =>
+        _renew.RunAsync(
+            (store, digest, version, cancellationToken),
+            static call => call.store.RenewAsync(call.digest, call.version, call.cancellationToken));
 
     public IAsyncEnumerable<Digest> ListAsync(CancellationToken cancellationToken) => store.ListAsync(cancellationToken);
 }

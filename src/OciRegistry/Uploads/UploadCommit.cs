@@ -54,7 +54,7 @@ internal sealed class UploadCommit(
                 }
 
                 // Published is what the writing side says. What counts is what a reader finds.
-                if (await blobs.StatAsync(digest, CancellationToken.None) == session.Offset)
+                if (await blobs.ConfirmAsync(digest, CancellationToken.None) == session.Offset)
                 {
                     isHeld = await repositoryBlobs.LinkAsync(
                         session.Repository, digest, session.Offset, isHeld: true, CancellationToken.None);

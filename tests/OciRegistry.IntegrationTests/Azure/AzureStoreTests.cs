@@ -31,6 +31,8 @@ public sealed class AzureBlobStoreTests : BlobStoreContract, IAsyncLifetime
     protected override IBlobStore OpenBlobs() => _storage!.Blobs();
 
     protected override IUploadStore OpenUploads() => _storage!.Uploads();
+
+    protected override IDocumentStore OpenDocuments() => _storage!.Documents();
 }
 
 public sealed class AzureUploadStoreTests : UploadStoreContract, IAsyncLifetime

@@ -17,6 +17,7 @@ internal sealed class AzuriteProxy : IAsyncDisposable
 
     private readonly ConcurrentDictionary<string, DateTimeOffset> _visible = [];
     private readonly ConcurrentQueue<StoreRequest> _requests = [];
+    private readonly List<HeldCall> _held = [];
     private readonly HttpClient _azurite;
     private readonly WebApplication _app;
 
@@ -48,6 +49,21 @@ internal sealed class AzuriteProxy : IAsyncDisposable
 
     public int Port => new Uri(_app.Urls.Single()).Port;
 
+    /// <summary>
+    /// Holds the first call that matches, until it is released: then it reaches the storage, whether its client still
+    /// waits or has long made it again.
+    /// </summary>
+    public HeldCall Hold(Func<StoreRequest, bool> which)
+    {
+        var held = new HeldCall(which);
+        lock (_requests)
+        {
+            _held.Add(held);
+        }
+
+        return held;
+    }
+
     /// <summary>All requests since it was last asked.</summary>
     public List<StoreRequest> TakeRequests()
     {
@@ -77,9 +93,11 @@ internal sealed class AzuriteProxy : IAsyncDisposable
     {
         var request = StoreRequest.Of(context.Request);
         StoreFault fault;
+        HeldCall? held;
         lock (_requests)
         {
             _requests.Enqueue(request);
+            held = _held.Find(call => call.TryTake(request));
             fault = Faults?.Invoke(request) ?? new StoreFault();
         }
 
@@ -97,11 +115,20 @@ internal sealed class AzuriteProxy : IAsyncDisposable
             return;
         }
 
+        var body = context.Request.Body;
+        if (held is not null)
+        {
+            body = new MemoryStream();
+            await context.Request.Body.CopyToAsync(body);
+            body.Position = 0;
+            await held.WaitAsync(request);
+        }
+
         using var forwarded = new HttpRequestMessage(
             new HttpMethod(context.Request.Method),
             context.Features.Get<IHttpRequestFeature>()!.RawTarget)
         {
-            Content = context.Request.ContentLength is null ? null : new StreamContent(context.Request.Body),
+            Content = context.Request.ContentLength is null ? null : new StreamContent(body),
         };
         foreach (var (name, value) in context.Request.Headers.Where(header => !Hop.Contains(header.Key)))
         {
@@ -113,6 +140,7 @@ internal sealed class AzuriteProxy : IAsyncDisposable
 
         // What it does it does, whoever waits for it.
         using var answer = await _azurite.SendAsync(forwarded, HttpCompletionOption.ResponseHeadersRead, CancellationToken.None);
+        held?.Land((int)answer.StatusCode);
         if (request is { IsContent: true, Operation: "Put Blob" or "Put Block List" }
             && answer.IsSuccessStatusCode
             && HidesNewContentFor is { } hides)
@@ -137,15 +165,15 @@ internal sealed class AzuriteProxy : IAsyncDisposable
             context.Response.Headers[name] = value.ToArray();
         }
 
-        await using var body = await answer.Content.ReadAsStreamAsync();
+        await using var answered = await answer.Content.ReadAsStreamAsync();
         if (fault.BreaksAfter is not { } limit)
         {
-            await body.CopyToAsync(context.Response.Body, context.RequestAborted);
+            await answered.CopyToAsync(context.Response.Body, context.RequestAborted);
             return;
         }
 
         var buffer = new byte[64 * 1024];
-        while (limit > 0 && await body.ReadAsync(buffer.AsMemory(0, (int)Math.Min(buffer.Length, limit))) is > 0 and var read)
+        while (limit > 0 && await answered.ReadAsync(buffer.AsMemory(0, (int)Math.Min(buffer.Length, limit))) is > 0 and var read)
         {
             await context.Response.Body.WriteAsync(buffer.AsMemory(0, read));
             limit -= read;

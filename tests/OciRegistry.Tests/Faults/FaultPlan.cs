@@ -21,7 +21,9 @@ public enum StoreCall
     BlobStat,
     BlobOpen,
     BlobRead,
+    BlobVersion,
     BlobDelete,
+    BlobRenew,
     BlobList,
 }
 

@@ -136,8 +136,18 @@ internal sealed class FaultyBlobStore(IBlobStore inner, FaultPlan plan) : IBlobS
                 ? new FaultyBlobContent(content, digest.ToString(), plan)
                 : null);
 
-    public ValueTask<bool> DeleteAsync(Digest digest, CancellationToken cancellationToken) =>
-        plan.RunAsync(StoreCall.BlobDelete, digest.ToString(), () => inner.DeleteAsync(digest, cancellationToken));
+    public ValueTask<long?> ConfirmAsync(Digest digest, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.BlobStat, digest.ToString(), async () =>
+            plan.HidesContentFromLooks-- > 0 || !Finds(digest) ? null : await inner.ConfirmAsync(digest, cancellationToken));
+
+    public ValueTask<string?> VersionAsync(Digest digest, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.BlobVersion, digest.ToString(), () => inner.VersionAsync(digest, cancellationToken));
+
+    public ValueTask<ContentRemoval> RemoveAsync(Digest digest, RemovalMark mark, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.BlobDelete, digest.ToString(), () => inner.RemoveAsync(digest, mark, cancellationToken));
+
+    public ValueTask RenewAsync(Digest digest, string? version, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.BlobRenew, digest.ToString(), () => inner.RenewAsync(digest, version, cancellationToken));
 
     public async IAsyncEnumerable<Digest> ListAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -1,4 +1,6 @@
 using System.Net;
+using System.Text;
+using System.Text.Json;
 using OciRegistry.Repositories;
 using OciRegistry.Storage;
 using OciRegistry.Tests.Faults;
@@ -104,30 +106,89 @@ public sealed class CondemnedContentTests : IAsyncLifetime
         var looking = _registry.Plan.Hold(StoreCall.DocumentList, RegistryLayout.Links(Digest));
         var sweep = SweepAsync();
         await looking.Reached;
-        var push = await PushUntilItWaitsAsync();
+        await _registry.Http.PushBlobAsync(_local, _content);
 
         looking.Release();
 
         (await Until.DoneAsync(sweep)).ShouldBe(0);
-        await PassTimeUntilAsync(push);
         await AssertIsServedAsync();
         (await IsCondemnedAsync()).ShouldBeFalse();
     }
 
-    [Fact]
-    public async Task A_push_after_the_sweep_found_no_link_waits_and_brings_the_content_back()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(6)]
+    [InlineData(-6)]
+    public async Task A_held_delete_removes_nothing_once_a_push_was_acknowledged(int minutes)
     {
+        // The sweep is stopped at its delete, for as long as it takes; the clock of the pusher is right, ahead, or behind.
+        for (var round = 0; round < Counts.Of(ci: 10, full: 100); round++)
+        {
+            var (content, digest) = await AddExpiredAsync();
+            var deleting = _registry.Plan.Hold(StoreCall.BlobDelete, digest.ToString());
+            var sweep = SweepAsync();
+            await deleting.Reached;
+            _time.TurnBack(TimeSpan.FromMinutes(-minutes));
+            await _registry.Http.PushBlobAsync(_local, content);
+
+            deleting.Release();
+
+            (await Until.DoneAsync(sweep)).ShouldBe(0);
+            using var pulled = await _registry.Http.GetBlobAsync(_local, digest);
+            await pulled.ShouldBeContentAsync(digest, content);
+        }
+    }
+
+    [Fact]
+    public async Task A_held_delete_removes_nothing_once_another_sweep_has_removed_the_content_and_it_is_back()
+    {
+        for (var round = 0; round < Counts.Of(ci: 10, full: 100); round++)
+        {
+            var (content, digest) = await AddExpiredAsync();
+            var deleting = _registry.Plan.Hold(StoreCall.BlobDelete, digest.ToString());
+            var held = SweepAsync();
+            await deleting.Reached;
+            _time.Advance(TimeSpan.FromMinutes(6));
+            (await SweepAsync()).ShouldBe(1, "another sweep resumes the removal");
+            await _registry.Http.PushBlobAsync(_local, content);
+
+            deleting.Release();
+
+            (await Until.DoneAsync(held)).ShouldBe(0);
+            using var pulled = await _registry.Http.GetBlobAsync(_local, digest);
+            await pulled.ShouldBeContentAsync(digest, content);
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_sweep_that_resumes_a_removal_and_finds_a_link_fences_the_first_one_before_it_takes_the_mark_back(
+        bool isLinked)
+    {
+        // A holder that has written its reverse link and not yet looked at the mark finds none afterwards.
         await ExpireAsync();
         var deleting = _registry.Plan.Hold(StoreCall.BlobDelete);
-        var sweep = SweepAsync();
+        var first = SweepAsync();
         await deleting.Reached;
-        var push = await PushUntilItWaitsAsync();
+        await LeaveReverseLinkAsync();
+        if (isLinked)
+        {
+            await _registry.Documents.WriteAsync(
+                RegistryLayout.RepositoryBlob(RepositoryName.Parse(_local), Digest), "1000"u8.ToArray(), WriteCondition.None,
+                Durability.Synced, default);
+        }
+
+        _time.Advance(TimeSpan.FromMinutes(6));
+        (await SweepAsync()).ShouldBe(0);
+        var journal = _registry.Plan.Journal;
+        journal.ShouldContain((StoreCall.BlobRenew, Digest.ToString()));
+        (await IsCondemnedAsync()).ShouldBe(!isLinked);
 
         deleting.Release();
 
-        (await Until.DoneAsync(sweep)).ShouldBe(1);
-        await PassTimeUntilAsync(push);
-        await AssertIsServedAsync();
+        (await Until.DoneAsync(first)).ShouldBe(0);
+        _registry.BlobFiles().Count.ShouldBe(1);
     }
 
     [Fact]
@@ -157,10 +218,10 @@ public sealed class CondemnedContentTests : IAsyncLifetime
         reviving.Release();
         await Until.TrueAsync(() => ReadsOfCondemnation() > reads, "the push has looked again");
 
+        await PassTimeUntilAsync(push);
         deleting.Release();
 
-        (await Until.DoneAsync(sweep)).ShouldBe(1);
-        await PassTimeUntilAsync(push);
+        (await Until.DoneAsync(sweep)).ShouldBe(0);
         await AssertIsServedAsync();
     }
 
@@ -200,18 +261,19 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_a_slow_sweep_has_left_goes_with_the_next()
+    public async Task A_slow_sweep_that_nobody_has_taken_over_from_removes_the_content()
     {
         await ExpireAsync();
         var looked = _registry.Plan.Hold(StoreCall.DocumentList, RegistryLayout.Links(Digest), afterEffect: true);
-        var paused = SweepAsync();
+        var slow = SweepAsync();
         await looked.Reached;
-        _time.Advance(TimeSpan.FromSeconds(61));
-        looked.Release();
-        (await Until.DoneAsync(paused)).ShouldBe(0);
-        _registry.BlobFiles().Count.ShouldBe(1);
+        _time.Advance(TimeSpan.FromHours(1));
 
-        (await SweepAsync()).ShouldBe(1);
+        looked.Release();
+
+        (await Until.DoneAsync(slow)).ShouldBe(1);
+        _registry.BlobFiles().ShouldBeEmpty();
+        (await IsCondemnedAsync()).ShouldBeFalse();
     }
 
     [Fact]
@@ -230,29 +292,32 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_push_waits_for_whoever_takes_over_from_a_sweep_that_died()
+    public async Task A_push_takes_over_from_a_sweep_that_died_at_once()
     {
         await ExpireAsync();
         await DieWhileRemovingAsync();
+
+        await _registry.Http.PushBlobAsync(_local, _content);
+
+        await AssertIsServedAsync();
+        (await IsCondemnedAsync()).ShouldBeFalse();
+        (await SweepAsync()).ShouldBe(0);
+        await AssertIsServedAsync();
+    }
+
+    [Fact]
+    public async Task A_push_waits_for_a_removal_of_the_release_before_which_has_no_condition()
+    {
+        // A rolling update: the mark has no id, and the delete of whoever has set it may be on its way.
+        await MarkAsTheReleaseBeforeAsync();
         _time.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromSeconds(1));
         var push = await PushUntilItWaitsAsync();
+        push.IsCompleted.ShouldBeFalse();
 
         _time.Advance(TimeSpan.FromSeconds(1));
         await SweepAsync();
 
         await PassTimeUntilAsync(push);
-        await AssertIsServedAsync();
-    }
-
-    [Fact]
-    public async Task A_push_takes_back_what_a_sweep_has_left_that_died()
-    {
-        await ExpireAsync();
-        await DieWhileRemovingAsync();
-        _time.Advance(TimeSpan.FromMinutes(5));
-
-        await _registry.Http.PushBlobAsync(_local, _content);
-
         await AssertIsServedAsync();
         (await SweepAsync()).ShouldBe(0);
         await AssertIsServedAsync();
@@ -261,8 +326,7 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     [Fact]
     public async Task A_push_that_waited_in_vain_is_answered_503_and_goes_on_when_it_is_repeated()
     {
-        await ExpireAsync();
-        await DieWhileRemovingAsync();
+        await MarkAsTheReleaseBeforeAsync();
         using var patched = await _registry.Http.PatchAsync(await _registry.Http.NewUploadAsync(_local), _content);
         var location = patched.Headers.Location!.ToString();
         using (var failed = await PassTimeUntilAsync(_registry.Http.CompleteAsync(location, Digest.ToString())))
@@ -276,6 +340,19 @@ public sealed class CondemnedContentTests : IAsyncLifetime
 
         using var created = await _registry.Http.CompleteAsync(location, Digest.ToString());
         await created.ShouldHaveCreatedAsync(_registry.Http, Digest, _content);
+    }
+
+    [Fact]
+    public async Task The_release_before_reads_a_mark_as_one_of_its_own()
+    {
+        await ExpireAsync();
+        await DieWhileRemovingAsync();
+
+        var mark = (await _registry.Documents.ReadAsync(Condemnation, default))!.Content;
+
+        using var json = JsonDocument.Parse(mark);
+        json.RootElement.GetProperty("since").GetDateTimeOffset().ShouldBe(_time.GetUtcNow());
+        json.RootElement.GetProperty("deleting").GetDateTimeOffset().ShouldBe(_time.GetUtcNow());
     }
 
     [Fact]
@@ -392,7 +469,7 @@ public sealed class CondemnedContentTests : IAsyncLifetime
         (await SweepAsync()).ShouldBe(3);
         _registry.Log.Lines.Count(line => line.Contains("cannot be removed", StringComparison.Ordinal)).ShouldBe(2);
 
-        (await SweepAsync()).ShouldBe(1, "whether the other is deleted is unknown: nobody goes on there before its time");
+        (await SweepAsync()).ShouldBe(1, "whether the other is deleted is unknown: no sweep resumes that before its time");
         _time.Advance(TimeSpan.FromMinutes(10));
         (await SweepAsync()).ShouldBe(1);
         _registry.BlobFiles().ShouldBeEmpty();
@@ -401,7 +478,7 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_blob_whose_content_is_removed_while_it_is_mounted_is_not_mounted(bool isStillBeingRemoved)
+    public async Task A_blob_is_mounted_if_its_content_is_not_removed_before_the_mount_has_looked(bool isRemovedBefore)
     {
         var holding = _registry.Plan.Hold(StoreCall.DocumentWrite, LocalLink.ToString());
         var mount = _registry.Http.StartUploadAsync(_local, $"?mount={Digest}&from={_cache}");
@@ -410,20 +487,27 @@ public sealed class CondemnedContentTests : IAsyncLifetime
         var deleting = _registry.Plan.Hold(StoreCall.BlobDelete);
         var sweep = SweepAsync();
         await deleting.Reached;
-        if (isStillBeingRemoved)
+        if (isRemovedBefore)
         {
-            var reads = ReadsOfCondemnation();
-            holding.Release();
-            await Until.TrueAsync(() => ReadsOfCondemnation() > reads || mount.IsCompleted, "the mount has looked");
+            deleting.Release();
+            (await Until.DoneAsync(sweep)).ShouldBe(1);
         }
 
-        deleting.Release();
-        (await Until.DoneAsync(sweep)).ShouldBe(1);
         holding.Release();
 
         using var answer = await PassTimeUntilAsync(mount);
-        await answer.ShouldBeProgressAsync(HttpStatusCode.Accepted, "0-0");
-        await AssertNothingIsLinkedAsync();
+        deleting.Release();
+        (await Until.DoneAsync(sweep)).ShouldBe(isRemovedBefore ? 1 : 0);
+        if (isRemovedBefore)
+        {
+            await answer.ShouldBeProgressAsync(HttpStatusCode.Accepted, "0-0");
+            await AssertNothingIsLinkedAsync();
+        }
+        else
+        {
+            await answer.ShouldHaveStatusAsync(HttpStatusCode.Created);
+            await AssertIsServedAsync();
+        }
     }
 
     [Fact]
@@ -458,6 +542,27 @@ public sealed class CondemnedContentTests : IAsyncLifetime
         }
 
         TestContext.Current.SendDiagnosticMessage($"{removed} removed meanwhile");
+    }
+
+    private async Task MarkAsTheReleaseBeforeAsync()
+    {
+        await ExpireAsync();
+        var now = _time.GetUtcNow();
+        await _registry.Documents.WriteAsync(
+            Condemnation,
+            Encoding.UTF8.GetBytes($$"""{"since":"{{now:O}}","deleting":"{{now:O}}"}"""),
+            WriteCondition.None,
+            Durability.Synced,
+            default);
+    }
+
+    /// <summary>New content that no repository links any more.</summary>
+    private async Task<(byte[] Content, Digest Digest)> AddExpiredAsync()
+    {
+        var content = RegistryClient.RandomBytes(1_000);
+        var digest = await _registry.Http.PushBlobAsync(_cache, content);
+        await ExpireAsync(digest);
+        return (content, digest);
     }
 
     private Task ExpireAsync() => ExpireAsync(Digest);

@@ -16,6 +16,9 @@ public abstract class BlobStoreContract
     /// <inheritdoc cref="OpenBlobs"/>
     protected abstract IUploadStore OpenUploads();
 
+    /// <summary>The documents beside the content: those that announce removals.</summary>
+    protected abstract IDocumentStore OpenDocuments();
+
     [Theory]
     [InlineData(DigestAlgorithm.Sha256, 0)]
     [InlineData(DigestAlgorithm.Sha256, 100_000)]
@@ -38,7 +41,9 @@ public abstract class BlobStoreContract
             var digest = Digest.Of("nothing"u8, algorithm);
             (await Blobs.StatAsync(digest, default)).ShouldBeNull();
             (await Blobs.OpenReadAsync(digest, 0, long.MaxValue, default)).ShouldBeNull();
-            (await Blobs.DeleteAsync(digest, default)).ShouldBeFalse();
+            (await Blobs.ConfirmAsync(digest, default)).ShouldBeNull();
+            (await Blobs.VersionAsync(digest, default)).ShouldBeNull();
+            (await Blobs.RemoveAsync(digest, await MarkAsync(digest), default)).ShouldBe(ContentRemoval.Absent);
         }
 
         (await ListAsync()).ShouldBeEmpty();
@@ -64,35 +69,63 @@ public abstract class BlobStoreContract
         await using var blob = (await Blobs.OpenReadAsync(digest, 0, content.Length, default))!;
         await AddAsync(content);
         (await ReadAsync(blob, 0, 1_000)).ShouldBe(content[..1_000]);
-        (await OpenBlobs().DeleteAsync(digest, default)).ShouldBeTrue();
+        (await OpenBlobs().RemoveAsync(digest, await MarkAsync(digest), default)).ShouldBe(ContentRemoval.Removed);
         (await ReadAsync(blob, 1_000, content.Length)).ShouldBe(content[1_000..]);
     }
 
     [Fact]
-    public async Task Many_are_deleted_at_once()
-    {
-        var digests = new List<Digest>();
-        for (var i = 0; i < 40; i++)
-        {
-            digests.Add(await AddAsync(RegistryClient.RandomBytes(10)));
-        }
-
-        var kept = await AddAsync(RegistryClient.RandomBytes(10));
-        (await Blobs.DeleteAsync([.. digests, Digest.Of("nothing"u8)], default)).ShouldBe(40);
-        (await Blobs.DeleteAsync(digests, default)).ShouldBe(0);
-        (await ListAsync()).ShouldBe([kept]);
-    }
-
-    [Fact]
-    public async Task Deleted_content_is_gone_once_and_can_come_back()
+    public async Task Removed_content_is_gone_once_and_can_come_back()
     {
         var content = RegistryClient.RandomBytes(100);
         var digest = await AddAsync(content);
-        (await Blobs.DeleteAsync(digest, default)).ShouldBeTrue();
-        (await Blobs.DeleteAsync(digest, default)).ShouldBeFalse();
+        (await Blobs.ConfirmAsync(digest, default)).ShouldBe(100);
+        var mark = await MarkAsync(digest);
+        (await Blobs.RemoveAsync(digest, mark, default)).ShouldBe(ContentRemoval.Removed);
+        (await Blobs.RemoveAsync(digest, mark, default)).ShouldBe(ContentRemoval.Absent);
         (await Blobs.StatAsync(digest, default)).ShouldBeNull();
+        (await Blobs.ConfirmAsync(digest, default)).ShouldBeNull();
         (await AddAsync(content)).ShouldBe(digest);
         (await Blobs.StatAsync(digest, default)).ShouldBe(100);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_removal_that_was_taken_over_deletes_nothing(bool isPublishedAgain)
+    {
+        var content = RegistryClient.RandomBytes(100);
+        var digest = await AddAsync(content);
+        var mark = await MarkAsync(digest);
+        var other = OpenBlobs();
+        await other.RenewAsync(digest, mark.Content, default);
+        await other.RenewAsync(digest, mark.Content, default);
+        await OpenDocuments().DeleteAsync(mark.Document, WriteCondition.Unchanged(mark.Version), Durability.Synced, default);
+        if (isPublishedAgain)
+        {
+            await AddAsync(content);
+        }
+
+        (await Blobs.RemoveAsync(digest, mark, default)).ShouldBe(ContentRemoval.Refused);
+
+        (await OpenBlobs().ConfirmAsync(digest, default)).ShouldBe(100);
+        await using var blob = (await OpenBlobs().OpenReadAsync(digest, 0, 100, default))!;
+        (await ReadAsync(blob, 0, 100)).ShouldBe(content);
+    }
+
+    [Fact]
+    public async Task A_removal_that_lands_after_another_and_a_push_deletes_nothing()
+    {
+        var content = RegistryClient.RandomBytes(100);
+        var digest = await AddAsync(content);
+        var late = await MarkAsync(digest);
+        var resumed = await MarkAsync(digest);
+        (await OpenBlobs().RemoveAsync(digest, resumed, default)).ShouldBe(ContentRemoval.Removed);
+        await OpenBlobs().RenewAsync(digest, resumed.Content, default);
+        await AddAsync(content);
+
+        (await Blobs.RemoveAsync(digest, late, default)).ShouldBe(ContentRemoval.Refused);
+
+        (await OpenBlobs().ConfirmAsync(digest, default)).ShouldBe(100);
     }
 
     [Fact]
@@ -114,8 +147,20 @@ public abstract class BlobStoreContract
         var digest = await AddAsync(RegistryClient.RandomBytes(10));
         await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.StatAsync(digest, cancelled));
         await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.OpenReadAsync(digest, 0, 10, cancelled));
-        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.DeleteAsync(digest, cancelled));
+        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.ConfirmAsync(digest, cancelled));
+        var mark = await MarkAsync(digest);
+        await Should.ThrowAsync<OperationCanceledException>(async () => await Blobs.RemoveAsync(digest, mark, cancelled));
         (await Blobs.StatAsync(digest, default)).ShouldBe(10);
+    }
+
+    /// <summary>Announces the removal of content, over any announcement before.</summary>
+    private async Task<RemovalMark> MarkAsync(Digest digest)
+    {
+        var content = await Blobs.VersionAsync(digest, default);
+        var document = RegistryLayout.Condemnation(digest);
+        var version = await OpenDocuments().WriteAsync(
+            document, "{}"u8.ToArray(), WriteCondition.None, Durability.Synced, default);
+        return new RemovalMark(document, version!, content);
     }
 
     private async Task<Digest> AddAsync(byte[] content, DigestAlgorithm algorithm = DigestAlgorithm.Sha256)

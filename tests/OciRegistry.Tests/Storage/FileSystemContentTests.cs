@@ -12,6 +12,8 @@ public sealed class FileSystemBlobStoreTests : BlobStoreContract, IDisposable
     protected override IBlobStore OpenBlobs() => _storage.Blobs();
 
     protected override IUploadStore OpenUploads() => _storage.Uploads();
+
+    protected override IDocumentStore OpenDocuments() => _storage.Documents();
 }
 
 public sealed class FileSystemUploadStoreTests : UploadStoreContract, IDisposable

@@ -36,6 +36,8 @@ public sealed class MeasuredBlobStoreTests : BlobStoreContract, IDisposable
     protected override IBlobStore OpenBlobs() => new MeasuredBlobStore(_storage.Blobs(), _registry.Metrics);
 
     protected override IUploadStore OpenUploads() => _storage.Uploads();
+
+    protected override IDocumentStore OpenDocuments() => _storage.Documents();
 }
 
 public sealed class MeasuredUploadStoreTests : UploadStoreContract, IDisposable

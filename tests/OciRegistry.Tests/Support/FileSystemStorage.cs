@@ -21,16 +21,11 @@ internal sealed class FileSystemStorage : IDisposable
 
     public FileSystemRoot Root { get; }
 
-    public IDocumentStore Documents()
-    {
-        var stripes = new FileStripes(Root, _time);
-        _stripes.Add(stripes);
-        return new FileSystemDocumentStore(Root, stripes, new FolderListings(_time), new DocumentCache(_time), new SpareFiles(Root));
-    }
+    public IDocumentStore Documents() => OpenDocuments();
 
     public IUploadStore Uploads() => new FileSystemUploadStore(Root, _time);
 
-    public IBlobStore Blobs() => new FileSystemBlobStore(Root);
+    public IBlobStore Blobs() => new FileSystemBlobStore(Root, OpenDocuments());
 
     /// <summary>Files that writing has left besides what was written.</summary>
     public IEnumerable<string> Leftovers() => Directory.EnumerateFileSystemEntries(Root.Temporary);
@@ -39,5 +34,12 @@ internal sealed class FileSystemStorage : IDisposable
     {
         _stripes.ForEach(stripes => stripes.Dispose());
         Directory.Delete(Root.Root, recursive: true);
+    }
+
+    private FileSystemDocumentStore OpenDocuments()
+    {
+        var stripes = new FileStripes(Root, _time);
+        _stripes.Add(stripes);
+        return new FileSystemDocumentStore(Root, stripes, new FolderListings(_time), new DocumentCache(_time), new SpareFiles(Root));
     }
 }

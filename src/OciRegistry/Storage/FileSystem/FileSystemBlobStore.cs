@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>Content as files named by their digest.</summary>
-internal sealed class FileSystemBlobStore(FileSystemRoot root) : IBlobStore
+internal sealed class FileSystemBlobStore(FileSystemRoot root, FileSystemDocumentStore documents) : IBlobStore
 {
     public ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken)
     {
@@ -44,26 +44,52 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root) : IBlobStore
         }
     }
 
-    public ValueTask<bool> DeleteAsync(Digest digest, CancellationToken cancellationToken)
+    // The mark's document alone decides about a removal.
+    public async ValueTask<string?> VersionAsync(Digest digest, CancellationToken cancellationToken) =>
+        await StatAsync(digest, cancellationToken) is null ? null : "file";
+
+    /// <remarks>
+    /// The file is renamed aside while the stripe lock keeps the mark as it is, and unlinked outside: unlinking a large
+    /// file takes long, and a process that is stopped in it may go on whenever it likes, because the file that it unlinks
+    /// is no content any more. One that dies leaves a temporary file.
+    /// </remarks>
+    public async ValueTask<ContentRemoval> RemoveAsync(
+        Digest digest, RemovalMark mark, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var path = root.Blob(digest);
+        var aside = root.NewTemporary();
+        var outcome = ContentRemoval.Refused;
         try
         {
-            if (Posix.Stat(path) is null)
+            await documents.WhileUnchangedAsync(
+                mark.Document,
+                mark.Version,
+                () => outcome = Posix.TryRename(path, aside) ? ContentRemoval.Removed
+                    : Posix.Stat(path) is null ? ContentRemoval.Absent
+                    : throw new DirectoryNotFoundException($"The folder '{root.Temporary}' is gone."),
+                cancellationToken);
+            if (outcome == ContentRemoval.Removed)
             {
-                return ValueTask.FromResult(false);
+                DurableFile.SyncFolder(Path.GetDirectoryName(path)!);
+                TemporaryFiles.TryDelete(aside);
+            }
+            else if (outcome == ContentRemoval.Absent)
+            {
+                root.ThrowIfGone();
             }
 
-            File.Delete(path);
-            DurableFile.SyncFolder(Path.GetDirectoryName(path)!);
-            return ValueTask.FromResult(true);
+            return outcome;
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
             throw FileSystemFault.Wrap(e);
         }
     }
+
+    /// <summary>Nothing: changing the mark's document is enough, and a file that was renamed aside is a temporary one.</summary>
+    public ValueTask RenewAsync(Digest digest, string? version, CancellationToken cancellationToken) =>
+        ValueTask.CompletedTask;
 
     public async IAsyncEnumerable<Digest> ListAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -90,6 +90,25 @@ internal sealed class FileSystemDocumentStore(
         }
     }
 
+    /// <summary>
+    /// Does something during which no process can change the document, which must be short; false, without doing it, when
+    /// the document does not have that version.
+    /// </summary>
+    public async ValueTask<bool> WhileUnchangedAsync(
+        DocumentKey key, string version, Action act, CancellationToken cancellationToken)
+    {
+        using (await stripes.LockAsync(key, cancellationToken))
+        {
+            if (Read(root.Document(key), key)?.Document?.Version != version)
+            {
+                return false;
+            }
+
+            act();
+            return true;
+        }
+    }
+
     public ValueTask<IReadOnlyList<string>> ListAsync(
         string folder, string? after, int limit, CancellationToken cancellationToken)
     {

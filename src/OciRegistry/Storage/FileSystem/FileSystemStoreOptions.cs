@@ -42,7 +42,8 @@ namespace Microsoft.Extensions.DependencyInjection
             services.AddSingleton<FolderListings>();
             services.AddSingleton<DocumentCache>();
             services.AddSingleton<SpareFiles>();
-            services.Replace(ServiceDescriptor.Singleton<IDocumentStore, FileSystemDocumentStore>());
+            services.AddSingleton<FileSystemDocumentStore>();
+            services.Replace(ServiceDescriptor.Singleton<IDocumentStore>(s => s.GetRequiredService<FileSystemDocumentStore>()));
             services.Replace(ServiceDescriptor.Singleton<IUploadStore, FileSystemUploadStore>());
             services.Replace(ServiceDescriptor.Singleton<IBlobStore, FileSystemBlobStore>());
             services.Replace(ServiceDescriptor.Singleton<IStorageProbe, FileSystemProbe>());
