@@ -29,6 +29,11 @@ internal static class StorageCheck
 
     private static async Task<StorageLook> LookAsync(FileSystemRoot root)
     {
+        if (new FileSystemProbe(root).AccessProblem() is { } refused)
+        {
+            return Look(root.Root, refused);
+        }
+
         if (Directory.Exists(root.Locks) && Directory.Exists(root.Blobs))
         {
             return Look(root.Root, await ProblemAsync(root)); // all folders are there, and stay as they are

@@ -74,7 +74,8 @@ internal sealed class RobotAccounts(IDocumentStore documents, TimeProvider time)
     public async ValueTask<IReadOnlyList<Robot>> ListAsync(string? after, int limit, CancellationToken cancellationToken)
     {
         var robots = new List<Robot>();
-        foreach (var name in await documents.ListAsync(RegistryLayout.Robots, after, limit, cancellationToken))
+        foreach (var name in await documents.ListAsync(
+            RegistryLayout.Robots, static name => NameProblem(name) is null, after, limit, cancellationToken))
         {
             if (await FindAsync(name, cancellationToken) is { } robot)
             {

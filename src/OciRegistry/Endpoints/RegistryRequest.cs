@@ -152,6 +152,12 @@ internal sealed partial class RegistryRequest(
                     "The registry's storage is full. Ask its operator to make room, then try again.",
                     StatusCodes.Status507InsufficientStorage));
 
+            case StorageException { IsRefused: true }:
+                metrics.StorageFailed(context.Request.Method);
+                LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
+                return Unavailable(
+                    context, "The registry's storage refuses access. Its operator must give the registry permission to write to it.");
+
             case StorageException:
                 metrics.StorageFailed(context.Request.Method);
                 LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);

@@ -236,7 +236,7 @@ internal sealed partial class CondemnedContent(
         var isLongAgo = time.GetUtcNow() - condemned.Since > LongestLinking;
         var found = Links.None;
         string? last = null;
-        while (await documents.ListAsync(RegistryLayout.Links(digest), last, PageSize, CancellationToken.None) is { Count: > 0 } page)
+        while (await documents.ListFreshAsync(RegistryLayout.Links(digest), last, PageSize, CancellationToken.None) is { Count: > 0 } page)
         {
             foreach (var name in page)
             {

@@ -10,7 +10,8 @@ internal sealed class RepositoryCatalog(IDocumentStore documents)
 
     /// <summary>Names after <paramref name="after"/>, in byte order.</summary>
     public ValueTask<IReadOnlyList<string>> ListAsync(string? after, int limit, CancellationToken cancellationToken) =>
-        documents.ListAsync(RegistryLayout.Catalog, after, limit, cancellationToken);
+        documents.ListAsync(
+            RegistryLayout.Catalog, static name => RepositoryName.TryParse(name, out _), after, limit, cancellationToken);
 
     /// <summary>Called after content was written, so that <see cref="RemoveIfEmptyAsync"/> sees it or we see its work.</summary>
     public async ValueTask AddAsync(RepositoryName repository, CancellationToken cancellationToken)

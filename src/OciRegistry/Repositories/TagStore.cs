@@ -47,13 +47,14 @@ internal sealed class TagStore(IDocumentStore documents)
     /// <summary>Tags after <paramref name="after"/>, in ordinal order.</summary>
     public ValueTask<IReadOnlyList<string>> ListAsync(
         RepositoryName repository, string? after, int limit, CancellationToken cancellationToken) =>
-        documents.ListAsync(RegistryLayout.Tags(repository), after, limit, cancellationToken);
+        documents.ListAsync(
+            RegistryLayout.Tags(repository), static name => Tag.TryParse(name, out _), after, limit, cancellationToken);
 
     /// <summary>Deletes every tag that names the digest now; those that have moved on stay.</summary>
     public async ValueTask DeleteAllOfAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
-        var names = await documents.ListAsync(
+        var names = await documents.ListFreshAsync(
             RegistryLayout.Tagged(repository, digest), null, int.MaxValue, cancellationToken);
         foreach (var name in names)
         {

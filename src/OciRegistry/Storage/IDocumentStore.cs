@@ -72,6 +72,14 @@ public interface IDocumentStore
     ValueTask<IReadOnlyList<string>> ListAsync(
         string folder, string? after, int limit, CancellationToken cancellationToken);
 
-    /// <summary>Whether the folder holds any document, at the cost of one entry.</summary>
+    /// <summary>
+    /// As <see cref="ListAsync"/>, but never from a cache, whatever it costs: for decisions about deletion. It contains every
+    /// document that was there when it began and still is. For a store without a cache both are the same.
+    /// </summary>
+    ValueTask<IReadOnlyList<string>> ListFreshAsync(
+        string folder, string? after, int limit, CancellationToken cancellationToken) =>
+        ListAsync(folder, after, limit, cancellationToken);
+
+    /// <summary>Whether the folder holds any document now, at the cost of one entry; never from a cache.</summary>
     ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken);
 }

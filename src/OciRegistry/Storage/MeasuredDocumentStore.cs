@@ -34,6 +34,12 @@ internal sealed class MeasuredDocumentStore(IDocumentStore store, RegistryMetric
             (store, folder, after, limit, cancellationToken),
             static call => call.store.ListAsync(call.folder, call.after, call.limit, call.cancellationToken));
 
+    public ValueTask<IReadOnlyList<string>> ListFreshAsync(
+        string folder, string? after, int limit, CancellationToken cancellationToken) =>
+        _list.RunAsync(
+            (store, folder, after, limit, cancellationToken),
+            static call => call.store.ListFreshAsync(call.folder, call.after, call.limit, call.cancellationToken));
+
     public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) =>
         _any.RunAsync((store, folder, cancellationToken), static call => call.store.AnyAsync(call.folder, call.cancellationToken));
 }

@@ -22,4 +22,10 @@ public sealed class StorageException : Exception
 
     /// <summary>The store has no room left.</summary>
     public bool IsFull { get; init; }
+
+    /// <summary>
+    /// The store refuses access: missing permission, read-only file system, invalid credentials. It does until the operator
+    /// changes that, so a retry within the same request is pointless.
+    /// </summary>
+    public bool IsRefused { get; init; }
 }

@@ -73,7 +73,7 @@ internal sealed class UploadCommit(
                     throw new StorageException("The storage does not show the new content yet.");
                 }
             }
-            catch (StorageException e) when (!e.IsFull && !HasWaitedEnough(started))
+            catch (StorageException e) when (!e.IsFull && !e.IsRefused && !HasWaitedEnough(started))
             {
                 // Asked again below: a client repeats a request that timed out, but gives up on an error status.
             }

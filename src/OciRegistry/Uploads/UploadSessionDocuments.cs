@@ -39,7 +39,12 @@ internal sealed class UploadSessionDocuments(IDocumentStore documents)
     public async ValueTask<IReadOnlyList<UploadSessionId>> ListAsync(
         UploadSessionId? after, int limit, CancellationToken cancellationToken)
     {
-        var names = await documents.ListAsync(RegistryLayout.Uploads, after?.ToString(), limit, cancellationToken);
+        var names = await documents.ListAsync(
+            RegistryLayout.Uploads,
+            static name => UploadSessionId.TryParse(name, out _),
+            after?.ToString(),
+            limit,
+            cancellationToken);
         var ids = new List<UploadSessionId>(names.Count);
         foreach (var name in names)
         {

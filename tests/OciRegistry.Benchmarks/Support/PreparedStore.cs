@@ -86,6 +86,10 @@ internal sealed class PreparedStore : IDisposable
             string folder, string? after, int limit, CancellationToken cancellationToken) =>
             documents.ListAsync(folder, after, limit, cancellationToken);
 
+        public ValueTask<IReadOnlyList<string>> ListFreshAsync(
+            string folder, string? after, int limit, CancellationToken cancellationToken) =>
+            documents.ListFreshAsync(folder, after, limit, cancellationToken);
+
         public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) =>
             documents.AnyAsync(folder, cancellationToken);
     }

@@ -30,6 +30,10 @@ internal sealed class FaultyDocumentStore(IDocumentStore inner, FaultPlan plan) 
         string folder, string? after, int limit, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.DocumentList, folder, () => inner.ListAsync(folder, after, limit, cancellationToken));
 
+    public ValueTask<IReadOnlyList<string>> ListFreshAsync(
+        string folder, string? after, int limit, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.DocumentList, folder, () => inner.ListFreshAsync(folder, after, limit, cancellationToken));
+
     public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.DocumentList, folder, () => inner.AnyAsync(folder, cancellationToken));
 }

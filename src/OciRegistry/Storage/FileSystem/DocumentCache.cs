@@ -4,8 +4,8 @@ namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
 /// Documents that were read, kept while their file is unchanged: asking for that is one system call, reading them four.
-/// Every read asks, so what another process has written or deleted is seen at once. As with listings, the kernel's tick is
-/// the resolution of a file's times: kept is what was older than a second when it was read.
+/// Every read asks, so what another process has written or deleted is seen at once. As with listings, kept is what has
+/// times that had settled (<see cref="FileStatus.HasSettled"/>).
 /// </summary>
 internal sealed class DocumentCache
 {
@@ -59,10 +59,13 @@ internal sealed class DocumentCache
         return kept.Document;
     }
 
-    /// <summary>Keeps a document, when its file has been as it is for long enough.</summary>
+    /// <summary>
+    /// Keeps a document, when its file has been as it is for long enough. Its file is still open, so that no other can have
+    /// its inode yet: another document with the same status is newer than now.
+    /// </summary>
     public void Keep(string path, FileStatus status, Document document)
     {
-        if (document.Content.Length <= MaxDocument && status.HasSettled(_time))
+        if (document.Content.Length <= MaxDocument && status.HasSettled(_time.GetUtcNow()))
         {
             Add(path, new Kept(status, document));
         }

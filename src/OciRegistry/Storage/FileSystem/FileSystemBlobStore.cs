@@ -96,20 +96,34 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root, FileSystemDocumen
         await Task.Yield(); // a sweep must not hold up the caller with its first folder
         foreach (var algorithm in Enum.GetValues<DigestAlgorithm>())
         {
-            var folder = new DirectoryInfo(Path.Combine(root.Blobs, algorithm.Name()));
-            if (!folder.Exists)
+            foreach (var folder in Entries(() => Directory.GetDirectories(Path.Combine(root.Blobs, algorithm.Name()))))
             {
-                continue;
-            }
-
-            foreach (var file in folder.EnumerateFiles("*", SearchOption.AllDirectories))
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                if (Digest.TryParse($"{algorithm.Name()}:{file.Name}", out var digest))
+                foreach (var file in Entries(() => Directory.GetFiles(folder)))
                 {
-                    yield return digest;
+                    cancellationToken.ThrowIfCancellationRequested();
+                    if (Digest.TryParse($"{algorithm.Name()}:{Path.GetFileName(file)}", out var digest))
+                    {
+                        yield return digest;
+                    }
                 }
             }
+        }
+    }
+
+    /// <summary>A folder at a time; one that is missing has no entries, one that may not be read is an error.</summary>
+    private static string[] Entries(Func<string[]> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return [];
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
         }
     }
 }

@@ -110,12 +110,39 @@ internal sealed class FileSystemDocumentStore(
     }
 
     public ValueTask<IReadOnlyList<string>> ListAsync(
-        string folder, string? after, int limit, CancellationToken cancellationToken)
+        string folder, string? after, int limit, CancellationToken cancellationToken) =>
+        List(folder, after, limit, isFresh: false, cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> ListFreshAsync(
+        string folder, string? after, int limit, CancellationToken cancellationToken) =>
+        List(folder, after, limit, isFresh: true, cancellationToken);
+
+    public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            var names = listings.Read(root.Folder(folder));
+            var any = FolderListings.Any(root.Folder(folder));
+            if (!any)
+            {
+                root.ThrowIfGone();
+            }
+
+            return ValueTask.FromResult(any);
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    private ValueTask<IReadOnlyList<string>> List(
+        string folder, string? after, int limit, bool isFresh, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            var names = listings.Read(root.Folder(folder), isFresh);
             if (names.Length == 0)
             {
                 root.ThrowIfGone();
@@ -125,23 +152,6 @@ internal sealed class FileSystemDocumentStore(
             start = start <= 0 && after is not null ? -start : start;
             return ValueTask.FromResult<IReadOnlyList<string>>(
                 new ArraySegment<string>(names, start, Math.Min(limit, names.Length - start)));
-        }
-        catch (Exception e) when (FileSystemFault.Is(e))
-        {
-            throw FileSystemFault.Wrap(e);
-        }
-    }
-
-    public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        try
-        {
-            return ValueTask.FromResult(Directory.EnumerateFiles(root.Folder(folder)).Any());
-        }
-        catch (DirectoryNotFoundException)
-        {
-            return ValueTask.FromResult(false);
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {

@@ -7,5 +7,8 @@ internal static class FileSystemFault
 
     public static StorageException Wrap(Exception exception) => Posix.IsFull(exception)
         ? new StorageException("The registry's disk is full.", exception) { IsFull = true }
-        : new StorageException($"The registry's file system failed: {exception.Message}", exception);
+        : new StorageException($"The registry's file system failed: {exception.Message}", exception)
+        {
+            IsRefused = Posix.IsRefused(exception),
+        };
 }

@@ -90,10 +90,13 @@ internal sealed class FileSystemRoot
 
     public string NewSpare() => Path.Combine(Spare, Guid.NewGuid().ToString("n"));
 
-    /// <summary>Letters, digits and <c>._:=-</c> stand for themselves, '+' for '/', all else is percent-encoded UTF-8.</summary>
+    /// <summary>
+    /// Letters, digits and <c>._:=-</c> stand for themselves, '+' for '/', all else is percent-encoded UTF-8. So is a dot at
+    /// the beginning: files that begin with one belong to other programs.
+    /// </summary>
     public static string EncodeName(string name)
     {
-        if (!name.AsSpan().ContainsAnyExcept(ThemselvesInNames))
+        if (!name.AsSpan().ContainsAnyExcept(ThemselvesInNames) && !name.StartsWith('.'))
         {
             return name + DocumentSuffix; // every tag and every digest
         }
@@ -102,7 +105,7 @@ internal sealed class FileSystemRoot
         Span<byte> utf8 = stackalloc byte[4];
         foreach (var rune in name.EnumerateRunes())
         {
-            if (rune.IsAscii && ThemselvesInNames.Contains((char)rune.Value))
+            if (rune.IsAscii && ThemselvesInNames.Contains((char)rune.Value) && (rune.Value != '.' || encoded.Length > 0))
             {
                 encoded.Append((char)rune.Value);
             }
@@ -122,7 +125,19 @@ internal sealed class FileSystemRoot
         return encoded.Append(DocumentSuffix).ToString();
     }
 
-    public static bool IsDocument(ReadOnlySpan<char> fileName) => fileName is [.., DocumentSuffix];
+    /// <summary>
+    /// Whether a file is a document: its name is what <see cref="EncodeName"/> makes of a document's. What other programs leave
+    /// (<c>._t1@</c> of macOS, <c>.nfs</c>, backups and copies) is not.
+    /// </summary>
+    public static bool IsDocument(ReadOnlySpan<char> fileName)
+    {
+        if (fileName is not [not '.', .., DocumentSuffix] and not [DocumentSuffix])
+        {
+            return false;
+        }
+
+        return !fileName[..^1].ContainsAnyExcept(ThemselvesInNames) || fileName.SequenceEqual(EncodeName(DecodeName(fileName)));
+    }
 
     /// <summary>The name of the document that a file is.</summary>
     public static string DecodeName(ReadOnlySpan<char> fileName)

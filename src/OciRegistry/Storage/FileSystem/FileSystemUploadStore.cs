@@ -160,8 +160,7 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         DateTimeOffset before, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await Task.Yield();
-        var staged = new DirectoryInfo(root.Staged);
-        foreach (var entry in staged.Exists ? staged.EnumerateFileSystemInfos() : [])
+        foreach (var entry in Staged())
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (!UploadSessionId.TryParse(entry.Name.TrimEnd(RegistryLayout.LaterSuffix), out var session))
@@ -179,6 +178,23 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         }
     }
 
+    /// <summary>All entries: names and no more, a few MB for 10,000 sessions.</summary>
+    private FileSystemInfo[] Staged()
+    {
+        try
+        {
+            return new DirectoryInfo(root.Staged).GetFileSystemInfos();
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return [];
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
     private static DateTimeOffset LastWrite(FileInfo first, DirectoryInfo later)
     {
         try
@@ -186,9 +202,9 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
             FileSystemInfo[] entries = later.Exists ? [first, later, .. later.EnumerateFiles()] : [first];
             return entries.Where(entry => entry.Exists).Max(entry => entry.LastWriteTimeUtc);
         }
-        catch (Exception e) when (e is IOException or InvalidOperationException)
+        catch (Exception e) when (FileSystemFault.Is(e) || e is InvalidOperationException)
         {
-            return DateTimeOffset.MaxValue; // it went away while we looked
+            return DateTimeOffset.MaxValue; // it went away while we looked, or may not be read: of unknown age
         }
     }
 

@@ -4,13 +4,16 @@ namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
 /// Sorted names of folders, kept while the folder is unchanged: reading and sorting 100,000 names costs some 50 ms, a
-/// page of them nothing. A folder's times have the kernel's tick as resolution, so a listing is kept only when they
-/// were older than a second when it was read; a change after that must move them.
+/// page of them nothing. A folder's times have a resolution, so a listing is kept only when they had settled before it was
+/// read (<see cref="FileStatus.HasSettled"/>): any change from then on moves them.
 /// </summary>
-internal sealed class FolderListings(TimeProvider time)
+/// <param name="time">What the times of folders are compared with.</param>
+/// <param name="maxNames">Of all listings together; an empty one counts as one.</param>
+internal sealed class FolderListings(TimeProvider time, int maxNames = 500_000)
 {
-    private const int MaxNames = 500_000;
-    private static readonly EnumerationOptions AllEntries = new() { AttributesToSkip = 0, ReturnSpecialDirectories = false };
+    // A folder that may not be read is an error: as an empty list it would have content deleted that is in use.
+    private static readonly EnumerationOptions AllEntries =
+        new() { AttributesToSkip = 0, ReturnSpecialDirectories = false, IgnoreInaccessible = false };
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, LinkedListNode<Listing>> _byFolder = [];
@@ -18,20 +21,33 @@ internal sealed class FolderListings(TimeProvider time)
     private int _names;
 
     /// <summary>The names of the documents in a folder, in ordinal order; empty when there is no such folder.</summary>
-    public string[] Read(string folder)
+    /// <param name="folder">Its path.</param>
+    /// <param name="isFresh">
+    /// Reads the folder whatever is kept, and twice: some file systems (btrfs, tmpfs) hide an entry from a reader while it
+    /// is renamed over.
+    /// </param>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be read.</exception>
+    public string[] Read(string folder, bool isFresh = false)
     {
+        // The time comes first: a change while the folder is read must find times that have settled before.
+        var now = time.GetUtcNow();
         if (Posix.Stat(folder) is not { } status)
         {
             return [];
         }
 
-        if (Find(folder, status) is { } kept)
+        if (!isFresh && Find(folder, status) is { } kept)
         {
             return kept;
         }
 
         var names = Enumerate(folder);
-        if (status.HasSettled(time))
+        if (isFresh)
+        {
+            names = [.. names.Union(Enumerate(folder)).Order(StringComparer.Ordinal)];
+        }
+
+        if (status.HasSettled(now))
         {
             Keep(new Listing(folder, status, names));
         }
@@ -39,19 +55,25 @@ internal sealed class FolderListings(TimeProvider time)
         return names;
     }
 
+    /// <summary>Whether the folder holds any document now, read up to the first.</summary>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be read.</exception>
+    public static bool Any(string folder)
+    {
+        try
+        {
+            return Names(folder).Any();
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return false;
+        }
+    }
+
     private static string[] Enumerate(string folder)
     {
         try
         {
-            // Straight from the entries: EnumerateFiles would make a path of each, only to have it taken apart again.
-            string[] names =
-            [
-                .. new FileSystemEnumerable<string>(
-                    folder, static (ref entry) => FileSystemRoot.DecodeName(entry.FileName), AllEntries)
-                {
-                    ShouldIncludePredicate = static (ref entry) => FileSystemRoot.IsDocument(entry.FileName) && !entry.IsDirectory,
-                },
-            ];
+            string[] names = [.. Names(folder)];
             Array.Sort(names, StringComparer.Ordinal);
             return names;
         }
@@ -60,6 +82,13 @@ internal sealed class FolderListings(TimeProvider time)
             return [];
         }
     }
+
+    // Straight from the entries: EnumerateFiles would make a path of each, only to have it taken apart again.
+    private static FileSystemEnumerable<string> Names(string folder) =>
+        new(folder, static (ref entry) => FileSystemRoot.DecodeName(entry.FileName), AllEntries)
+        {
+            ShouldIncludePredicate = static (ref entry) => FileSystemRoot.IsDocument(entry.FileName) && !entry.IsDirectory,
+        };
 
     private string[]? Find(string folder, FileStatus status)
     {
@@ -74,7 +103,7 @@ internal sealed class FolderListings(TimeProvider time)
             if (node.Value.Status != status)
             {
                 _byFolder.Remove(folder);
-                _names -= node.Value.Names.Length;
+                _names -= node.Value.Weight;
                 return null;
             }
 
@@ -93,15 +122,18 @@ internal sealed class FolderListings(TimeProvider time)
             }
 
             _byUse.AddLast(_byFolder[listing.Folder]);
-            _names += listing.Names.Length;
-            while (_names > MaxNames && _byUse.First is { } oldest)
+            _names += listing.Weight;
+            while (_names > maxNames && _byUse.First is { } oldest)
             {
                 _byUse.Remove(oldest);
                 _byFolder.Remove(oldest.Value.Folder);
-                _names -= oldest.Value.Names.Length;
+                _names -= oldest.Value.Weight;
             }
         }
     }
 
-    private sealed record Listing(string Folder, FileStatus Status, string[] Names);
+    private sealed record Listing(string Folder, FileStatus Status, string[] Names)
+    {
+        public int Weight => Names.Length + 1;
+    }
 }

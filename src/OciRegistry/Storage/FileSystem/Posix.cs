@@ -11,10 +11,13 @@ namespace OciRegistry.Storage.FileSystem;
 /// </summary>
 internal static partial class Posix
 {
+    private const int NotPermitted = 1;
     private const int NoSuchEntry = 2;
     private const int Interrupted = 4;
     private const int WouldBlock = 11;
+    private const int AccessDenied = 13;
     private const int Invalid = 22;
+    private const int ReadOnly = 30;
     private const int BrokenPipe = 32;
     private const int NotImplemented = 38;
     private const int ConnectionReset = 104;
@@ -171,6 +174,23 @@ internal static partial class Posix
 
     public static bool IsFull(Exception exception) => exception.HResult is NoSpace or QuotaExceeded;
 
+    /// <summary>Whether permissions or a read-only file system refused the call: it will, until somebody changes them.</summary>
+    public static bool IsRefused(Exception exception) =>
+        exception is UnauthorizedAccessException || exception.HResult is NotPermitted or AccessDenied or ReadOnly;
+
+    /// <summary>Throws unless the process may read, write and (for a folder) enter what is at the path, if there is anything.</summary>
+    public static void ThrowIfRefused(string path, bool isFolder)
+    {
+        const int currentFolder = -100;
+        const int readWrite = 4 | 2;
+        const int enter = 1;
+        const int asTheCallsDo = 0x200; // by the effective user, not the real one
+        Retry(
+            () => faccessat(currentFolder, path, readWrite | (isFolder ? enter : 0), asTheCallsDo),
+            NoSuchEntry,
+            $"read and write '{path}'");
+    }
+
     private static SafeFileHandle? Open(string path, int flags, int mode = 0x1A4 /* rw-r--r-- */)
     {
         while (true)
@@ -259,6 +279,9 @@ internal static partial class Posix
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags, int mode);
 
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int faccessat(int folder, string path, int mode, int flags);
+
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);
 
@@ -341,7 +364,22 @@ internal readonly record struct FileIdentity(uint DeviceMajor, uint DeviceMinor,
 /// <summary>Size in bytes; modified (content) and changed (anything, cannot be set) as UTC ticks.</summary>
 internal readonly record struct FileStatus(FileIdentity Identity, long Size, long ModifiedTicks, long ChangedTicks)
 {
-    /// <summary>Whether a change from now on must move the times: they have the kernel's tick as resolution.</summary>
-    public bool HasSettled(TimeProvider time) =>
-        time.GetUtcNow().UtcTicks - Math.Max(ModifiedTicks, ChangedTicks) > TimeSpan.TicksPerSecond;
+    private static readonly TimeSpan Settling = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan SettlingOfWholeSeconds = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// Whether the times may come from a file system that keeps whole seconds (ext4 with inodes of 128 bytes): by chance both
+    /// are whole in one of 10^14 cases.
+    /// </summary>
+    public bool HasWholeSeconds =>
+        ModifiedTicks % TimeSpan.TicksPerSecond == 0 && ChangedTicks % TimeSpan.TicksPerSecond == 0;
+
+    /// <summary>
+    /// Whether every change from <paramref name="now"/> on moves the times. They are rounded down to the kernel's tick (at most
+    /// 10 ms) or to the second, and the kernel takes them from a clock that is a tick late: a change in the second of the last
+    /// one, or a tick after it, need not move them.
+    /// </summary>
+    /// <param name="now">A time before the content was read that is to be kept with this status.</param>
+    public bool HasSettled(DateTimeOffset now) =>
+        now.UtcTicks - Math.Max(ModifiedTicks, ChangedTicks) > (HasWholeSeconds ? SettlingOfWholeSeconds : Settling).Ticks;
 }
