@@ -163,6 +163,16 @@ internal sealed partial class RepositoryBlobs(
     {
         var reverse = RegistryLayout.Link(digest, repository);
         var link = RegistryLayout.RepositoryBlob(repository, digest);
+
+        // Looked for first: a request for what is not there must not write. Where an earlier one died half-way, its reverse
+        // link says so; one that says "linked" belongs to a push, which this request came before.
+        if (await documents.ReadAsync(link, cancellationToken) is null
+            && !(await documents.ReadAsync(reverse, cancellationToken) is { } left
+                && left.Content.Span.SequenceEqual(CondemnedContent.Unlinking.Span)))
+        {
+            return false;
+        }
+
         var deleted = false;
         bool isSettled;
         do

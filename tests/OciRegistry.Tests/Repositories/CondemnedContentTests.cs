@@ -432,6 +432,8 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     public async Task What_is_deleted_and_removed_while_it_is_pushed_is_there_again_or_was_not_pushed()
     {
         // The delete takes the reverse link of the push away, so that nothing holds the content until the push sees that.
+        // (It has something to delete: the blob was pushed before.)
+        await _registry.Http.PushBlobAsync(_local, _content);
         var linking = _registry.Plan.Hold(
             StoreCall.DocumentWrite, RegistryLayout.RepositoryBlob(RepositoryName.Parse(_local), Digest).ToString());
         var push = _registry.Http.CompleteAsync(await _registry.Http.NewUploadAsync(_local), Digest.ToString(), _content);

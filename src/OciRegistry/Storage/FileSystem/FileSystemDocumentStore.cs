@@ -15,6 +15,8 @@ internal sealed class FileSystemDocumentStore(
     // "v1 " and 32 hex digits and a line feed: time and inode are no versions, both come back.
     private const int HeaderLength = 3 + 32 + 1;
 
+    private readonly DocumentFolders _folders = new(root);
+
     public ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -77,9 +79,11 @@ internal sealed class FileSystemDocumentStore(
                 }
             }
 
+            var folder = Path.GetDirectoryName(path)!;
+            _folders.RemoveEmpty(folder);
             if (durability == Durability.Synced)
             {
-                DurableFile.SyncFolder(Path.GetDirectoryName(path)!);
+                _folders.Sync(folder);
             }
 
             return true;
@@ -226,7 +230,7 @@ internal sealed class FileSystemDocumentStore(
                 OverwrittenDocument.Write(file, spare.Sequence, key, version, content);
             }
 
-            DurableFile.Rename(spare.Path, path);
+            _folders.Rename(spare.Path, path);
         }
         catch
         {
@@ -248,8 +252,14 @@ internal sealed class FileSystemDocumentStore(
         try
         {
             // The slow part first, a new folder too: under the lock there is only a read, a comparison and a rename.
+            // (One that must hold the document is there, or the write is refused.)
+            var folder = Path.GetDirectoryName(path)!;
             WriteTemporary(temporary, version, content.Span, durability);
-            DurableFile.CreateFolder(Path.GetDirectoryName(path)!);
+            if (condition.Version is null)
+            {
+                _folders.Create(folder);
+            }
+
             using (await stripes.LockAsync(key, cancellationToken))
             {
                 if (!condition.Allows(CurrentVersion(path, key, condition)))
@@ -258,12 +268,12 @@ internal sealed class FileSystemDocumentStore(
                     return false;
                 }
 
-                DurableFile.Rename(temporary, path);
+                _folders.Rename(temporary, path);
             }
 
             if (durability == Durability.Synced)
             {
-                DurableFile.SyncFolder(Path.GetDirectoryName(path)!);
+                _folders.Sync(folder);
             }
 
             return true;

@@ -83,6 +83,48 @@ internal static partial class Posix
     /// <summary>Deletes a file, not a folder; false when there is none.</summary>
     public static bool TryUnlink(string path) => Retry(() => unlink(path), NoSuchEntry, $"delete '{path}'");
 
+    /// <summary>Makes a folder for its owner alone; false when there is one, or when the folder above is missing.</summary>
+    public static bool TryMakeFolder(string path, out bool isParentMissing)
+    {
+        const int ownersAlone = 0x1C0; // rwx------
+        isParentMissing = false;
+        while (mkdir(path, ownersAlone) != 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            isParentMissing = error == NoSuchEntry;
+            if (isParentMissing || error == AlreadyExists)
+            {
+                return false;
+            }
+
+            if (error != Interrupted)
+            {
+                throw Fault(error, $"make the folder '{path}'");
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Removes an empty folder; false when it stays, whatever the reason.</summary>
+    public static bool TryRemoveFolder(string path) => rmdir(path) == 0;
+
+    /// <summary>Which folder is at a path now; null when there is none.</summary>
+    public static FolderIdentity? FolderAt(string path)
+    {
+        const int currentFolder = -100;
+        const uint birth = 0x800;
+        var error = StatCore(currentFolder, path, 0, out var result, birth);
+        return error switch
+        {
+            0 => new FolderIdentity(
+                new FileIdentity(result.DeviceMajor, result.DeviceMinor, result.Inode),
+                (result.Mask & birth) != 0 ? result.Born.ToTicks() : 0),
+            NoSuchEntry or NotAFolder => null,
+            _ => throw Fault(error, $"look at '{path}'"),
+        };
+    }
+
     /// <summary>Fills <paramref name="buffer"/> from <paramref name="offset"/>, as far as the file goes.</summary>
     public static int Read(SafeFileHandle file, Span<byte> buffer, long offset)
     {
@@ -185,10 +227,19 @@ internal static partial class Posix
         const int readWrite = 4 | 2;
         const int enter = 1;
         const int asTheCallsDo = 0x200; // by the effective user, not the real one
-        Retry(
-            () => faccessat(currentFolder, path, readWrite | (isFolder ? enter : 0), asTheCallsDo),
-            NoSuchEntry,
-            $"read and write '{path}'");
+        while (faccessat(currentFolder, path, readWrite | (isFolder ? enter : 0), asTheCallsDo) != 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            if (error is NoSuchEntry or NotAFolder)
+            {
+                return;
+            }
+
+            if (error != Interrupted)
+            {
+                throw Fault(error, $"read and write '{path}'");
+            }
+        }
     }
 
     private static SafeFileHandle? Open(string path, int flags, int mode = 0x1A4 /* rw-r--r-- */)
@@ -252,10 +303,10 @@ internal static partial class Posix
         }
     }
 
-    private static int StatCore(int folder, string path, int flags, out StatxResult result)
+    private static int StatCore(int folder, string path, int flags, out StatxResult result, uint more = 0)
     {
         const uint basicStats = 0x7ff;
-        while (statx(folder, path, flags, basicStats, out result) != 0)
+        while (statx(folder, path, flags, basicStats | more, out result) != 0)
         {
             var error = Marshal.GetLastPInvokeError();
             if (error != Interrupted)
@@ -298,6 +349,12 @@ internal static partial class Posix
     private static partial int fchown(SafeFileHandle file, uint user, uint group);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mkdir(string path, int mode);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int rmdir(string path);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int rename(string source, string target);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -319,6 +376,9 @@ internal static partial class Posix
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     private struct StatxResult
     {
+        [FieldOffset(0)]
+        public uint Mask;
+
         [FieldOffset(20)]
         public uint User;
 
@@ -333,6 +393,9 @@ internal static partial class Posix
 
         [FieldOffset(40)]
         public ulong Size;
+
+        [FieldOffset(80)]
+        public StatxTime Born;
 
         [FieldOffset(96)]
         public StatxTime Changed;
@@ -357,6 +420,11 @@ internal static partial class Posix
             DateTime.UnixEpoch.Ticks + (Seconds * TimeSpan.TicksPerSecond) + (Nanoseconds / 100);
     }
 }
+
+/// <summary>Which folder it is: one that is made again under the same name, even with the same inode, is another one.</summary>
+/// <param name="Identity">Its inode.</param>
+/// <param name="Born">When it was made, in UTC ticks; 0 where the file system does not tell.</param>
+internal readonly record struct FolderIdentity(FileIdentity Identity, long Born);
 
 /// <summary>Which file it is, whatever its name.</summary>
 internal readonly record struct FileIdentity(uint DeviceMajor, uint DeviceMinor, ulong Inode);

@@ -1,0 +1,167 @@
+using System.Collections.Concurrent;
+
+namespace OciRegistry.Storage.FileSystem;
+
+/// <summary>
+/// The folders of documents: made when they are written to, durable before a synced write returns, removed with their last
+/// document. The parts of the registry (the folders directly below <see cref="FileSystemRoot.Documents"/>) stay.
+/// </summary>
+/// <remarks>
+/// <para>
+/// <b>Removing races with writing.</b> rmdir removes only an empty folder, in one step with that look, and a rename into a
+/// folder that is gone fails. So a writer either has renamed its document in before, and the folder stays, or makes the
+/// folder again and renames again. No lock is needed, between processes neither. A writer that loses this race 100 times
+/// in a row gives up.
+/// </para>
+/// <para>
+/// <b>A power cut.</b> The entry of a folder in the one above must be on disk before a document in it is acknowledged. The
+/// process that makes a folder syncs the one above, but another one that finds the folder there cannot know whether that
+/// has been done, and a third may have removed and made it again since. So each process remembers which folders it has seen
+/// to be durable: by inode and time of birth, because a folder that is made again under the same name is another one. After
+/// the rename the folder is looked at again, and what is not remembered is synced from the top down. From then on it cannot
+/// go: it holds the document. Where it has gone nevertheless, another request has deleted the document.
+/// </para>
+/// <para>
+/// A delete is durable when the folder is synced, or, once the folder is gone, the nearest one above that is there: without
+/// the folder's entry its documents cannot come back. A folder that was made again in between counts as not durable until
+/// the one above is synced, and that takes the entry of its predecessor away.
+/// </para>
+/// <para>
+/// A file system without times of birth (ext4 with inodes of 128 bytes) pays a sync of each folder above with every write.
+/// </para>
+/// </remarks>
+internal sealed class DocumentFolders(FileSystemRoot root)
+{
+    private const int MaxAttempts = 100;
+    private const int MaxRemembered = 50_000; // some 5 MB
+
+    private readonly ConcurrentDictionary<FolderIdentity, bool> _durable = [];
+
+    /// <summary>Makes a folder and the missing ones above it; the entries of those that it makes are on disk when this returns.</summary>
+    public void Create(string folder)
+    {
+        if (Posix.FolderAt(folder) is null)
+        {
+            MakeDurable(folder);
+        }
+    }
+
+    /// <summary>Renames a file into the folder of documents that its new name is in, over whatever is there. Does not sync.</summary>
+    public void Rename(string source, string target)
+    {
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            if (Posix.TryRename(source, target))
+            {
+                return;
+            }
+
+            if (Posix.Stat(source) is null)
+            {
+                break;
+            }
+
+            Create(Path.GetDirectoryName(target)!);
+        }
+
+        throw new FileNotFoundException($"Cannot rename '{source}' to '{target}': one of them is gone.");
+    }
+
+    /// <summary>Makes durable what has been written to, or deleted from, a folder before.</summary>
+    public void Sync(string folder)
+    {
+        while (folder != root.Documents)
+        {
+            var found = Posix.FolderAt(folder);
+            if (found is null)
+            {
+                // The nearest one above that is there: its entries say that the folder is gone.
+                folder = Path.GetDirectoryName(folder)!;
+            }
+            else if (IsDurable(folder, found) || TryMakeDurable(folder))
+            {
+                break;
+            }
+        }
+
+        DurableFile.SyncFolder(folder);
+    }
+
+    /// <summary>
+    /// Removes a folder that has lost its last document, and those above it that are empty then. What cannot be removed stays:
+    /// others write to it, or other programs have put files there.
+    /// </summary>
+    public void RemoveEmpty(string folder)
+    {
+        for (var parent = Path.GetDirectoryName(folder)!;
+            parent != root.Documents && Posix.TryRemoveFolder(folder);
+            (folder, parent) = (parent, Path.GetDirectoryName(parent)!))
+        {
+            // The next one above.
+        }
+    }
+
+    private void MakeDurable(string folder)
+    {
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            if (IsDurable(folder, Posix.FolderAt(folder)) || TryMakeDurable(folder))
+            {
+                return;
+            }
+        }
+
+        root.ThrowIfGone();
+        throw new IOException($"The folder '{folder}' was removed by others each time that it was made.");
+    }
+
+    /// <summary>Makes a folder if it is missing, and syncs its entry. False when others have removed it meanwhile.</summary>
+    private bool TryMakeDurable(string folder)
+    {
+        var parent = Path.GetDirectoryName(folder)!;
+        MakeDurable(parent);
+        var holder = Posix.FolderAt(parent);
+        var isOurs = Posix.TryMakeFolder(folder, out var isParentMissing);
+        if (isParentMissing || Posix.FolderAt(folder) is not { } made)
+        {
+            return false;
+        }
+
+        try
+        {
+            DurableFile.SyncFolder(parent);
+        }
+        catch when (isOurs)
+        {
+            Posix.TryRemoveFolder(folder); // a second sync would succeed without having written anything
+            throw;
+        }
+
+        // It was there before the sync and is after it, so the folder above has been the same all the time: the one that was
+        // made durable, or one that others have made since.
+        if (Posix.FolderAt(folder) != made || Posix.FolderAt(parent) != holder)
+        {
+            return false;
+        }
+
+        if (made.Born != 0)
+        {
+            Remember(made);
+        }
+
+        return true;
+    }
+
+    private bool IsDurable(string folder, FolderIdentity? found) =>
+        folder == root.Documents || (found is { Born: not 0 } known && _durable.ContainsKey(known));
+
+    private void Remember(FolderIdentity folder)
+    {
+        if (_durable.Count >= MaxRemembered)
+        {
+            _durable.Clear(); // costs some syncs
+        }
+
+        _durable[folder] = true;
+    }
+}
