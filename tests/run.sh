@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 declare -A packages=(
   [dockerd]=docker.io [podman]=podman [buildah]=buildah [skopeo]=skopeo [umoci]=umoci [containerd]=containerd
   [docker-registry]=docker-registry [redis-server]=redis-server [strace]=strace [curl]=curl [ss]=iproute2 [npm]=npm
-  [haproxy]=haproxy [runc]=runc [promtool]=prometheus
+  [haproxy]=haproxy [runc]=runc [faketime]=faketime [promtool]=prometheus
 )
 azurite=azurite@3.35.0 # the last one for the Node.js of Debian
 passed=0 failed=0 skipped=0

@@ -198,6 +198,7 @@ namespace Microsoft.Extensions.DependencyInjection
             services.Replace(ServiceDescriptor.Singleton<IUploadStore, AzureUploadStore>());
             services.Replace(ServiceDescriptor.Singleton<IBlobStore, AzureBlobStore>());
             services.Replace(ServiceDescriptor.Singleton<IStorageProbe, AzureProbe>());
+            services.Replace(ServiceDescriptor.Singleton<IStoreTime, AzureTime>());
             return builder;
         }
     }

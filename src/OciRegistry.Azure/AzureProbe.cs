@@ -8,8 +8,10 @@ namespace OciRegistry.Azure;
 /// Whether the container is there and takes what the registry writes; once, at the start, also whether it compares before
 /// it swaps. One attempt of each: whoever asks wants to know how it is now.
 /// </summary>
-internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions options, string name = "probe") : IStorageProbe
+internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions options, string name = AzureProbe.Name) : IStorageProbe
 {
+    /// <summary>The blob that a registry's probe writes.</summary>
+    public const string Name = "probe";
 
     private bool _mayCreate = true;
     private bool _isStarted;

@@ -59,6 +59,7 @@ internal sealed class RegistryMetrics
     private Uploads? _uploads;
     private Func<bool>? _areLocksDegraded;
     private Func<long?>? _availableBytes;
+    private ClockOffset? _clockOffset;
     private long _running;
     private long? _ready;
 
@@ -166,6 +167,11 @@ internal sealed class RegistryMetrics
             () => Observed(_availableBytes?.Invoke()),
             "By",
             "Bytes that can still be written where a registry stores in a folder.");
+        meter.CreateObservableGauge(
+            "oci_registry.clock.offset",
+            () => Volatile.Read(ref _clockOffset) is { } offset ? (Measurement<double>[])[new(offset.Seconds)] : [],
+            "s",
+            "How far this machine's clock is ahead of the storage's; negative when it is behind.");
         meter.CreateObservableGauge(
             "oci_registry.build.info",
             static () => new Measurement<int>(1, new KeyValuePair<string, object?>("version", Version)),
@@ -278,6 +284,9 @@ internal sealed class RegistryMetrics
     /// <summary>Has the folder looked at with the metrics.</summary>
     public void ObserveStorage(Func<long?> availableBytes) => _availableBytes = availableBytes;
 
+    /// <summary>This machine's clock was compared with the storage's: how far it is ahead.</summary>
+    public void ClockMeasured(TimeSpan offset) => Volatile.Write(ref _clockOffset, new ClockOffset(offset.TotalSeconds));
+
     public void TokenGranted() => _tokensGranted.Add(1);
 
     public void LoginFailed() => _loginsFailed.Add(1);
@@ -345,6 +354,8 @@ internal sealed class RegistryMetrics
         _caches.Select(cache => new Measurement<long>(count(cache)(), new KeyValuePair<string, object?>("cache", cache.Name)));
 
     private sealed record ObservedCache(string Name, Func<long> Hits, Func<long> Misses);
+
+    private sealed record ClockOffset(double Seconds);
 
     private sealed record Uploads(long Active, long StagedBytes);
 }

@@ -22,6 +22,7 @@ internal sealed partial class SigningKeys(
     IDocumentStore documents,
     AuthFiles files,
     IOptions<OciRegistryOptions> options,
+    StoreClock clock,
     TimeProvider time,
     ILogger<SigningKeys> log) : IDisposable
 {
@@ -47,7 +48,7 @@ internal sealed partial class SigningKeys(
             return fixedKeys[0];
         }
 
-        var now = time.GetUtcNow();
+        var now = clock.Now;
         var keys = await ReadAsync(Freshness, cancellationToken);
         if (keys.Count == 0 || (now - keys[^1].SignsFrom > Options.RotateEvery && !HasJustFailed(_read)))
         {
@@ -58,7 +59,7 @@ internal sealed partial class SigningKeys(
             catch (StorageException e) when (keys.Count > 0)
             {
                 // A storage that is full can still be pulled from, with tokens of the former key.
-                _read = _read! with { Failed = now };
+                _read = _read! with { Failed = time.GetTimestamp() };
                 LogNotMade(log, e);
             }
         }
@@ -103,7 +104,7 @@ internal sealed partial class SigningKeys(
         catch (StorageException e) when (_read is { Keys.Count: > 0 })
         {
             // What was read before is still true.
-            _read = _read with { Failed = time.GetUtcNow() };
+            _read = _read with { Failed = time.GetTimestamp() };
             LogNotRead(log, e);
         }
         finally
@@ -114,14 +115,14 @@ internal sealed partial class SigningKeys(
         return Living(_read!.Keys);
 
         bool IsFresh(Read? read) =>
-            read is not null && (time.GetUtcNow() - read.At < freshness || HasJustFailed(read));
+            read is not null && (time.GetElapsedTime(read.At) < freshness || HasJustFailed(read));
     }
 
-    private bool HasJustFailed(Read? read) => time.GetUtcNow() - read?.Failed < LeastFreshness;
+    private bool HasJustFailed(Read? read) => read?.Failed is { } failed && time.GetElapsedTime(failed) < LeastFreshness;
 
     private async ValueTask<Read> ReadAsync(CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
+        var now = time.GetTimestamp();
         var document = await documents.ReadAsync(RegistryLayout.SigningKeys, cancellationToken);
         if (document is null)
         {
@@ -147,9 +148,10 @@ internal sealed partial class SigningKeys(
     }
 
     /// <summary>Those whose tokens may still be good; the last is the newest.</summary>
-    private IReadOnlyList<SigningKey> Living(IReadOnlyList<SigningKey> keys)
+    private IReadOnlyList<SigningKey> Living(IReadOnlyList<SigningKey> keys) => Living(keys, clock.Now);
+
+    private IReadOnlyList<SigningKey> Living(IReadOnlyList<SigningKey> keys, DateTimeOffset now)
     {
-        var now = time.GetUtcNow();
         var longest = Options.RefreshLifetime > UploadGrace + TokenOptions.MaxLifetime
             ? Options.RefreshLifetime
             : UploadGrace + TokenOptions.MaxLifetime;
@@ -164,19 +166,19 @@ internal sealed partial class SigningKeys(
 
     private async ValueTask<IReadOnlyList<SigningKey>> RotateAsync(CancellationToken cancellationToken)
     {
+        var now = await clock.MeasureAsync(cancellationToken); // it removes keys that replicas with other clocks may need
         while (true)
         {
             var read = await ReadAsync(cancellationToken);
-            var now = time.GetUtcNow();
             if (read.Keys.Count > 0 && now - read.Keys[^1].SignsFrom <= Options.RotateEvery)
             {
                 _read = read; // somebody else has made one
-                return Living(read.Keys);
+                return Living(read.Keys, now);
             }
 
             // Without any, nobody can have a token of another one: the first signs at once.
             var made = SigningKey.Create(read.Keys.Count == 0 ? now : now + Notice);
-            SigningKey[] keys = [.. Living(read.Keys), made];
+            SigningKey[] keys = [.. Living(read.Keys, now), made];
             var content = JsonSerializer.SerializeToUtf8Bytes(
                 new StoredKeys([.. keys.Select(key => new StoredKey(key.Id, key.SignsFrom, key.ToPkcs8()))]),
                 SigningKeysJson.Default.StoredKeys);
@@ -184,7 +186,7 @@ internal sealed partial class SigningKeys(
             if (await documents.WriteAsync(
                     RegistryLayout.SigningKeys, content, condition, Durability.Synced, cancellationToken) is { } written)
             {
-                _read = new Read(keys, written, now);
+                _read = new Read(keys, written, time.GetTimestamp());
                 LogMade(log, made.Id, made.SignsFrom);
                 return keys;
             }
@@ -202,10 +204,10 @@ internal sealed partial class SigningKeys(
 
     /// <param name="Keys">The oldest first.</param>
     /// <param name="Version">The document's; null when there is none.</param>
-    /// <param name="At">When it was read.</param>
+    /// <param name="At">When it was read, by the monotonic clock.</param>
     /// <param name="Failed">When the storage failed since: it is let alone for a moment.</param>
     private sealed record Read(
-        IReadOnlyList<SigningKey> Keys, string? Version, DateTimeOffset At, DateTimeOffset? Failed = null);
+        IReadOnlyList<SigningKey> Keys, string? Version, long At, long? Failed = null);
 }
 
 /// <summary>

@@ -34,6 +34,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<RegistryMetrics>();
         services.TryAddSingleton<IRegistryLocks, InProcessLocks>();
+        services.TryAddSingleton<StoreClock>();
 
         services.TryAddSingleton<RepositoryCatalog>();
         services.TryAddSingleton<CondemnedContent>();
@@ -49,6 +50,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<UploadSessions>();
         services.TryAddSingleton<UploadExpiry>();
         services.AddHostedService<StorageStart>();
+        services.AddHostedService<StoreClockService>();
         services.AddHostedService<UploadExpiryService>();
 
         services.TryAddSingleton<Upstreams>();

@@ -25,6 +25,7 @@ public static class OciRegistryOperations
         var readiness = new Readiness(
             services.GetService<IStorageProbe>(), services.GetService<TimeProvider>() ?? TimeProvider.System);
         var locks = services.GetRequiredService<IRegistryLocks>();
+        var clock = services.GetRequiredService<StoreClock>();
         var metrics = services.GetRequiredService<RegistryMetrics>();
         var text = new PrometheusText(services.GetRequiredService<IMeterFactory>(), metrics);
         var lifetime = services.GetRequiredService<IHostApplicationLifetime>();
@@ -33,7 +34,7 @@ public static class OciRegistryOperations
 
         var operations = endpoints.MapGroup("");
         operations.MapMethods("/livez", Methods, OperationsEndpoints.GetLive);
-        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks, drain, metrics));
+        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks, clock, drain, metrics));
         operations.MapMethods("/startupz", Methods, context => OperationsEndpoints.GetStarted(context, lifetime));
         operations.MapMethods("/metrics", Methods, context => OperationsEndpoints.GetMetrics(context, text));
         return operations;

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Hosting;
 using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
+using OciRegistry.Storage;
 
 namespace OciRegistry.Operations;
 
@@ -25,17 +26,20 @@ internal static class OperationsEndpoints
 
     /// <summary>
     /// 503 while the storage cannot be reached or written to, or the server is stopping, else 200: also while the lock service
-    /// does not work, which is <c>degraded</c>, for requests go on without locks. The body says what is wrong with which
-    /// component.
+    /// does not work, which is <c>degraded</c>, for requests go on without locks. Likewise while this machine's clock is off:
+    /// what is deleted by age uses the storage's clock, and a storage whose clock is wrong would take all replicas out at once.
+    /// The body says what is wrong with which component.
     /// </summary>
-    public static async Task GetReady(HttpContext context, Readiness readiness, IRegistryLocks locks, Drain drain, RegistryMetrics metrics)
+    public static async Task GetReady(
+        HttpContext context, Readiness readiness, IRegistryLocks locks, StoreClock clock, Drain drain, RegistryMetrics metrics)
     {
         var server = drain.IsDraining
             ? $"The server was told to stop. Requests that run: {drain.Running}. Send new ones to another replica."
             : null;
         var storage = await readiness.StorageProblemAsync();
         var lockService = locks.Problem;
-        var status = lockService is null ? "ready" : "degraded";
+        var clocks = clock.Problem;
+        var status = lockService is null && clocks is null ? "ready" : "degraded";
         var code = StatusCodes.Status200OK;
         if (storage is not null)
         {
@@ -54,6 +58,7 @@ internal static class OperationsEndpoints
             ["server"] = Component(server, "draining"),
             ["storage"] = Component(storage, "unavailable"),
             ["locks"] = Component(lockService, "degraded"),
+            ["clock"] = Component(clocks, "degraded"),
         };
         await WriteAsync(context, code, new JsonObject { ["status"] = status, ["components"] = components });
     }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using OciRegistry.Endpoints;
+using OciRegistry.Storage;
 using OciRegistry.Uploads;
 
 namespace OciRegistry.Operations;
@@ -9,7 +10,7 @@ namespace OciRegistry.Operations;
 /// An operator's view of the upload sessions: which there are, what was done to each, and a way to end one. It shows and
 /// ends what is anybody's, so it is the operator's alone.
 /// </summary>
-internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocuments documents, TimeProvider time)
+internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocuments documents, StoreClock clock)
 {
     private const int PageSize = 100;
     private const int MaxPageSize = 1_000;
@@ -129,7 +130,7 @@ internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocument
         json.WriteString("state", session.State.ToString());
         json.WriteNumber("offset", session.Progress);
         json.WriteString("started", session.Started);
-        json.WriteNumber("ageSeconds", (long)(time.GetUtcNow() - session.Started).TotalSeconds);
+        json.WriteNumber("ageSeconds", (long)(clock.Now - session.Started).TotalSeconds);
         json.WriteString("lastActive", session.Active);
         json.WriteString("lastReplica", session.Writer?.Replica ?? (session.Timeline is [.., var last] ? last.Replica : null));
         if (session.Digest is { } digest)

@@ -10,7 +10,7 @@ namespace OciRegistry.PullThrough;
 /// What was pulled through, and when it was last asked for: one document each, beside the content, which is stored like any
 /// other. Content without such a document was pushed, and is never removed.
 /// </summary>
-internal sealed partial class PulledEntries(IDocumentStore documents, TimeProvider time, ILogger<PulledEntries> log) : IDisposable
+internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock clock, ILogger<PulledEntries> log) : IDisposable
 {
     // What a replica has noted lately: a pull costs no write most of the time.
     private readonly MemoryCache _noted = new(new MemoryCacheOptions { SizeLimit = 100_000 });
@@ -22,14 +22,14 @@ internal sealed partial class PulledEntries(IDocumentStore documents, TimeProvid
     public async ValueTask AddAsync(
         Upstream upstream, RepositoryName repository, Digest digest, PulledKind kind, long size, CancellationToken cancellationToken)
     {
-        await WriteAsync(repository, digest, new PulledEntry(kind, size, time.GetUtcNow()), WriteCondition.None, cancellationToken);
+        await WriteAsync(repository, digest, new PulledEntry(kind, size, clock.Now), WriteCondition.None, cancellationToken);
         await AddRepositoryAsync(upstream, repository, cancellationToken);
     }
 
     /// <summary>Notes that content was asked for, now and then; a failure to is nobody's concern.</summary>
     public async ValueTask TouchAsync(Upstream upstream, RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
+        var now = clock.Now;
         if (_noted.TryGetValue((repository, digest), out DateTimeOffset noted) && now - noted < Precision(upstream))
         {
             return;

@@ -28,7 +28,7 @@ internal sealed partial class PulledManifests(
     PulledParts parts,
     RecentlyUnknown unknown,
     IOptions<OciRegistryOptions> options,
-    TimeProvider time,
+    StoreClock clock,
     ILogger<PulledManifests> log)
 {
     private static readonly string[] Accepted =
@@ -91,7 +91,7 @@ internal sealed partial class PulledManifests(
         }
 
         // (2)
-        if (known is { Tag: { Digest: { } digest, IsDoubted: false } said } && (time.GetUtcNow() - said.Checked).Duration() < upstream.Options.TagTtl)
+        if (known is { Tag: { Digest: { } digest, IsDoubted: false } said } && (clock.Now - said.Checked).Duration() < upstream.Options.TagTtl)
         {
             if (stored?.Digest == digest)
             {
@@ -154,7 +154,7 @@ internal sealed partial class PulledManifests(
             return await FetchTagAsync(upstream, repository, tag, known, stored); // old registries do not say in a HEAD
         }
 
-        var said = new ResolvedTag(head.Digest, time.GetUtcNow()) { MediaType = head.MediaType, Length = head.Length };
+        var said = new ResolvedTag(head.Digest, clock.Now) { MediaType = head.MediaType, Length = head.Length };
         if (await manifests.GetAsync(repository, head.Digest, cancellationToken) is { } here)
         {
             await SetAsync(repository, tag, known, said, cancellationToken);
@@ -190,7 +190,7 @@ internal sealed partial class PulledManifests(
             return await FailedAsync(upstream, repository, tag, known?.Tag, stored, fetched.Failure!);
         }
 
-        await SetAsync(repository, tag, known, new ResolvedTag(manifest.Digest, time.GetUtcNow()), CancellationToken.None);
+        await SetAsync(repository, tag, known, new ResolvedTag(manifest.Digest, clock.Now), CancellationToken.None);
         return Pulled<PulledManifest>.Of(PulledManifest.Of(manifest));
     }
 
@@ -233,7 +233,7 @@ internal sealed partial class PulledManifests(
 
         upstream.Traffic.ServedStale();
         upstream.Traffic.Hit(stored.Content.Length);
-        return Pulled<PulledManifest>.Of(PulledManifest.Of(stored) with { Age = time.GetUtcNow() - said.Checked });
+        return Pulled<PulledManifest>.Of(PulledManifest.Of(stored) with { Age = clock.Now - said.Checked });
     }
 
     private async ValueTask<Pulled<PulledManifest>> HitAsync(

@@ -15,7 +15,7 @@ internal sealed class PulledReferrers(
     PulledEntries entries,
     IDocumentStore documents,
     IOptions<OciRegistryOptions> options,
-    TimeProvider time)
+    StoreClock clock)
 {
     private const int MaxRequests = 20;
     private const int MaxTagLength = 64;
@@ -29,7 +29,7 @@ internal sealed class PulledReferrers(
         var there = upstream.NameThere(repository);
         if (!upstream.Allows(there)
             || (await ReadAsync(repository, subject, cancellationToken) is { } known
-                && (time.GetUtcNow() - known.Checked).Duration() < upstream.Options.TagTtl))
+                && (clock.Now - known.Checked).Duration() < upstream.Options.TagTtl))
         {
             return null;
         }
@@ -39,7 +39,7 @@ internal sealed class PulledReferrers(
     }
 
     /// <summary>Takes out what was listed by the upstream and not asked for since; for the sweep.</summary>
-    public async ValueTask ExpireAsync(Upstream upstream, RepositoryName repository, CancellationToken cancellationToken)
+    public async ValueTask ExpireAsync(Upstream upstream, RepositoryName repository, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var names = await documents.ListAsync(
             RegistryLayout.ReferredSubjects(repository), null, int.MaxValue, cancellationToken);
@@ -47,7 +47,7 @@ internal sealed class PulledReferrers(
         {
             if (Digest.TryParse(name, out var subject)
                 && await ReadAsync(repository, subject, cancellationToken) is { } known
-                && time.GetUtcNow() - known.Checked > upstream.Options.ContentTtl)
+                && now - known.Checked > upstream.Options.ContentTtl)
             {
                 await RemoveAsync(repository, subject, known.Referrers, cancellationToken);
                 await documents.DeleteAsync(
@@ -84,7 +84,7 @@ internal sealed class PulledReferrers(
 
         var listedNow = now.Select(referrer => referrer.Digest).ToHashSet();
         await RemoveAsync(repository, subject, before.Where(digest => !listedNow.Contains(digest)), CancellationToken.None);
-        await WriteAsync(repository, subject, new ReferredSubject(time.GetUtcNow(), [.. listedNow]));
+        await WriteAsync(repository, subject, new ReferredSubject(clock.Now, [.. listedNow]));
         return null;
     }
 

@@ -24,7 +24,7 @@ internal sealed partial class PulledSweep(
     CondemnedContent condemned,
     IRegistryLocks locks,
     RegistryMetrics metrics,
-    TimeProvider time,
+    StoreClock clock,
     ILogger<PulledSweep> log)
 {
     private const int PageSize = 1_000;
@@ -64,12 +64,13 @@ internal sealed partial class PulledSweep(
 
     private async ValueTask SweepAsync(Upstream upstream, CancellationToken cancellationToken)
     {
+        var now = await clock.MeasureAsync(cancellationToken); // where the storage cannot tell, the sweep ends here
         var life = upstream.Options.ContentTtl + PulledEntries.Precision(upstream);
         var bytesByAge = new long[AgeSteps + 1]; // the oldest last
         var kept = 0L;
         await foreach (var (repository, digest, found) in AllAsync(upstream, cancellationToken))
         {
-            var age = time.GetUtcNow() - found.Entry.Pulled;
+            var age = now - found.Entry.Pulled;
             if (found.Entry.IsGoing || age > life)
             {
                 await RemoveAsync(repository, digest, found, cancellationToken);
@@ -82,16 +83,16 @@ internal sealed partial class PulledSweep(
 
         if (upstream.Options.MaxBytes is { } limit && kept > limit)
         {
-            kept = await RemoveOldestAsync(upstream, life, bytesByAge, kept, limit, cancellationToken);
+            kept = await RemoveOldestAsync(upstream, now, life, bytesByAge, kept, limit, cancellationToken);
         }
 
         upstream.Traffic.Kept(kept);
-        await ForgetAsync(upstream, cancellationToken);
+        await ForgetAsync(upstream, now, cancellationToken);
     }
 
     /// <summary>The age from which on things go is found first, so that no list of them is needed.</summary>
     private async ValueTask<long> RemoveOldestAsync(
-        Upstream upstream, TimeSpan life, long[] bytesByAge, long kept, long limit, CancellationToken cancellationToken)
+        Upstream upstream, DateTimeOffset now, TimeSpan life, long[] bytesByAge, long kept, long limit, CancellationToken cancellationToken)
     {
         var step = AgeSteps;
         for (var left = kept; step > 0 && left - bytesByAge[step] > limit; step--)
@@ -104,7 +105,7 @@ internal sealed partial class PulledSweep(
         {
             await foreach (var (repository, digest, found) in AllAsync(upstream, cancellationToken))
             {
-                var at = StepOf(time.GetUtcNow() - found.Entry.Pulled, life);
+                var at = StepOf(now - found.Entry.Pulled, life);
                 if (kept > limit && (border ? at >= step : at > step)
                     && await RemoveAsync(repository, digest, found, cancellationToken))
                 {
@@ -150,7 +151,7 @@ internal sealed partial class PulledSweep(
     }
 
     /// <summary>Notes of tags that are gone, lists of referrers that nobody reads, repositories that have nothing any more.</summary>
-    private async ValueTask ForgetAsync(Upstream upstream, CancellationToken cancellationToken)
+    private async ValueTask ForgetAsync(Upstream upstream, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await foreach (var repository in RepositoriesAsync(upstream, cancellationToken))
         {
@@ -159,14 +160,14 @@ internal sealed partial class PulledSweep(
             {
                 if (Tag.TryParse(name, out var tag)
                     && await resolved.ReadAsync(repository, tag, cancellationToken) is { } known
-                    && time.GetUtcNow() - known.Tag.Checked > TagNoteLife
+                    && now - known.Tag.Checked > TagNoteLife
                     && await tags.ReadAsync(repository, tag, cancellationToken) is null)
                 {
                     await resolved.DeleteAsync(repository, tag, known, cancellationToken);
                 }
             }
 
-            await referrers.ExpireAsync(upstream, repository, cancellationToken);
+            await referrers.ExpireAsync(upstream, repository, now, cancellationToken);
             await entries.RemoveRepositoryIfEmptyAsync(upstream, repository, cancellationToken);
         }
     }

@@ -17,7 +17,7 @@ internal sealed partial class UploadExpiry(
     IRegistryLocks locks,
     IOptions<OciRegistryOptions> options,
     RegistryMetrics metrics,
-    TimeProvider time,
+    StoreClock clock,
     ILogger<UploadExpiry> log)
 {
     private const int PageSize = 1_000;
@@ -32,6 +32,7 @@ internal sealed partial class UploadExpiry(
             return false;
         }
 
+        var now = await clock.MeasureAsync(cancellationToken); // where the storage cannot tell, the sweep ends here
         var (active, bytes) = (0L, 0L);
         UploadSessionId? last = null;
         while (await documents.ListAsync(last, PageSize, cancellationToken) is { Count: > 0 } page)
@@ -39,7 +40,7 @@ internal sealed partial class UploadExpiry(
             foreach (var session in page)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                if (await ExpireAsync(session) is { } goesOn)
+                if (await ExpireAsync(session, now) is { } goesOn)
                 {
                     active++;
                     bytes += goesOn.Progress;
@@ -52,7 +53,7 @@ internal sealed partial class UploadExpiry(
         metrics.UploadsCounted(active, bytes);
 
         // Staged bytes whose session document did not survive a power cut.
-        var before = time.GetUtcNow() - options.Value.Uploads.IdleExpiry;
+        var before = now - options.Value.Uploads.IdleExpiry;
         await foreach (var staged in uploads.ListAsync(before, cancellationToken))
         {
             if (await documents.ReadAsync(staged.Session, cancellationToken) is null)
@@ -66,11 +67,11 @@ internal sealed partial class UploadExpiry(
     }
 
     /// <summary>A session that cannot be given up must not keep all those after it.</summary>
-    private async ValueTask<UploadSession?> ExpireAsync(UploadSessionId session)
+    private async ValueTask<UploadSession?> ExpireAsync(UploadSessionId session, DateTimeOffset now)
     {
         try
         {
-            return await sessions.ExpireAsync(session);
+            return await sessions.ExpireAsync(session, now);
         }
         catch (StorageException e)
         {

@@ -93,7 +93,7 @@ internal sealed partial class UploadSessions
                 {
                     checkpointed = time.GetTimestamp();
                     settled = await FlushAsync(staged, hash);
-                    var now = time.GetUtcNow();
+                    var now = clock.Now;
                     if (isOnRecord && await RecordAsync(writing, own => own.Checkpoint(settled, now)) is { } renewed)
                     {
                         writing = renewed;
@@ -136,7 +136,7 @@ internal sealed partial class UploadSessions
 
         var announcedMore = finished && claim.Length is { } announced && hash.Length - start != announced;
         var isWhole = finished && !overrun && !announcedMore && fault is null;
-        var (end, endTime) = (settled.Offset, time.GetUtcNow());
+        var (end, endTime) = (settled.Offset, clock.Now);
         Versioned? ended = null;
         if (isOnRecord)
         {
@@ -220,7 +220,7 @@ internal sealed partial class UploadSessions
             }
 
             var isAsBefore = now.Generation == writing.Generation && now.Offset == writing.Offset;
-            var taken = (now with { Writer = own }).Checkpoint(staged, time.GetUtcNow()).EndWriting();
+            var taken = (now with { Writer = own }).Checkpoint(staged, clock.Now).EndWriting();
             if (taken.Offset != end || !(isAsBefore || (now.Offset < end && await BeginsWithAsync(own, now))))
             {
                 return null;

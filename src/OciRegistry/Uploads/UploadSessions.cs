@@ -19,6 +19,7 @@ internal sealed partial class UploadSessions(
     IRegistryLocks locks,
     IOptions<OciRegistryOptions> options,
     RegistryMetrics metrics,
+    StoreClock clock,
     TimeProvider time,
     ILogger<UploadSessions> log)
 {
@@ -30,7 +31,7 @@ internal sealed partial class UploadSessions(
     public async ValueTask<UploadSessionId> StartAsync(
         UploadOwner owner, DigestAlgorithm algorithm, string requestId, CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
+        var now = clock.Now;
         var session = new UploadSession
         {
             Id = UploadSessionId.New(),
@@ -120,7 +121,9 @@ internal sealed partial class UploadSessions(
     /// Gives a session up that nobody has cared for: for the sweep. A sealed one is completed instead. Returns the session
     /// when it goes on.
     /// </summary>
-    public async ValueTask<UploadSession?> ExpireAsync(UploadSessionId id)
+    /// <param name="id">The session.</param>
+    /// <param name="now">The storage's time, measured for this sweep.</param>
+    public async ValueTask<UploadSession?> ExpireAsync(UploadSessionId id, DateTimeOffset now)
     {
         if (await documents.ReadAsync(id, CancellationToken.None) is not { } loaded)
         {
@@ -138,7 +141,7 @@ internal sealed partial class UploadSessions(
             return null;
         }
 
-        if (!loaded.Session.HasExpired(Options, time.GetUtcNow()))
+        if (!loaded.Session.HasExpired(Options, now))
         {
             return loaded.Session;
         }
@@ -419,7 +422,7 @@ internal sealed partial class UploadSessions(
             // Beside a writer whose lock we do not have: it may be about to open the very generation.
             var replaces = !turn.IsTaken && loaded.Session.Writer is not null;
             var inPlace = uploads.AppendsInPlace && mayBeInPlace && start == session.Offset && !replaces;
-            var begun = session.BeginWriting(start, inPlace, turn.RequestId, Turn.Replica, time.GetUtcNow());
+            var begun = session.BeginWriting(start, inPlace, turn.RequestId, Turn.Replica, clock.Now);
             if (await documents.ReplaceAsync(loaded, begun, CancellationToken.None) is not { } writing)
             {
                 continue;

@@ -98,6 +98,42 @@ public sealed class SigningKeysTests : IDisposable
     }
 
     [Theory]
+    [InlineData(3)]
+    [InlineData(400)]
+    public async Task A_replica_with_a_clock_that_is_days_ahead_replaces_and_removes_no_key(int days)
+    {
+        var first = Replica();
+        var old = await CurrentAsync(first);
+        _time.Advance(_options.Auth.Tokens.RotateEvery + TimeSpan.FromSeconds(1));
+        await CurrentAsync(first);
+        _time.Advance(SigningKeys.Notice + TimeSpan.FromSeconds(1));
+        var key = await CurrentAsync(first);
+        var wrong = new ManualTimeProvider();
+        wrong.TurnBack(wrong.GetUtcNow() - _time.GetUtcNow() - TimeSpan.FromDays(days));
+        var clock = StoreTimeOf.Clock(wrong, new StoreTimeOf(_time));
+
+        // Even before its first measurement, when it believes its own clock.
+        (await CurrentAsync(Replica(clock: clock))).Id.ShouldBe(key.Id);
+        (await AllAsync(Replica(clock: clock))).ShouldBe([old.Id, key.Id]);
+        (await AllAsync(Replica())).ShouldBe([old.Id, key.Id]);
+    }
+
+    [Fact]
+    public async Task Keys_are_read_again_after_the_clock_was_set_back()
+    {
+        var (first, second) = (Replica(), Replica());
+        await CurrentAsync(first);
+        await CurrentAsync(second);
+        _time.TurnBack(TimeSpan.FromDays(3));
+        _time.Advance(TimeSpan.FromDays(3) + _options.Auth.Tokens.RotateEvery + TimeSpan.FromSeconds(1));
+        await CurrentAsync(first);
+        _time.TurnBack(TimeSpan.FromDays(3));
+        _time.Advance(SigningKeys.Freshness);
+
+        (await AllAsync(second)).Length.ShouldBe(2);
+    }
+
+    [Theory]
     [InlineData(30)] // the life of refresh tokens
     [InlineData(1)]  // shorter than an upload may take
     public async Task A_retired_key_verifies_until_its_last_token_is_dead_and_is_then_forgotten(int refreshHours)
@@ -423,13 +459,14 @@ public sealed class SigningKeysTests : IDisposable
     private static async Task<string[]> AllAsync(SigningKeys keys) =>
         [.. (await keys.AllAsync(CancellationToken.None)).Select(key => key.Id)];
 
-    private SigningKeys Replica(IDocumentStore? documents = null)
+    private SigningKeys Replica(IDocumentStore? documents = null, StoreClock? clock = null)
     {
         var options = Options.Create(_options);
         var replica = new SigningKeys(
             new FaultyDocumentStore(documents ?? _storage.Documents(), _plan),
             new AuthFiles(options),
             options,
+            clock ?? StoreTimeOf.Clock(_time),
             _time,
             LoggerFactory.Create(logging => logging.AddProvider(_log)).CreateLogger<SigningKeys>());
         _replicas.Add(replica);

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
 using OciRegistry.Storage;
+using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Operations;
 
@@ -15,15 +16,19 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     private readonly WebApplication _app;
     private readonly BrokenStorage _storage = new();
     private readonly BrokenLocks _locks = new();
+    private readonly ManualTimeProvider _storeClock = new();
+    private readonly StoreTimeOf _storeTime;
     private HttpClient _client = null!;
 
     public OperationsEndpointsTests()
     {
+        _storeTime = new StoreTimeOf(_storeClock);
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseTestServer();
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<RegistryMetrics>().AddSingleton<IStorageProbe>(_storage).AddSingleton<IRegistryLocks>(_locks)
-            .AddSingleton(TimeProvider.System).AddSingleton<Drain>();
+            .AddSingleton(TimeProvider.System).AddSingleton<Drain>()
+            .AddSingleton<IStoreTime>(_storeTime).AddSingleton<StoreClock>();
         _app = builder.Build();
         _app.MapOciRegistryOperations();
     }
@@ -61,7 +66,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         response.Headers.RetryAfter.ShouldBeNull();
         response.Content.Headers.ContentType!.ToString().ShouldBe("application/json");
         (await response.Content.ReadAsStringAsync())
-            .ShouldBe("""{"status":"ready","components":{"server":{"status":"ready"},"storage":{"status":"ready"},"locks":{"status":"ready"}}}""");
+            .ShouldBe("""{"status":"ready","components":{"server":{"status":"ready"},"storage":{"status":"ready"},"locks":{"status":"ready"},"clock":{"status":"ready"}}}""");
     }
 
     [Fact]
@@ -94,6 +99,33 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         ((string?)body["components"]!["storage"]!["status"]).ShouldBe("ready");
         ((string?)body["components"]!["locks"]!["status"]).ShouldBe("degraded");
         ((string?)body["components"]!["locks"]!["message"]).ShouldBe(_locks.Problem);
+    }
+
+    [Theory]
+    [InlineData(-3 * 24 * 60, "3.00:00:", "ahead of")]
+    [InlineData(10, "0.00:", "behind")]
+    public async Task Ready_is_degraded_and_200_when_the_clock_of_the_machine_is_off(int minutes, string offset, string direction)
+    {
+        var clock = _app.Services.GetRequiredService<StoreClock>();
+        _storeClock.TurnBack(TimeSpan.FromMinutes(-minutes));
+        await clock.MeasureAsync(CancellationToken.None);
+
+        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative));
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        var body = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
+        ((string?)body["status"]).ShouldBe("degraded");
+        ((string?)body["components"]!["clock"]!["status"]).ShouldBe("degraded");
+        ((string?)body["components"]!["clock"]!["message"]).ShouldNotBeNull().ShouldContain($"{direction} the storage's");
+        ((string?)body["components"]!["clock"]!["message"])!.ShouldContain(offset);
+        var told = PrometheusParser.Parse(await _client.GetStringAsync(new Uri("/metrics", UriKind.Relative)))
+            .Single(family => family.Name == "oci_registry_clock_offset_seconds")[[]];
+        told.ShouldBe(-60 * minutes, tolerance: 60);
+
+        // The clock is set right.
+        _storeClock.TurnBack(TimeSpan.FromMinutes(minutes));
+        await clock.MeasureAsync(CancellationToken.None);
+        (await _client.GetStringAsync(new Uri("/readyz", UriKind.Relative))).ShouldContain("\"clock\":{\"status\":\"ready\"}");
     }
 
     [Fact]

@@ -20,7 +20,7 @@ public sealed class TemporaryFilesTests : IDisposable
         await File.WriteAllBytesAsync(written, [1]);
         File.SetLastWriteTimeUtc(left, DateTime.UtcNow.AddMinutes(-61));
 
-        using var service = new TemporaryFiles(_storage.Root, time, NullLogger<TemporaryFiles>.Instance);
+        using var service = Service(time);
         await service.StartAsync(CancellationToken.None);
         await Until.TrueAsync(() => _storage.Leftovers().SequenceEqual([written]), "the first sweep is done");
 
@@ -41,7 +41,7 @@ public sealed class TemporaryFilesTests : IDisposable
         File.SetLastWriteTimeUtc(left, DateTime.UtcNow.AddMinutes(-61));
         time.Advance(TimeSpan.FromHours(3));
 
-        using var service = new TemporaryFiles(_storage.Root, time, NullLogger<TemporaryFiles>.Instance);
+        using var service = Service(time);
         await service.StartAsync(CancellationToken.None);
         await Until.TrueAsync(() => _storage.Leftovers().SequenceEqual([written]), "the first sweep is done");
         await service.StopAsync(CancellationToken.None);
@@ -51,10 +51,15 @@ public sealed class TemporaryFilesTests : IDisposable
     public async Task A_folder_that_is_not_there_is_no_error()
     {
         Directory.Delete(_storage.Root.Temporary, recursive: true);
-        using var service = new TemporaryFiles(
-            _storage.Root, TimeProvider.System, NullLogger<TemporaryFiles>.Instance);
+        using var service = Service(TimeProvider.System);
         await service.StartAsync(CancellationToken.None);
         service.ExecuteTask!.IsFaulted.ShouldBeFalse();
         await service.StopAsync(CancellationToken.None);
     }
+
+    private TemporaryFiles Service(TimeProvider time) => new(
+        _storage.Root,
+        StoreTimeOf.Clock(time, new FileSystemTime(_storage.Root)),
+        time,
+        NullLogger<TemporaryFiles>.Instance);
 }

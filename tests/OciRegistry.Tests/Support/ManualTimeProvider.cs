@@ -42,7 +42,9 @@ internal sealed class ManualTimeProvider : TimeProvider
         }
     }
 
-    /// <summary>Sets the clock on the wall back, which no timer and no measured time may follow.</summary>
+    /// <summary>
+    /// Sets the clock on the wall back, or ahead when negative, which no timer and no measured time may follow.
+    /// </summary>
     public void TurnBack(TimeSpan by)
     {
         lock (_lock)

@@ -3,8 +3,11 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using OciRegistry.Server;
+using OciRegistry.Storage;
+using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Tests.Support;
 
@@ -58,6 +61,7 @@ internal sealed class RegistryApp : IAsyncDisposable
             }
         });
         RegistryTransport.Configure(builder);
+        builder.Services.Replace(ServiceDescriptor.Singleton<IStoreTime>(TimeOfStorage));
         services?.Invoke(builder.Services);
         host?.Invoke(builder);
         var app = builder.Build();
@@ -71,6 +75,12 @@ internal sealed class RegistryApp : IAsyncDisposable
     /// <summary>Tells it to stop, as the host does on SIGTERM; done when it has.</summary>
     /// <param name="hostTime">Cancelled when the host waits no longer.</param>
     public Task StopAsync(CancellationToken hostTime = default) => _app.StopAsync(hostTime);
+
+    /// <summary>The folder's clock; where a test has time of its own, its storage has the same.</summary>
+    private static IStoreTime TimeOfStorage(IServiceProvider provider) =>
+        provider.GetRequiredService<TimeProvider>() is var time && time == TimeProvider.System
+            ? new FileSystemTime(provider.GetRequiredService<FileSystemRoot>())
+            : new StoreTimeOf(time);
 
     public async ValueTask DisposeAsync()
     {

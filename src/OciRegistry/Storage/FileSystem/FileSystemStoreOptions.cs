@@ -47,6 +47,7 @@ namespace Microsoft.Extensions.DependencyInjection
             services.Replace(ServiceDescriptor.Singleton<IUploadStore, FileSystemUploadStore>());
             services.Replace(ServiceDescriptor.Singleton<IBlobStore, FileSystemBlobStore>());
             services.Replace(ServiceDescriptor.Singleton<IStorageProbe, FileSystemProbe>());
+            services.Replace(ServiceDescriptor.Singleton<IStoreTime, FileSystemTime>());
             services.AddHostedService<TemporaryFiles>();
             return builder;
         }

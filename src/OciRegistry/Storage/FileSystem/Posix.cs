@@ -65,6 +65,9 @@ internal static partial class Posix
     /// <summary>Writes what the kernel holds of a file, or of a folder's entries, to disk.</summary>
     public static void Sync(SafeFileHandle file) => Retry(() => fsync(file), expected: 0, "write to disk");
 
+    /// <summary>Sets the times of a file to the file system's clock.</summary>
+    public static void Touch(SafeFileHandle file) => Retry(() => futimens(file, 0), expected: 0, "set the times of a file");
+
     /// <summary>Has the kernel begin to write a part of a file to disk. Advice: where it cannot, nothing is lost.</summary>
     public static void StartWriting(SafeFileHandle file, long offset, long length)
     {
@@ -341,6 +344,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fsync(SafeFileHandle file);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int futimens(SafeFileHandle file, nint times);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fchmod(SafeFileHandle file, uint mode);

@@ -8,7 +8,7 @@ namespace OciRegistry.Storage.FileSystem;
 /// hour. A file that is being written lives for milliseconds, so one that is an hour old is nobody's, or a spare file that
 /// nobody needs.
 /// </summary>
-internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider time, ILogger<TemporaryFiles> log)
+internal sealed partial class TemporaryFiles(FileSystemRoot root, StoreClock clock, TimeProvider time, ILogger<TemporaryFiles> log)
     : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
@@ -33,9 +33,9 @@ internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider t
         {
             try
             {
-                Sweep();
+                await SweepAsync(stoppingToken);
             }
-            catch (Exception e) when (FileSystemFault.Is(e))
+            catch (Exception e) when (e is StorageException || FileSystemFault.Is(e))
             {
                 LogFailed(log, e);
             }
@@ -43,7 +43,7 @@ internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider t
         while (await timer.WaitForNextTickAsync(stoppingToken));
     }
 
-    private void Sweep()
+    private async ValueTask SweepAsync(CancellationToken cancellationToken)
     {
         DirectoryInfo[] folders = [new(root.Temporary), new(root.Spare)];
         if (!folders[0].Exists)
@@ -51,13 +51,10 @@ internal sealed partial class TemporaryFiles(FileSystemRoot root, TimeProvider t
             return;
         }
 
-        // By the file system's own clock: one that is ahead of it would have files deleted that are being written.
-        var clock = Path.Combine(root.Locks, "clock");
-        File.WriteAllBytes(clock, [0]);
-        var before = File.GetLastWriteTimeUtc(clock) - Interval;
+        var before = await clock.MeasureAsync(cancellationToken) - Interval;
         foreach (var file in folders.Where(folder => folder.Exists).SelectMany(folder => folder.EnumerateFiles()))
         {
-            if (file.LastWriteTimeUtc < before)
+            if (file.LastWriteTimeUtc < before.UtcDateTime)
             {
                 file.Delete();
             }
