@@ -14,6 +14,7 @@ internal sealed class ManifestEndpoints(
     Upstreams upstreams,
     PulledManifests pulled,
     PushedOver pushedOver,
+    ResolvedTags resolved,
     IOptions<OciRegistryOptions> options,
     AuditLog audit,
     RegistryMetrics metrics)
@@ -110,10 +111,9 @@ internal sealed class ManifestEndpoints(
 
         Tag[] allTags = reference.Tag is { } tagged ? [tagged, .. tags] : [.. tags];
         var isUpstreams = upstreams.Of(repository) is not null;
-        if (isUpstreams)
-        {
-            await pushedOver.BeginAsync(repository, digest, manifest, allTags, CancellationToken.None);
-        }
+        var pushed = isUpstreams
+            ? await pushedOver.BeginAsync(repository, digest, manifest, allTags, CancellationToken.None)
+            : [];
 
         var result = await manifests.PutAsync(
             repository,
@@ -127,15 +127,16 @@ internal sealed class ManifestEndpoints(
             CancellationToken.None);
         if (!result.IsStored)
         {
-            if (isUpstreams)
-            {
-                await pushedOver.UndoAsync(repository, allTags, CancellationToken.None);
-            }
-
+            await pushedOver.UndoAsync(repository, pushed, CancellationToken.None);
             await context.WriteErrorsAsync(result.Problems is { Count: > 0 } problems
                 ? problems
                 : [OciError.PreconditionFailed()]);
             return;
+        }
+
+        if (isUpstreams)
+        {
+            await pushedOver.EndAsync(repository, digest, manifest, CancellationToken.None);
         }
 
         audit.Pushed(
@@ -161,15 +162,19 @@ internal sealed class ManifestEndpoints(
     public async Task Delete(HttpContext context, RepositoryName repository, Reference reference)
     {
         var precondition = EntityTags.PreconditionOf(context.Request);
+        var isUpstreams = upstreams.Of(repository) is not null;
+        var known = isUpstreams && reference.Tag is { } asked
+            ? await resolved.ReadAsync(repository, asked, CancellationToken.None)
+            : null;
         var outcome = reference.Tag is { } tag
             ? await manifests.DeleteAsync(repository, tag, precondition, CancellationToken.None)
             : await manifests.DeleteAsync(repository, reference.Digest!.Value, precondition, CancellationToken.None);
         switch (outcome)
         {
             case ManifestDeleteOutcome.Deleted:
-                if (upstreams.Of(repository) is not null && reference.Tag is { } gone)
+                if (isUpstreams && reference.Tag is { } gone)
                 {
-                    await pushedOver.UndoAsync(repository, [gone], CancellationToken.None);
+                    await resolved.SetUnsureAsync(repository, gone, known, CancellationToken.None);
                 }
 
                 audit.Deleted(context, repository, reference.ToString());

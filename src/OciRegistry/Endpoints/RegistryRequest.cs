@@ -158,6 +158,11 @@ internal sealed partial class RegistryRequest(
                 return Unavailable(
                     context, "The registry's storage refuses access. Its operator must give the registry permission to write to it.");
 
+            case StorageException { IsDamaged: true }:
+                metrics.StorageFailed(context.Request.Method);
+                LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
+                return Unavailable(context, exception.Message);
+
             case StorageException:
                 metrics.StorageFailed(context.Request.Method);
                 LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);

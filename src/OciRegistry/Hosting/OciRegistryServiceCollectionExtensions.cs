@@ -42,6 +42,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<TagStore>();
         services.TryAddSingleton<ReferrerIndex>();
         services.TryAddSingleton<ManifestReferenceCheck>();
+        services.TryAddSingleton<ManifestDocuments>();
         services.TryAddSingleton<ManifestStore>();
 
         services.TryAddSingleton<UploadSessionDocuments>();

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Caching.Memory;
 using Microsoft.Extensions.Logging;
+using OciRegistry.Repositories;
 using OciRegistry.Storage;
 
 namespace OciRegistry.PullThrough;
@@ -19,11 +20,26 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
     /// Notes content that is about to be stored. Before it is: content without a note would stay for ever, a note without
     /// content goes with the next sweep.
     /// </summary>
-    public async ValueTask AddAsync(
+    /// <returns>The version of a new note; null when there was a note of this content already.</returns>
+    public async ValueTask<string?> AddAsync(
         Upstream upstream, RepositoryName repository, Digest digest, PulledKind kind, long size, CancellationToken cancellationToken)
     {
-        await WriteAsync(repository, digest, new PulledEntry(kind, size, clock.Now), WriteCondition.None, cancellationToken);
+        string? written;
+        Document? found;
+        do
+        {
+            found = await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken);
+            written = await WriteAsync(
+                repository,
+                digest,
+                new PulledEntry(kind, size, clock.Now),
+                found is null ? WriteCondition.Absent : WriteCondition.Unchanged(found.Version),
+                cancellationToken);
+        }
+        while (written is null);
+
         await AddRepositoryAsync(upstream, repository, cancellationToken);
+        return found is null ? written : null;
     }
 
     /// <summary>Notes that content was asked for, now and then; a failure to is nobody's concern.</summary>
@@ -56,10 +72,18 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
     public static TimeSpan Precision(Upstream upstream) =>
         TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerHour, upstream.Options.ContentTtl.Ticks / 10));
 
-    /// <summary>Somebody has pushed it: it is no longer ours to remove.</summary>
-    public ValueTask<bool> ForgetAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
-        documents.DeleteAsync(
-            RegistryLayout.PulledContent(repository, digest), WriteCondition.None, Durability.Synced, cancellationToken);
+    /// <summary>Deletes the note of content that a client has pushed, readable or not; whether there was one.</summary>
+    public async ValueTask<bool> ForgetAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        var wasNoted = false;
+        while (await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken) is { } found)
+        {
+            wasNoted = true;
+            await TakeAsync(repository, digest, found.Version, cancellationToken);
+        }
+
+        return wasNoted;
+    }
 
     public async ValueTask<VersionedEntry?> ReadAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
@@ -81,6 +105,11 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
             cancellationToken);
     }
 
+    /// <summary>Whether the note is still the one that <see cref="MarkAsync"/> has written.</summary>
+    public async ValueTask<bool> IsMarkedAsync(
+        RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken) =>
+        (await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken))?.Version == version;
+
     /// <summary>Takes the note of removed content away; false when it was fetched again meanwhile.</summary>
     public ValueTask<bool> TakeAsync(
         RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken) =>
@@ -95,44 +124,30 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
         Upstream upstream, string? after, int limit, CancellationToken cancellationToken) =>
         documents.ListAsync(RegistryLayout.PulledRepositories(upstream.Prefix), after, limit, cancellationToken);
 
-    /// <summary>Whoever adds content at the same time has either written before we look again, or makes a new entry.</summary>
-    public async ValueTask RemoveRepositoryIfEmptyAsync(
-        Upstream upstream, RepositoryName repository, CancellationToken cancellationToken)
-    {
-        if (await documents.AnyAsync(RegistryLayout.PulledContent(repository), cancellationToken))
-        {
-            return;
-        }
-
-        await documents.DeleteAsync(
-            RegistryLayout.PulledRepository(upstream.Prefix, repository), WriteCondition.None, Durability.Synced, cancellationToken);
-        if (await documents.AnyAsync(RegistryLayout.PulledContent(repository), cancellationToken))
-        {
-            await AddRepositoryAsync(upstream, repository, cancellationToken);
-        }
-    }
+    public ValueTask RemoveRepositoryIfEmptyAsync(
+        Upstream upstream, RepositoryName repository, CancellationToken cancellationToken) =>
+        PresenceEntry.RemoveIfEmptyAsync(
+            documents,
+            RegistryLayout.PulledRepository(upstream.Prefix, repository),
+            token => documents.AnyAsync(RegistryLayout.PulledContent(repository), token),
+            cancellationToken);
 
     public void Dispose() => _noted.Dispose();
 
-    private async ValueTask AddRepositoryAsync(Upstream upstream, RepositoryName repository, CancellationToken cancellationToken)
-    {
-        var key = RegistryLayout.PulledRepository(upstream.Prefix, repository);
-        if (await documents.ReadAsync(key, cancellationToken) is null)
-        {
-            await documents.WriteAsync(key, "{}"u8.ToArray(), WriteCondition.None, Durability.Synced, cancellationToken);
-        }
-    }
+    private ValueTask AddRepositoryAsync(Upstream upstream, RepositoryName repository, CancellationToken cancellationToken) =>
+        PresenceEntry.AddAsync(documents, RegistryLayout.PulledRepository(upstream.Prefix, repository), cancellationToken);
 
-    private async ValueTask WriteAsync(
+    private async ValueTask<string?> WriteAsync(
         RepositoryName repository, Digest digest, PulledEntry entry, WriteCondition condition, CancellationToken cancellationToken)
     {
-        await documents.WriteAsync(
+        var version = await documents.WriteAsync(
             RegistryLayout.PulledContent(repository, digest),
             JsonSerializer.SerializeToUtf8Bytes(entry, PulledJson.Default.PulledEntry),
             condition,
             Durability.Synced,
             cancellationToken);
         Note(repository, digest, entry.Pulled);
+        return version;
     }
 
     private void Note(RepositoryName repository, Digest digest, DateTimeOffset at) =>

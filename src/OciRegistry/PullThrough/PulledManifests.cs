@@ -81,8 +81,7 @@ internal sealed partial class PulledManifests(
     private async ValueTask<Pulled<PulledManifest>> GetAsync(
         Upstream upstream, RepositoryName repository, Tag tag, bool withContent, CancellationToken cancellationToken)
     {
-        var stored = await manifests.GetAsync(repository, tag, cancellationToken);
-        var known = await resolved.ReadAsync(repository, tag, cancellationToken);
+        var (stored, known) = await LookAsync(repository, tag, cancellationToken);
 
         // (1)
         if (stored is not null && known is null or { Tag.IsPushed: true })
@@ -128,13 +127,36 @@ internal sealed partial class PulledManifests(
             (repository, tag, withContent), () => ResolveAsync(upstream, repository, tag, withContent), cancellationToken);
     }
 
+    /// <summary>What a tag names here, and what is known of it.</summary>
+    /// <remarks>
+    /// A pushed tag that cannot be read fails the request, as anywhere: there is nothing to repair it from. The note of a tag
+    /// is what the upstream said: with it, a damaged tag is resolved again. A damaged note does not tell whether the tag was
+    /// pushed; it was, if its manifest has no note of being cached.
+    /// </remarks>
+    private async ValueTask<(StoredManifest? Stored, VersionedTag? Known)> LookAsync(
+        RepositoryName repository, Tag tag, CancellationToken cancellationToken)
+    {
+        var found = await tags.FindAsync(repository, tag, cancellationToken);
+        var known = await resolved.ReadAsync(repository, tag, cancellationToken);
+        var digest = found is { } there && known is null or { Tag: { IsPushed: true } or { IsDamaged: true } }
+            ? there.Read().Digest
+            : found?.Digest;
+        var stored = digest is { } named ? await manifests.GetAsync(repository, named, cancellationToken) : null;
+        if (known is { Tag.IsDamaged: true } damaged && stored is not null
+            && await entries.ReadAsync(repository, stored.Digest, cancellationToken) is null)
+        {
+            known = damaged with { Tag = ResolvedTag.Pushed };
+        }
+
+        return (stored, known);
+    }
+
     /// <summary>Nobody's request: it goes on when whoever asked leaves, and is bounded by the upstream's time-outs.</summary>
     private async Task<Pulled<PulledManifest>> ResolveAsync(
         Upstream upstream, RepositoryName repository, Tag tag, bool withContent)
     {
         var cancellationToken = CancellationToken.None;
-        var known = await resolved.ReadAsync(repository, tag, cancellationToken);
-        var stored = await manifests.GetAsync(repository, tag, cancellationToken);
+        var (stored, known) = await LookAsync(repository, tag, cancellationToken);
         var isCurrent = stored is not null && known?.Tag.Digest == stored.Digest;
 
         // (3)
@@ -146,7 +168,7 @@ internal sealed partial class PulledManifests(
         var (head, failure) = await HeadAsync(upstream, repository, tag, isCurrent ? stored : null, cancellationToken);
         if (failure is not null)
         {
-            return await FailedAsync(upstream, repository, tag, known?.Tag, stored, failure);
+            return await FailedAsync(upstream, repository, tag, known, stored, failure);
         }
 
         if (head!.Digest == default)
@@ -187,7 +209,7 @@ internal sealed partial class PulledManifests(
         var fetched = await FetchAsync(upstream, repository, tag, CancellationToken.None);
         if (fetched.Manifest is not { } manifest)
         {
-            return await FailedAsync(upstream, repository, tag, known?.Tag, stored, fetched.Failure!);
+            return await FailedAsync(upstream, repository, tag, known, stored, fetched.Failure!);
         }
 
         await SetAsync(repository, tag, known, new ResolvedTag(manifest.Digest, clock.Now), CancellationToken.None);
@@ -195,23 +217,24 @@ internal sealed partial class PulledManifests(
     }
 
     private async ValueTask<Pulled<PulledManifest>> FailedAsync(
-        Upstream upstream, RepositoryName repository, Tag tag, ResolvedTag? said, StoredManifest? stored, UpstreamFailure failure)
+        Upstream upstream, RepositoryName repository, Tag tag, VersionedTag? known, StoredManifest? stored, UpstreamFailure failure)
     {
         if (failure.Outcome != UpstreamOutcome.Unknown)
         {
-            return await OldAsync(upstream, repository, stored, said, failure, tag); // (5)
+            return await OldAsync(upstream, repository, stored, known?.Tag, failure, tag); // (5)
         }
 
         // (4)
-        if (await tags.ReadAsync(repository, tag, CancellationToken.None) is { } entry && entry.Digest == said?.Digest
-            && await tags.DeleteAsync(repository, tag, WriteCondition.Unchanged(entry.Version), CancellationToken.None))
+        if (known?.Tag.Digest is { } named
+            && await tags.FindAsync(repository, tag, CancellationToken.None) is { } entry && entry.Digest == named
+            && await tags.DeleteAsync(repository, tag, entry.Version, CancellationToken.None))
         {
             LogGone(log, tag, repository, upstream.Options.Prefix);
         }
 
-        if (said is { IsPushed: false })
+        if (known is { Tag.IsPushed: false } read)
         {
-            await resolved.DeleteAsync(repository, tag, CancellationToken.None);
+            await resolved.DeleteAsync(repository, tag, read, CancellationToken.None);
         }
 
         return failure.For<PulledManifest>(OciError.ManifestUnknown(tag));
@@ -251,7 +274,7 @@ internal sealed partial class PulledManifests(
     private async ValueTask SetAsync(
         RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag said, CancellationToken cancellationToken)
     {
-        var entry = await tags.ReadAsync(repository, tag, cancellationToken);
+        var entry = await tags.FindAsync(repository, tag, cancellationToken);
         if (!await resolved.WriteAsync(repository, tag, known, said, cancellationToken) || entry?.Digest == said.Digest)
         {
             return;
@@ -351,8 +374,14 @@ internal sealed partial class PulledManifests(
             return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
         }
 
-        await entries.AddAsync(upstream, repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
-        await manifests.AddAsync(repository, digest, manifest, content, CancellationToken.None);
+        var noted = await entries.AddAsync(
+            upstream, repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
+        if (!await manifests.AddAsync(repository, digest, manifest, content, CancellationToken.None) && noted is not null)
+        {
+            // It was there before its note: a client has pushed it. Another fetch would have noted it first, or since.
+            await entries.TakeAsync(repository, digest, noted, CancellationToken.None);
+        }
+
         await parts.AddAsync(repository, digest, manifest, CancellationToken.None);
         return new Fetched(new StoredManifest(digest, manifest.MediaType, content), null);
 

@@ -18,6 +18,7 @@ internal sealed partial class PulledSweep(
     PulledReferrers referrers,
     PulledParts parts,
     PulledBlobs pulledBlobs,
+    ManifestDocuments documents,
     ManifestStore manifests,
     RepositoryBlobs blobs,
     TagStore tags,
@@ -117,36 +118,65 @@ internal sealed partial class PulledSweep(
         return kept;
     }
 
-    /// <summary>
-    /// Takes content out of a repository; false when it was pulled meanwhile. Marked first, so that whoever dies in between has
-    /// left a note of what is to be removed, and content that is fetched again has a new one.
-    /// </summary>
+    /// <summary>Removes cached content from a repository; false when it was pulled or pushed meanwhile, and then it stays.</summary>
+    /// <remarks>
+    ///   (1) mark the note                             so that a sweep that dies leaves a note of what is to be removed
+    ///   (2) read the version of the content, then that the note is still marked
+    ///   (3) delete that version                       a push deletes the note, then writes the content anew: it is found
+    ///                                                 by (2), or has given the content another version
+    ///   (4) delete the marked note                    refused for content that was fetched again
+    /// </remarks>
     private async ValueTask<bool> RemoveAsync(
         RepositoryName repository, Digest digest, VersionedEntry found, CancellationToken cancellationToken)
     {
-        if (await entries.MarkAsync(repository, digest, found, cancellationToken) is not { } going)
+        if (await entries.MarkAsync(repository, digest, found, cancellationToken) is not { } going
+            || !await (found.Entry.Kind == PulledKind.Manifest
+                ? RemoveManifestAsync(repository, digest, going, cancellationToken)
+                : RemoveBlobAsync(repository, digest, going, cancellationToken)))
         {
             return false;
         }
 
-        if (found.Entry.Kind == PulledKind.Manifest)
-        {
-            if (await manifests.GetAsync(repository, digest, cancellationToken) is { } stored
-                && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
-            {
-                await parts.RemoveAsync(repository, digest, manifest, cancellationToken);
-            }
-
-            await manifests.DeleteAsync(repository, digest, Precondition.None, cancellationToken);
-        }
-        else
-        {
-            await blobs.UnlinkAsync(repository, digest, cancellationToken);
-            await condemned.CondemnAsync(digest, cancellationToken);
-        }
-
         await entries.TakeAsync(repository, digest, going, cancellationToken);
         metrics.PulledContentExpired(found.Entry.Size);
+        return true;
+    }
+
+    private async ValueTask<bool> RemoveManifestAsync(
+        RepositoryName repository, Digest digest, string going, CancellationToken cancellationToken)
+    {
+        var found = await documents.FindAsync(repository, digest, cancellationToken);
+        if (!await entries.IsMarkedAsync(repository, digest, going, cancellationToken))
+        {
+            return false;
+        }
+
+        if (found is not { } stored)
+        {
+            await manifests.RemoveNamesAsync(repository, digest, null, cancellationToken); // a sweep that died has left them
+            return true;
+        }
+
+        // Of a manifest that a push saves they are of no use any more: the upstream does not change what was pushed.
+        if (stored.Manifest is { } intact && Manifest.TryParse(intact.Content, intact.MediaType, out var manifest, out _))
+        {
+            await parts.RemoveAsync(repository, digest, manifest, cancellationToken);
+        }
+
+        return await manifests.DeleteAsync(repository, digest, stored, cancellationToken);
+    }
+
+    private async ValueTask<bool> RemoveBlobAsync(
+        RepositoryName repository, Digest digest, string going, CancellationToken cancellationToken)
+    {
+        var link = await blobs.LinkVersionAsync(repository, digest, cancellationToken);
+        if (!await entries.IsMarkedAsync(repository, digest, going, cancellationToken)
+            || (link is not null && !await blobs.UnlinkAsync(repository, digest, link, cancellationToken)))
+        {
+            return false;
+        }
+
+        await condemned.CondemnAsync(digest, cancellationToken);
         return true;
     }
 
@@ -161,7 +191,7 @@ internal sealed partial class PulledSweep(
                 if (Tag.TryParse(name, out var tag)
                     && await resolved.ReadAsync(repository, tag, cancellationToken) is { } known
                     && now - known.Tag.Checked > TagNoteLife
-                    && await tags.ReadAsync(repository, tag, cancellationToken) is null)
+                    && await tags.FindAsync(repository, tag, cancellationToken) is null)
                 {
                     await resolved.DeleteAsync(repository, tag, known, cancellationToken);
                 }

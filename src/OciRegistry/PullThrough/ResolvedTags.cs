@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using OciRegistry.Storage;
 
 namespace OciRegistry.PullThrough;
@@ -38,35 +39,64 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
                 cancellationToken);
         }
 
-        return await WriteAsync(
-            repository, tag, said, known is { } read ? WriteCondition.Unchanged(read.Version) : WriteCondition.Absent, cancellationToken);
+        return await WriteVersionAsync(repository, tag, said, Condition(known), cancellationToken) is not null;
     }
 
-    /// <summary>To be called before a tag is pushed: the upstream has no say in it from here on.</summary>
-    public async ValueTask SetPushedAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken) =>
-        await WriteAsync(repository, tag, ResolvedTag.Pushed, WriteCondition.None, cancellationToken);
+    /// <summary>To be called before a tag is pushed: from now on the upstream does not change it.</summary>
+    /// <returns>What to hand to <see cref="UndoPushedAsync"/> when it is not pushed.</returns>
+    public async ValueTask<PushedTag> SetPushedAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var before = await ReadAsync(repository, tag, cancellationToken);
+            if (await WriteVersionAsync(repository, tag, ResolvedTag.Pushed, Condition(before), cancellationToken) is { } version)
+            {
+                return new PushedTag(tag, before?.Tag, version);
+            }
+        }
+    }
 
-    /// <summary>The upstream is asked with the next pull.</summary>
-    public async ValueTask SetUnsureAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken) =>
-        await WriteAsync(repository, tag, ResolvedTag.Unsure, WriteCondition.None, cancellationToken);
+    /// <summary>Restores what was known of a tag that was not pushed after all, unless another push has begun since.</summary>
+    public async ValueTask UndoPushedAsync(RepositoryName repository, PushedTag pushed, CancellationToken cancellationToken)
+    {
+        var condition = WriteCondition.Unchanged(pushed.Version);
+        if (pushed.Before is { IsDamaged: true })
+        {
+            return; // the tag may have been pushed before: it stays as it is
+        }
 
-    public async ValueTask DeleteAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken) =>
-        await documents.DeleteAsync(
-            RegistryLayout.ResolvedTag(repository, tag), WriteCondition.None, Durability.Synced, cancellationToken);
+        if (pushed.Before is { } before)
+        {
+            await WriteVersionAsync(repository, pushed.Tag, before, condition, cancellationToken);
+        }
+        else
+        {
+            await documents.DeleteAsync(
+                RegistryLayout.ResolvedTag(repository, pushed.Tag), condition, Durability.Synced, cancellationToken);
+        }
+    }
 
-    /// <summary>Takes away what is known of a tag that there is not, unless somebody has just asked for it.</summary>
+    /// <summary>The upstream is asked with the next pull, unless the tag was pushed since <paramref name="known"/> was read.</summary>
+    public async ValueTask SetUnsureAsync(
+        RepositoryName repository, Tag tag, VersionedTag? known, CancellationToken cancellationToken) =>
+        await WriteVersionAsync(repository, tag, ResolvedTag.Unsure, Condition(known), cancellationToken);
+
+    /// <summary>Deletes what is known of a tag that is missing, unless the tag was pushed or resolved since.</summary>
     public async ValueTask DeleteAsync(
         RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken)
     {
+        // The version of the reverse entry first: a push writes the note anew, and then the entry.
+        var key = known.Tag.Digest is { } digest ? RegistryLayout.Tagged(repository, digest, tag) : default(DocumentKey?);
+        var reverse = key is { } entry ? await documents.ReadAsync(entry, cancellationToken) : null;
         if (await documents.DeleteAsync(
                 RegistryLayout.ResolvedTag(repository, tag),
                 WriteCondition.Unchanged(known.Version),
                 Durability.Synced,
                 cancellationToken)
-            && known.Tag.Digest is { } digest)
+            && reverse is not null)
         {
             await documents.DeleteAsync(
-                RegistryLayout.Tagged(repository, digest, tag), WriteCondition.None, Durability.Atomic, cancellationToken);
+                key!.Value, WriteCondition.Unchanged(reverse.Version), Durability.Atomic, cancellationToken);
         }
     }
 
@@ -95,27 +125,35 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
         RepositoryName repository, string? after, int limit, CancellationToken cancellationToken) =>
         documents.ListAsync(RegistryLayout.ResolvedTags(repository), after, limit, cancellationToken);
 
-    private async ValueTask<bool> WriteAsync(
+    private static WriteCondition Condition(VersionedTag? known) =>
+        known is { } read ? WriteCondition.Unchanged(read.Version) : WriteCondition.Absent;
+
+    private ValueTask<string?> WriteVersionAsync(
         RepositoryName repository, Tag tag, ResolvedTag said, WriteCondition condition, CancellationToken cancellationToken) =>
-        await documents.WriteAsync(
+        documents.WriteAsync(
             RegistryLayout.ResolvedTag(repository, tag),
             JsonSerializer.SerializeToUtf8Bytes(said, PulledJson.Default.ResolvedTag),
             condition,
             Durability.Synced,
-            cancellationToken) is not null;
+            cancellationToken);
 
     private static ResolvedTag Deserialize(ReadOnlySpan<byte> content)
     {
         try
         {
-            return JsonSerializer.Deserialize(content, PulledJson.Default.ResolvedTag) ?? ResolvedTag.Unsure;
+            return JsonSerializer.Deserialize(content, PulledJson.Default.ResolvedTag) ?? ResolvedTag.Damaged;
         }
         catch (JsonException)
         {
-            return ResolvedTag.Unsure; // another release's, or a damaged one: the upstream is asked again
+            return ResolvedTag.Damaged; // of another release, or damaged
         }
     }
 }
+
+/// <param name="Tag">A tag that is being pushed.</param>
+/// <param name="Before">What was known of it before; null when nothing was.</param>
+/// <param name="Version">Of the note that it is being pushed.</param>
+internal readonly record struct PushedTag(Tag Tag, ResolvedTag? Before, string Version);
 
 internal readonly record struct VersionedTag(ResolvedTag Tag, string Version);
 
@@ -129,7 +167,13 @@ internal sealed record ResolvedTag(Digest? Digest, DateTimeOffset Checked)
     /// <summary>Pushed here: the upstream has no say in it for as long as there is such a tag.</summary>
     public static ResolvedTag Pushed { get; } = new(null, default) { IsPushed = true };
 
+    /// <summary>Its document cannot be read, so it is not known whether the tag was pushed.</summary>
+    public static ResolvedTag Damaged { get; } = new(null, default) { IsDamaged = true };
+
     public bool IsPushed { get; init; }
+
+    [JsonIgnore]
+    public bool IsDamaged { get; init; }
 
     /// <summary>Something that it is made of was found to be gone.</summary>
     public bool IsDoubted { get; init; }

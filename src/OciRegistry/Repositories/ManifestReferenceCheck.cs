@@ -1,15 +1,15 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Options;
-using OciRegistry.Storage;
 
 namespace OciRegistry.Repositories;
 
 /// <summary>
-/// Whether what a manifest refers to is in its repository. spec end-7: "A registry MAY reject a manifest … [that]
+/// Whether what a manifest refers to is in its repository, by the same rules as a HEAD of it: a link without its content and
+/// a damaged manifest are missing, so that the client pushes them again. spec end-7: "A registry MAY reject a manifest … [that]
 /// references blobs or manifests that do not exist in the registry", with one MANIFEST_BLOB_UNKNOWN for each.
 /// </summary>
 internal sealed class ManifestReferenceCheck(
-    IDocumentStore documents, RepositoryBlobs blobs, IOptions<OciRegistryOptions> options)
+    ManifestDocuments documents, RepositoryBlobs blobs, IOptions<OciRegistryOptions> options)
 {
     private const int Parallelism = 16;
 
@@ -24,7 +24,7 @@ internal sealed class ManifestReferenceCheck(
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(manifest.Blobs, parallel, async (blob, cancellation) =>
         {
-            var size = await blobs.LinkedSizeAsync(repository, blob.Digest, cancellation);
+            var size = await blobs.StatAsync(repository, blob.Digest, cancellation);
             if (size is null)
             {
                 problems[blob.Digest] = OciError.ManifestBlobUnknown(blob.Digest);
@@ -58,7 +58,7 @@ internal sealed class ManifestReferenceCheck(
     private async ValueTask<bool> ExistsAsync(
         RepositoryName repository, Descriptor child, CancellationToken cancellationToken)
     {
-        if (await documents.ReadAsync(RegistryLayout.Manifest(repository, child.Digest), cancellationToken) is not null)
+        if (await documents.ReadAsync(repository, child.Digest, cancellationToken) is not null)
         {
             return true;
         }
@@ -66,6 +66,6 @@ internal sealed class ManifestReferenceCheck(
         // An index may list anything; build caches list layers.
         return !MediaTypes.IsImage(child.MediaType)
             && !MediaTypes.IsIndex(child.MediaType)
-            && await blobs.LinkedSizeAsync(repository, child.Digest, cancellationToken) is not null;
+            && await blobs.StatAsync(repository, child.Digest, cancellationToken) is not null;
     }
 }

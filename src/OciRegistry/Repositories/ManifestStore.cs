@@ -1,27 +1,28 @@
-using System.Runtime.CompilerServices;
-using System.Text;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Repositories;
 
 /// <summary>
-/// The manifests of repositories, under the digest they were pushed with, byte for byte. A manifest's document holds its
-/// media type in a first line, and its bytes; it is verified whenever it is read from the storage.
+/// Manifests of repositories with the tags and referrer entries that name them. A push and a delete of the same manifest
+/// may run at the same time on any replicas, without a lock.
 /// </summary>
-internal sealed partial class ManifestStore(
-    IDocumentStore documents,
+/// <remarks>
+/// A push writes each document anew, the manifest first, and reads them all again at its end. A delete removes the manifest
+/// by the version that it read. What names the manifest it removes by the versions that it read before it found the
+/// manifest absent. So a delete removes no document that a push has written over a present manifest, and a push that was
+/// overtaken by a delete finds a document missing and writes all of them again.
+/// </remarks>
+internal sealed class ManifestStore(
+    ManifestDocuments documents,
     TagStore tags,
     ReferrerIndex referrers,
     ManifestReferenceCheck references,
     RepositoryCatalog catalog,
-    IOptions<OciRegistryOptions> options,
-    RegistryMetrics metrics,
-    ILogger<ManifestStore> log)
+    IOptions<OciRegistryOptions> options)
 {
-    // For as long as a store hands out the same document again, which it has not read again.
-    private readonly ConditionalWeakTable<Document, StoredManifest> _verified = [];
+    /// <summary>Tags of a deleted manifest that are looked at in one step.</summary>
+    private const int NamesPage = 1_000;
 
     /// <summary>The manifest that a tag or digest names; null when there is none. A tag without its manifest names none.</summary>
     public async ValueTask<StoredManifest?> GetAsync(
@@ -29,11 +30,11 @@ internal sealed partial class ManifestStore(
     {
         if (reference.Digest is { } digest)
         {
-            return await ReadAsync(repository, digest, cancellationToken);
+            return await documents.ReadAsync(repository, digest, cancellationToken);
         }
 
         return await tags.ReadAsync(repository, reference.Tag!.Value, cancellationToken) is { } tag
-            ? await ReadAsync(repository, tag.Digest, cancellationToken)
+            ? await documents.ReadAsync(repository, tag.Digest, cancellationToken)
             : null;
     }
 
@@ -42,8 +43,9 @@ internal sealed partial class ManifestStore(
     ///   (1) the precondition holds                    else PreconditionFailed — before anything is looked at;
     ///       no tag moves that may not                 else TagTaken
     ///   (2) what it refers to is in the repository    else Missing            — nothing has been stored
-    ///   (3) manifest, referrer entry, tags            in this order: nobody finds a tag without its manifest
-    ///   (4) the manifest is still there               else (3): a delete at the same time came first, we come second
+    ///   (3) manifest, referrer entry, tags            in this order: a reader never finds a tag without its manifest
+    ///   (4) manifest, referrer entry, reverse entries of the tags are all there
+    ///                                                 else (3): a delete ran at the same time, and this push comes second
     /// </remarks>
     public async ValueTask<ManifestPutResult> PutAsync(
         RepositoryName repository,
@@ -82,54 +84,72 @@ internal sealed partial class ManifestStore(
             }
         }
 
+        var versions = new Dictionary<Tag, string>(); // of the tags that this request has set
+        ManifestPutResult? refused = null;
         do
         {
             // (3)
-            await WriteAsync(repository, digest, manifest, content, mayMoveTags, cancellationToken);
-            foreach (var tag in allTags)
+            await documents.WriteAsync(repository, digest, manifest.MediaType, content, mayMoveTags, cancellationToken);
+            await AddReferrerAsync(repository, digest, manifest, content.Length, cancellationToken);
+            foreach (var tag in refused is null ? allTags : [.. versions.Keys])
             {
-                var condition = tag == target.Tag ? precondition : Precondition.None;
-                var outcome = await TagAsync(repository, tag, digest, condition, mayMoveTags, cancellationToken);
+                var (outcome, version) = await TagAsync(
+                    repository,
+                    tag,
+                    digest,
+                    tag == target.Tag ? precondition : Precondition.None,
+                    mayMoveTags,
+                    versions.GetValueOrDefault(tag),
+                    cancellationToken);
                 if (outcome != TagOutcome.Set)
                 {
-                    return outcome == TagOutcome.Taken ? ManifestPutResult.TagTaken(tag) : ManifestPutResult.PreconditionFailed;
+                    versions.Remove(tag);
+                    refused = outcome == TagOutcome.Taken ? ManifestPutResult.TagTaken(tag) : ManifestPutResult.PreconditionFailed;
+                    break;
                 }
+
+                versions[tag] = version!;
             }
 
             await catalog.AddAsync(repository, cancellationToken);
 
-            // (4)
+            // (4) for a request that is refused at a later tag, too: the tags before are set.
         }
-        while (await ReadAsync(repository, digest, cancellationToken) is null);
+        while (!await IsWholeAsync(repository, digest, manifest, versions.Keys, cancellationToken));
 
-        return ManifestPutResult.Stored;
+        return refused ?? ManifestPutResult.Stored;
     }
 
-    /// <summary>Stores a manifest that an upstream has sent, without a look at what it refers to: that is there to be fetched.</summary>
-    public async ValueTask AddAsync(
+    /// <summary>
+    /// Stores a manifest that an upstream has sent, without a look at what it refers to: that can be fetched. False when an
+    /// intact one was there already.
+    /// </summary>
+    public async ValueTask<bool> AddAsync(
         RepositoryName repository,
         Digest digest,
         Manifest manifest,
         ReadOnlyMemory<byte> content,
         CancellationToken cancellationToken)
     {
-        await WriteAsync(repository, digest, manifest, content, mayReplace: true, cancellationToken);
+        var isNew = await documents.AddAsync(repository, digest, manifest.MediaType, content, cancellationToken);
+        await AddReferrerAsync(repository, digest, manifest, content.Length, cancellationToken);
         await catalog.AddAsync(repository, cancellationToken);
+        return isNew;
     }
 
-    /// <summary>Deletes a tag (spec end-9); the manifest and its other tags stay.</summary>
+    /// <summary>Deletes a tag (spec end-9); the manifest and its other tags stay. A tag that cannot be read is deleted too.</summary>
     public async ValueTask<ManifestDeleteOutcome> DeleteAsync(
         RepositoryName repository, Tag tag, Precondition precondition, CancellationToken cancellationToken)
     {
-        while (await tags.ReadAsync(repository, tag, cancellationToken) is { } entry)
+        while (await tags.FindAsync(repository, tag, cancellationToken) is { } found)
         {
-            if (!precondition.Allows(entry.Digest))
+            if (!precondition.IsNone && !precondition.Allows(found.Read().Digest))
             {
                 return ManifestDeleteOutcome.PreconditionFailed;
             }
 
-            var condition = precondition.IsNone ? WriteCondition.None : WriteCondition.Unchanged(entry.Version);
-            if (await tags.DeleteAsync(repository, tag, condition, cancellationToken))
+            // By version in any case: a delete that arrives late must not take a tag that was pushed since.
+            if (await tags.DeleteAsync(repository, tag, found.Version, cancellationToken))
             {
                 return ManifestDeleteOutcome.Deleted;
             }
@@ -140,121 +160,177 @@ internal sealed partial class ManifestStore(
 
     /// <summary>Deletes a manifest, and every tag that names it (spec end-9).</summary>
     /// <remarks>
-    /// Tags and referrer entry go first, so that a delete that is cut off leaves nothing behind that names what is gone;
-    /// and once more afterwards, for those that a push has added in between.
+    ///   (1) tags that name it, referrer entry         so that a delete that is interrupted leaves no name of a missing manifest
+    ///   (2) the manifest, by the version read         else (1): a push wrote it again
+    ///   (3) names that a push has added since (1), and the reverse entries of tags
+    /// A delete of a missing manifest does (3) as well: it ends what an interrupted delete has left.
     /// </remarks>
     public async ValueTask<ManifestDeleteOutcome> DeleteAsync(
         RepositoryName repository, Digest digest, Precondition precondition, CancellationToken cancellationToken)
     {
-        var stored = await ReadAsync(repository, digest, cancellationToken);
-        if (!precondition.Allows(stored?.Digest))
+        Digest? subject = null;
+        var isDeleted = false;
+        while (!isDeleted)
         {
-            return ManifestDeleteOutcome.PreconditionFailed;
+            var found = await documents.FindAsync(repository, digest, cancellationToken);
+            if (!precondition.Allows(found?.Manifest?.Digest))
+            {
+                return ManifestDeleteOutcome.PreconditionFailed;
+            }
+
+            if (found is not { } present)
+            {
+                break;
+            }
+
+            // (1)
+            subject = SubjectOf(present.Manifest) ?? subject;
+            await tags.DeleteAllOfAsync(repository, digest, cancellationToken);
+            if (subject is { } of && await referrers.VersionAsync(repository, of, digest, cancellationToken) is { } version)
+            {
+                await referrers.RemoveAsync(repository, of, digest, version, cancellationToken);
+            }
+
+            // (2)
+            isDeleted = await documents.DeleteAsync(repository, digest, present.Version, cancellationToken);
         }
 
-        var subject = stored is not null && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _)
-            ? manifest.Subject
-            : null;
-        await RemoveWhatNamesAsync(repository, digest, subject, cancellationToken);
-        var deleted = await documents.DeleteAsync(
-            RegistryLayout.Manifest(repository, digest), WriteCondition.None, Durability.Synced, cancellationToken);
-        if (!deleted)
-        {
-            return ManifestDeleteOutcome.Unknown;
-        }
-
-        await RemoveWhatNamesAsync(repository, digest, subject, cancellationToken);
+        // (3)
+        await RemoveNamesAsync(repository, digest, subject, cancellationToken);
         await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
-        return ManifestDeleteOutcome.Deleted;
+        return isDeleted ? ManifestDeleteOutcome.Deleted : ManifestDeleteOutcome.Unknown;
     }
 
-    private async ValueTask RemoveWhatNamesAsync(
+    /// <summary>
+    /// Deletes one version of a manifest, and then what names it; false when that version is gone, and nothing is removed. For
+    /// the cleanup of cached content, which must not touch a tag of a manifest that was pushed again.
+    /// </summary>
+    public async ValueTask<bool> DeleteAsync(
+        RepositoryName repository, Digest digest, FoundManifest found, CancellationToken cancellationToken)
+    {
+        if (!await documents.DeleteAsync(repository, digest, found.Version, cancellationToken))
+        {
+            return false;
+        }
+
+        await RemoveNamesAsync(repository, digest, SubjectOf(found.Manifest), cancellationToken);
+        await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
+        return true;
+    }
+
+    /// <summary>Removes what names a missing manifest, and nothing while the manifest is there.</summary>
+    /// <remarks>
+    /// Every version is read before the manifest is looked for. A push that writes the manifest after that look writes each
+    /// name after the manifest, with a new version, which the deletes here do not match.
+    /// </remarks>
+    public async ValueTask RemoveNamesAsync(
         RepositoryName repository, Digest digest, Digest? subject, CancellationToken cancellationToken)
     {
-        await tags.DeleteAllOfAsync(repository, digest, cancellationToken);
-        if (subject is { } of
-            && await referrers.VersionAsync(repository, of, digest, cancellationToken) is { } version)
+        var referrer = subject is { } of ? await referrers.VersionAsync(repository, of, digest, cancellationToken) : null;
+        string? last = null;
+        do
         {
-            await referrers.RemoveAsync(repository, of, digest, version, cancellationToken);
+            var names = await tags.NamesOfAsync(repository, digest, last, NamesPage, cancellationToken);
+            if (await documents.ExistsAsync(repository, digest, cancellationToken))
+            {
+                return;
+            }
+
+            if (referrer is not null)
+            {
+                await referrers.RemoveAsync(repository, subject!.Value, digest, referrer, cancellationToken);
+                referrer = null;
+            }
+
+            await tags.RemoveAsync(repository, digest, names.Tags, cancellationToken);
+            last = names.Last;
         }
+        while (last is not null);
     }
 
-    private async ValueTask<TagOutcome> TagAsync(
+    /// <summary>Whether all that a push has written is there.</summary>
+    private async ValueTask<bool> IsWholeAsync(
+        RepositoryName repository,
+        Digest digest,
+        Manifest manifest,
+        IEnumerable<Tag> set,
+        CancellationToken cancellationToken)
+    {
+        List<Task<bool>> looks =
+        [
+            IsThereAsync(),
+            .. set.Select(tag => tags.HasReverseAsync(repository, digest, tag, cancellationToken).AsTask()),
+        ];
+        if (manifest.Subject is { } subject)
+        {
+            looks.Add(IsReferrerAsync(subject));
+        }
+
+        return Array.TrueForAll(await Task.WhenAll(looks), isThere => isThere);
+
+        async Task<bool> IsThereAsync() => await documents.ReadAsync(repository, digest, cancellationToken) is not null;
+
+        async Task<bool> IsReferrerAsync(Digest of) =>
+            await referrers.VersionAsync(repository, of, digest, cancellationToken) is not null;
+    }
+
+    /// <param name="repository">The repository of the tag.</param>
+    /// <param name="tag">The tag to set.</param>
+    /// <param name="digest">The manifest that it is to name.</param>
+    /// <param name="precondition">What the client requires of the tag.</param>
+    /// <param name="mayMove">Whether the tag may be moved from another manifest.</param>
+    /// <param name="own">The version that this request wrote before, which meets every condition; null when it wrote none.</param>
+    /// <param name="cancellationToken">Of the call.</param>
+    private async ValueTask<(TagOutcome Outcome, string? Version)> TagAsync(
         RepositoryName repository,
         Tag tag,
         Digest digest,
         Precondition precondition,
         bool mayMove,
+        string? own,
         CancellationToken cancellationToken)
     {
         if (precondition.IsNone && mayMove)
         {
-            await tags.WriteAsync(repository, tag, digest, WriteCondition.None, cancellationToken);
-            return TagOutcome.Set;
+            // Reads nothing, so that it repairs a tag that cannot be read, and that many writers of one tag all succeed.
+            return (TagOutcome.Set, await tags.WriteAsync(repository, tag, digest, WriteCondition.None, cancellationToken));
         }
 
         while (true)
         {
             var entry = await tags.ReadAsync(repository, tag, cancellationToken);
-            var current = entry is { } named ? await ReadAsync(repository, named.Digest, cancellationToken) : null;
-            if (!precondition.Allows(current?.Digest))
+            if (own is null || entry?.Version != own)
             {
-                return TagOutcome.PreconditionFailed;
-            }
+                var current = entry is { } named ? await documents.ReadAsync(repository, named.Digest, cancellationToken) : null;
+                if (!precondition.Allows(current?.Digest))
+                {
+                    return (TagOutcome.PreconditionFailed, null);
+                }
 
-            if (!mayMove && current is not null && current.Digest != digest)
-            {
-                return TagOutcome.Taken;
+                if (!mayMove && current is not null && current.Digest != digest)
+                {
+                    return (TagOutcome.Taken, null);
+                }
             }
 
             var condition = entry is { } e ? WriteCondition.Unchanged(e.Version) : WriteCondition.Absent;
-            if (await tags.WriteAsync(repository, tag, digest, condition, cancellationToken))
+            if (await tags.WriteAsync(repository, tag, digest, condition, cancellationToken) is { } version)
             {
-                return TagOutcome.Set;
+                return (TagOutcome.Set, version);
             }
         }
     }
 
-    private async ValueTask<StoredManifest?> ReadAsync(
-        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    /// <summary>
+    /// Written anew in any case: any writer writes the same, because it follows from the manifest, and the new version keeps
+    /// it from a delete that has read the former one.
+    /// </summary>
+    private async ValueTask AddReferrerAsync(
+        RepositoryName repository, Digest digest, Manifest manifest, long size, CancellationToken cancellationToken)
     {
-        if (await documents.ReadAsync(RegistryLayout.Manifest(repository, digest), cancellationToken) is not { } document)
-        {
-            return null;
-        }
-
-        if (_verified.TryGetValue(document, out var verified))
-        {
-            return verified;
-        }
-
-        var end = document.Content.Span.IndexOf((byte)'\n');
-        var content = document.Content[(end + 1)..];
-        if (end > 0 && Digest.Of(content.Span, digest.Algorithm) == digest)
-        {
-            var manifest = new StoredManifest(digest, Encoding.UTF8.GetString(document.Content.Span[..end]), content);
-            _verified.AddOrUpdate(document, manifest);
-            return manifest;
-        }
-
-        metrics.IntegrityEvent("manifest");
-        LogDamaged(log, digest, repository);
-        return null;
-    }
-
-    /// <summary>The manifest, then what names it as a referrer.</summary>
-    private async ValueTask WriteAsync(
-        RepositoryName repository,
-        Digest digest,
-        Manifest manifest,
-        ReadOnlyMemory<byte> content,
-        bool mayReplace,
-        CancellationToken cancellationToken)
-    {
-        await WriteAsync(repository, digest, manifest.MediaType, content, mayReplace, cancellationToken);
         if (manifest.Subject is { } subject)
         {
-            var referrer = new Descriptor(manifest.MediaType, digest, content.Length)
+            var referrer = new Descriptor(manifest.MediaType, digest, size)
             {
                 ArtifactType = manifest.ArtifactType,
                 Annotations = manifest.Annotations,
@@ -263,36 +339,11 @@ internal sealed partial class ManifestStore(
         }
     }
 
-    private async ValueTask WriteAsync(
-        RepositoryName repository,
-        Digest digest,
-        string mediaType,
-        ReadOnlyMemory<byte> content,
-        bool mayReplace,
-        CancellationToken cancellationToken)
-    {
-        var document = new byte[Encoding.UTF8.GetByteCount(mediaType) + 1 + content.Length];
-        var end = Encoding.UTF8.GetBytes(mediaType, document);
-        document[end] = (byte)'\n';
-        content.CopyTo(document.AsMemory(end + 1));
-        var key = RegistryLayout.Manifest(repository, digest);
-        var isNew = await documents.WriteAsync(
-            key, document, WriteCondition.Absent, Durability.Synced, cancellationToken) is not null;
-        if (isNew || await ReadAsync(repository, digest, cancellationToken) is { } present
-            && (present.MediaType == mediaType || !mayReplace))
-        {
-            return;
-        }
-
-        await documents.WriteAsync(key, document, WriteCondition.None, Durability.Synced, cancellationToken);
-    }
-
-    [LoggerMessage(LogLevel.Error, "Manifest {Digest} of {Repository} is damaged in the storage. It is answered as unknown; pushing it again repairs it.")]
-    private static partial void LogDamaged(ILogger logger, Digest digest, RepositoryName repository);
+    private static Digest? SubjectOf(StoredManifest? stored) =>
+        stored is not null && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _)
+            ? manifest.Subject
+            : null;
 }
-
-/// <summary>A manifest as it was pushed.</summary>
-internal sealed record StoredManifest(Digest Digest, string MediaType, ReadOnlyMemory<byte> Content);
 
 /// <summary>How a manifest PUT ended; problems are what is wrong with its references.</summary>
 internal sealed record ManifestPutResult(bool IsStored, IReadOnlyList<OciError> Problems)

@@ -15,6 +15,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
     /// <summary>Entries that one request reads at most, whether its filter takes them or not.</summary>
     private const int MaxScanned = 10_000;
 
+    /// <summary>Writes an entry, also over one that is there: each write gives it a new version.</summary>
     public async ValueTask AddAsync(
         RepositoryName repository, Digest subject, Descriptor referrer, CancellationToken cancellationToken) =>
         await documents.WriteAsync(
@@ -42,6 +43,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
     /// not null. A page ends at <paramref name="limit"/> entries or at a size that clients take; its last digest is where
     /// the next one starts.
     /// </summary>
+    /// <exception cref="StorageException">An entry cannot be read: a list without it would hide a signature.</exception>
     public async ValueTask<ReferrerPage> ListAsync(
         RepositoryName repository,
         Digest subject,
@@ -67,7 +69,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
                     return new ReferrerPage(found.ToArray(), start + i == 0 ? after : names[start + i - 1]);
                 }
 
-                if (!read[i].IsEmpty && (artifactType is null || ArtifactTypeOf(read[i]) == artifactType))
+                if (!read[i].IsEmpty && IsWanted(read[i], artifactType, names[start + i]))
                 {
                     found.Add(read[i]);
                     bytes += read[i].Length;
@@ -78,8 +80,22 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         return new ReferrerPage(found.ToArray(), null);
     }
 
-    private static string? ArtifactTypeOf(ReadOnlyMemory<byte> descriptor) =>
-        JsonSerializer.Deserialize(descriptor.Span, ReferrerJson.Default.Descriptor)?.ArtifactType;
+    private static bool IsWanted(ReadOnlyMemory<byte> descriptor, string? artifactType, string name)
+    {
+        try
+        {
+            var read = JsonSerializer.Deserialize(descriptor.Span, ReferrerJson.Default.Descriptor) ?? throw new JsonException();
+            return artifactType is null || read.ArtifactType == artifactType;
+        }
+        catch (JsonException e)
+        {
+            throw new StorageException(
+                $"The referrer entry of {name} is damaged in the registry's storage. Push that manifest again, or delete the entry's document.", e)
+            {
+                IsDamaged = true,
+            };
+        }
+    }
 
     /// <summary>Empty when it was deleted since it was listed.</summary>
     private async ValueTask<ReadOnlyMemory<byte>> ReadAsync(

@@ -22,16 +22,31 @@ internal sealed partial class RepositoryBlobs(
 
     /// <summary>
     /// The size in bytes of a blob that the repository was given and has not deleted since, or null; whether its content is
-    /// still in the store is not looked at.
+    /// still in the store is not looked at. A link that cannot be read is damage, and no blob: the next push repairs it.
     /// </summary>
     public async ValueTask<long?> LinkedSizeAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
         var link = await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
-        return link is not null && long.TryParse(link.Content.Span, CultureInfo.InvariantCulture, out var size)
-            ? size
-            : null;
+        if (link is null)
+        {
+            return null;
+        }
+
+        if (long.TryParse(link.Content.Span, CultureInfo.InvariantCulture, out var size))
+        {
+            return size;
+        }
+
+        metrics.IntegrityEvent("blob_link");
+        LogLinkDamaged(log, digest, repository);
+        return null;
     }
+
+    /// <summary>The version of the link to a blob, for <see cref="UnlinkAsync(RepositoryName, Digest, string, CancellationToken)"/>; null when there is none.</summary>
+    public async ValueTask<string?> LinkVersionAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
+        (await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken))?.Version;
 
     /// <summary>The blob's size in bytes, or null when the repository has no such blob.</summary>
     public async ValueTask<long?> StatAsync(
@@ -87,9 +102,9 @@ internal sealed partial class RepositoryBlobs(
     /// <param name="cancellationToken">Of the call.</param>
     /// <remarks>
     /// The reverse link, which holds the content, stands before the link and is confirmed after it: an
-    /// <see cref="UnlinkAsync"/> at the same time has then either not begun, or finds the reverse link rewritten and leaves
-    /// it. Where it has taken the reverse link away, nothing held the content for a moment: it is held again, and then
-    /// looked for again.
+    /// delete at the same time has then either not begun, or finds the reverse link rewritten and leaves it. Where it has
+    /// taken the reverse link away, nothing held the content for a moment: it is held again, and then looked for again. The
+    /// link is written in any case: its new version keeps it from a delete that has read the former one.
     /// </remarks>
     public async ValueTask<bool> LinkAsync(
         RepositoryName repository, Digest digest, long size, bool isHeld, CancellationToken cancellationToken)
@@ -161,39 +176,59 @@ internal sealed partial class RepositoryBlobs(
     public async ValueTask<bool> UnlinkAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
+        while (await LinkVersionAsync(repository, digest, cancellationToken) is { } version)
+        {
+            if (await UnlinkAsync(repository, digest, version, cancellationToken))
+            {
+                return true;
+            }
+        }
+
+        // A request that died between its two deletes has left its mark: nothing is written where there is none.
+        var reverse = RegistryLayout.Link(digest, repository);
+        if (await documents.ReadAsync(reverse, cancellationToken) is { } left
+            && left.Content.Span.SequenceEqual(CondemnedContent.Unlinking.Span))
+        {
+            await documents.DeleteAsync(
+                reverse, WriteCondition.Unchanged(left.Version), Durability.Synced, cancellationToken);
+        }
+
+        return false;
+    }
+
+    /// <summary>Deletes one version of a link; false when it is gone or was written again, and then nothing is removed.</summary>
+    /// <remarks>
+    /// The reverse link is marked before the link is deleted, and deleted only as it was marked: a request that links at the
+    /// same time has rewritten it, or finds the mark and links again.
+    /// </remarks>
+    public async ValueTask<bool> UnlinkAsync(
+        RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken)
+    {
         var reverse = RegistryLayout.Link(digest, repository);
         var link = RegistryLayout.RepositoryBlob(repository, digest);
 
-        // Looked for first: a request for what is not there must not write. Where an earlier one died half-way, its reverse
-        // link says so; one that says "linked" belongs to a push, which this request came before.
-        if (await documents.ReadAsync(link, cancellationToken) is null
-            && !(await documents.ReadAsync(reverse, cancellationToken) is { } left
-                && left.Content.Span.SequenceEqual(CondemnedContent.Unlinking.Span)))
+        // In any case: every request that links confirms the reverse link after its link, and writes it again over a mark.
+        var unlinking = await documents.WriteAsync(
+            reverse, CondemnedContent.Unlinking, WriteCondition.None, Durability.Synced, cancellationToken);
+        var isDeleted = await documents.DeleteAsync(
+            link, WriteCondition.Unchanged(version), Durability.Synced, cancellationToken);
+        if (isDeleted || await LinkVersionAsync(repository, digest, cancellationToken) is null)
         {
-            return false;
+            await documents.DeleteAsync(
+                reverse, WriteCondition.Unchanged(unlinking!), Durability.Synced, cancellationToken);
+        }
+        else
+        {
+            await documents.WriteAsync(
+                reverse, CondemnedContent.Linked, WriteCondition.Unchanged(unlinking!), Durability.Synced, cancellationToken);
         }
 
-        var deleted = false;
-        bool isSettled;
-        do
-        {
-            var unlinking = await documents.WriteAsync(
-                reverse, CondemnedContent.Unlinking, WriteCondition.None, Durability.Synced, cancellationToken);
-            deleted |= await documents.DeleteAsync(link, WriteCondition.None, Durability.Synced, cancellationToken);
-
-            // Somebody who links has rewritten it: then either his link stands, or we have deleted it and go on for him.
-            isSettled = await documents.DeleteAsync(
-                    reverse, WriteCondition.Unchanged(unlinking!), Durability.Synced, cancellationToken)
-                || await documents.ReadAsync(link, cancellationToken) is not null;
-        }
-        while (!isSettled);
-
-        if (deleted)
+        if (isDeleted)
         {
             await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
         }
 
-        return deleted;
+        return isDeleted;
     }
 
     private async ValueTask<bool> MountFromAsync(
@@ -274,6 +309,9 @@ internal sealed partial class RepositoryBlobs(
         LogDamaged(log, digest, repository, size, found);
         return false;
     }
+
+    [LoggerMessage(LogLevel.Error, "The link to blob {Digest} of {Repository} cannot be read. It is answered as unknown; pushing it again repairs it.")]
+    private static partial void LogLinkDamaged(ILogger logger, Digest digest, RepositoryName repository);
 
     [LoggerMessage(LogLevel.Error, "Blob {Digest} of {Repository} should have {Expected} bytes, but the storage has {Found}. It is answered as unknown; pushing it again repairs it.")]
     private static partial void LogDamaged(ILogger logger, Digest digest, RepositoryName repository, long expected, long? found);

@@ -13,38 +13,17 @@ internal sealed class RepositoryCatalog(IDocumentStore documents)
         documents.ListAsync(
             RegistryLayout.Catalog, static name => RepositoryName.TryParse(name, out _), after, limit, cancellationToken);
 
-    /// <summary>Called after content was written, so that <see cref="RemoveIfEmptyAsync"/> sees it or we see its work.</summary>
-    public async ValueTask AddAsync(RepositoryName repository, CancellationToken cancellationToken)
-    {
-        if (!await ContainsAsync(repository, cancellationToken))
-        {
-            await documents.WriteAsync(
-                RegistryLayout.CatalogEntry(repository),
-                "{}"u8.ToArray(),
-                WriteCondition.None,
-                Durability.Synced,
-                cancellationToken);
-        }
-    }
+    /// <summary>Called after content was written.</summary>
+    public ValueTask AddAsync(RepositoryName repository, CancellationToken cancellationToken) =>
+        PresenceEntry.AddAsync(documents, RegistryLayout.CatalogEntry(repository), cancellationToken);
 
-    /// <summary>
-    /// Takes a repository out that holds nothing any more. Whoever pushes at the same time has either written before we
-    /// look again, and is put back in, or finds no entry afterwards, and makes one.
-    /// </summary>
-    public async ValueTask RemoveIfEmptyAsync(RepositoryName repository, CancellationToken cancellationToken)
-    {
-        if (await HasContentAsync(repository, cancellationToken))
-        {
-            return;
-        }
-
-        await documents.DeleteAsync(
-            RegistryLayout.CatalogEntry(repository), WriteCondition.None, Durability.Synced, cancellationToken);
-        if (await HasContentAsync(repository, cancellationToken))
-        {
-            await AddAsync(repository, cancellationToken);
-        }
-    }
+    /// <summary>Takes a repository out that has no content any more. A push at the same time keeps it in, or puts it back.</summary>
+    public ValueTask RemoveIfEmptyAsync(RepositoryName repository, CancellationToken cancellationToken) =>
+        PresenceEntry.RemoveIfEmptyAsync(
+            documents,
+            RegistryLayout.CatalogEntry(repository),
+            token => HasContentAsync(repository, token),
+            cancellationToken);
 
     private async ValueTask<bool> HasContentAsync(RepositoryName repository, CancellationToken cancellationToken) =>
         await documents.AnyAsync(RegistryLayout.Manifests(repository), cancellationToken)

@@ -28,4 +28,7 @@ public sealed class StorageException : Exception
     /// changes that, so a retry within the same request is pointless.
     /// </summary>
     public bool IsRefused { get; init; }
+
+    /// <summary>A document is there and cannot be read; the message tells the client how to repair it.</summary>
+    public bool IsDamaged { get; init; }
 }

@@ -73,7 +73,7 @@ public sealed class AzureCostTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_manifest_costs_one_for_each_reference_and_five()
+    public async Task A_manifest_costs_two_requests_for_each_reference_and_six_more()
     {
         byte[][] layers = [.. Enumerable.Range(0, 8).Select(i => RegistryClient.RandomBytes(1_000 + i))];
         var config = "{}"u8.ToArray();
@@ -89,7 +89,7 @@ public sealed class AzureCostTests(ITestOutputHelper output) : IAsyncLifetime
             await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
         }
 
-        Take("PUT of a manifest with 9 references").Count.ShouldBeLessThanOrEqualTo(9 + 5);
+        Take("PUT of a manifest with 9 references").Count.ShouldBeLessThanOrEqualTo((2 * 9) + 6);
         using (var pulled = await Http.GetManifestAsync(_repository, "v1"))
         {
             await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);

@@ -127,8 +127,8 @@ internal sealed class FaultPlan
     /// <summary>Every call fails until the fault is released.</summary>
     public Fault FailEverything(Func<Exception>? with = null) => Fail(null, with, times: int.MaxValue);
 
-    /// <summary>The call takes until the fault is released.</summary>
-    public Fault Hold(StoreCall call, string on = "", int nth = 1, bool afterEffect = false) =>
+    /// <summary>The call, any one when it is null, takes until the fault is released.</summary>
+    public Fault Hold(StoreCall? call, string on = "", int nth = 1, bool afterEffect = false) =>
         Add(new Fault(call, on, nth, 1, afterEffect, fault => fault.Released));
 
     /// <summary>The process dies at the n-th call from now, whatever that is: before it has any effect.</summary>
