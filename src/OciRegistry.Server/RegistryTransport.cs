@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using OciRegistry.Endpoints;
 
 namespace OciRegistry.Server;
 
@@ -18,6 +19,17 @@ internal static class RegistryTransport
     // Two blocks: the socket fills one while the other is hashed and written. Sending takes one: see SocketOutput.
     private const int BufferSize = 2 * LargeBlockPool.BlockSize;
 
+    /// <summary>
+    /// How many bytes of bodies an HTTP/2 connection may send before the registry has read them. A stream may send 768 KiB,
+    /// and with Kestrel's 1 MiB two requests that wait for something stop every other upload of their connection. Five of
+    /// them fit into this, which is also the most memory that a connection can take.
+    /// </summary>
+    internal const int Http2ConnectionWindow = 4 * 1024 * 1024;
+
+    // A client that is gone without a word (its machine, its network) keeps uploads open, which have no minimum rate in HTTP/2.
+    private static readonly TimeSpan Http2PingAfter = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Http2PingAnswer = TimeSpan.FromSeconds(60);
+
     public static void Configure(WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(new LargeBlockPoolFactory(TimeProvider.System));
@@ -25,6 +37,12 @@ internal static class RegistryTransport
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+
+            // In HTTP/2 the rate is the connection's: one download that its client does not read ends all other requests.
+            kestrel.Limits.MinResponseDataRate = RequestBody.PatientRate;
+            kestrel.Limits.Http2.InitialConnectionWindowSize = Http2ConnectionWindow;
+            kestrel.Limits.Http2.KeepAlivePingDelay = Http2PingAfter;
+            kestrel.Limits.Http2.KeepAlivePingTimeout = Http2PingAnswer;
             kestrel.ConfigureEndpointDefaults(endpoint =>
                 endpoint.Use(next => connection => SocketOutput.RunAsync(connection, next)));
         });

@@ -1,9 +1,11 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
+using System.Reflection;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Win32.SafeHandles;
 using OciRegistry.Endpoints;
 using OciRegistry.Storage.FileSystem;
@@ -25,17 +27,14 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
     // Waiting for room in the socket takes sending something: so much goes by way of a buffer.
     private const int PieceSize = 16 * 1024;
 
-    // Nobody writes or reads it, so its pages are never touched: its size is that of a sendfile.
-    private static readonly byte[] Placeholder = GC.AllocateUninitializedArray<byte>(1024 * 1024);
+    // What only Kestrel's own body feature is declared in: every middleware's is elsewhere.
+    private static readonly Assembly Kestrel = typeof(KestrelServer).Assembly;
 
     private readonly PipeWriter _transport = connection.Transport.Output;
-    private readonly List<(IMemoryOwner<byte> Block, int Length)> _full = [];
+    private readonly List<Part> _parts = []; // before the block, in the order of the bytes
     private IMemoryOwner<byte>? _block;
     private int _length;
-
-    private SafeFileHandle? _file;
-    private long _fileOffset;
-    private long _fileBytes;
+    private Part _claimed;
     private bool _isClosed;
     private bool _isFlushing;
 
@@ -43,13 +42,17 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
 
     public override bool CanGetUnflushedBytes => true;
 
-    public override long UnflushedBytes => _full.Sum(full => (long)full.Length) + _length + _fileBytes;
+    public override long UnflushedBytes => _parts.Sum(part => part.Length) + _length;
 
-    /// <summary>A connection middleware: everything behind it writes here.</summary>
+    /// <summary>
+    /// A connection middleware: everything behind it writes here. Behind TLS it does nothing, because the socket would take
+    /// plain text from it.
+    /// </summary>
     public static async Task RunAsync(ConnectionContext connection, ConnectionDelegate next)
     {
         if (connection.Features.Get<IConnectionSocketFeature>()?.Socket is not { } socket
-            || connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool is not { } pool)
+            || connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool is not { } pool
+            || connection.Features.Get<ITlsConnectionFeature>() is not null)
         {
             await next(connection);
             return;
@@ -68,41 +71,47 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
         }
     }
 
-    public void BeginFile(SafeFileHandle file, long offset)
+    /// <remarks>
+    /// The file is taken only if four things show that the response's bytes are the connection's, with nothing between them:
+    ///
+    ///   (1) the request is HTTP/1.x        else its bytes share the connection with other requests' frames
+    ///   (2) the transport is still ours    else a connection middleware behind us encrypts, logs or changes the bytes
+    ///   (3) the body feature is Kestrel's  else a middleware wants to see the bytes
+    ///   (4) the response's next memory is exactly ours   else Kestrel puts chunk sizes around the bytes
+    ///
+    /// Then the response advances by the part's length, which reaches <see cref="Advance"/> before this method returns. So
+    /// there is no state in which somebody else's bytes could be taken for the file's.
+    /// </remarks>
+    public bool TryAppend(HttpContext context, SafeFileHandle file, long offset, int count)
     {
-        if (_file is not null)
+        if (!RequestBody.HasConnectionOfItsOwn(context.Request)
+            || connection.Transport.Output != this
+            || context.Features.Get<IHttpResponseBodyFeature>() is not { } body
+            || body.GetType().Assembly != Kestrel
+            || !body.Writer.GetMemory(1).Equals(GetMemory(1)))
         {
-            throw new InvalidOperationException("Another file is being sent.");
+            return false;
         }
 
-        (_file, _fileOffset) = (file, offset);
-    }
+        _claimed = new Part(null, file, offset, count);
+        try
+        {
+            body.Writer.Advance(count); // dropped by Kestrel when the connection has just ended: the flush tells
+        }
+        finally
+        {
+            _claimed = default;
+        }
 
-    public void EndFile()
-    {
-        // A response that was given up: its connection is closed, because it lacks bytes.
-        (_file, _fileBytes) = (null, 0);
+        return true;
     }
-
-    public bool IsPlaceholder(ReadOnlyMemory<byte> memory) =>
-        MemoryMarshal.TryGetArray(memory, out var segment) && segment.Array == Placeholder;
 
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
-        if (_file is not null)
-        {
-            return Placeholder;
-        }
-
         if (_block is null || _block.Memory.Length - _length < Math.Max(sizeHint, 1))
         {
-            if (_block is not null)
-            {
-                _full.Add((_block, _length));
-            }
-
+            CloseBlock();
             _block = sizeHint <= pool.MaxBufferSize ? pool.Rent(sizeHint) : MemoryPool<byte>.Shared.Rent(sizeHint);
-            _length = 0;
         }
 
         return _block.Memory[_length..];
@@ -112,9 +121,10 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
 
     public override void Advance(int bytes)
     {
-        if (_file is not null)
+        if (_claimed.File is not null)
         {
-            _fileBytes += bytes;
+            CloseBlock();
+            _parts.Add(_claimed);
             return;
         }
 
@@ -130,8 +140,7 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
         {
             if (!_isClosed)
             {
-                await SendBlocksAsync(cancellationToken);
-                await SendFileAsync(cancellationToken);
+                await SendAllAsync(cancellationToken);
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException || Posix.IsDisconnect(e))
@@ -169,23 +178,25 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
         // What was never flushed goes the transport's way, which ends with the connection.
         if (!_isClosed && !Volatile.Read(ref _isFlushing) && exception is null)
         {
-            foreach (var (block, length) in _full)
+            // A file that was never flushed belongs to a response that lacks bytes then, and so does all behind it.
+            CloseBlock();
+            foreach (var part in _parts.TakeWhile(part => part.Block is not null))
             {
-                _transport.Write(block.Memory.Span[..length]);
+                _transport.Write(part.Block!.Memory.Span[..(int)part.Length]);
             }
-
-            _transport.Write(_block is null ? default : _block.Memory.Span[.._length]);
         }
 
         Release();
         _transport.Complete(exception);
     }
 
-    private async ValueTask SendBlocksAsync(CancellationToken cancellationToken)
+    private async ValueTask SendAllAsync(CancellationToken cancellationToken)
     {
-        foreach (var (block, length) in _full)
+        foreach (var part in _parts)
         {
-            await SendAsync(block.Memory[..length], cancellationToken);
+            await (part.Block is { } block
+                ? SendAsync(block.Memory[..(int)part.Length], cancellationToken)
+                : SendFileAsync(part, cancellationToken));
         }
 
         if (_block is not null)
@@ -202,50 +213,69 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
         }
     }
 
-    private async ValueTask SendFileAsync(CancellationToken cancellationToken)
+    private async ValueTask SendFileAsync(Part part, CancellationToken cancellationToken)
     {
-        while (_fileBytes > 0)
+        for (var (offset, left) = (part.Offset, part.Length); left > 0;)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var sent = Posix.TrySendFile(socket.SafeHandle, _file!, _fileOffset, _fileBytes)
-                ?? await SendPieceAsync(cancellationToken);
+            var sent = Posix.TrySendFile(socket.SafeHandle, part.File!, offset, left)
+                ?? await SendPieceAsync(part.File!, offset, left, cancellationToken);
             if (sent == 0)
             {
                 throw new IOException("The file ends before what was to be sent.");
             }
 
-            (_fileOffset, _fileBytes) = (_fileOffset + sent, _fileBytes - sent);
+            (offset, left) = (offset + sent, left - sent);
         }
     }
 
-    private async ValueTask<long> SendPieceAsync(CancellationToken cancellationToken)
+    private async ValueTask<long> SendPieceAsync(
+        SafeFileHandle file, long offset, long left, CancellationToken cancellationToken)
     {
         using var block = pool.Rent(PieceSize);
-        var piece = block.Memory[..(int)Math.Min(PieceSize, _fileBytes)];
-        var read = Posix.Read(_file!, piece.Span, _fileOffset);
+        var piece = block.Memory[..(int)Math.Min(PieceSize, left)];
+        var read = Posix.Read(file, piece.Span, offset);
         await SendAsync(piece[..read], cancellationToken);
         return read;
     }
 
+    /// <summary>Moves what is in the block behind the parts before it, so that what follows is behind that.</summary>
+    private void CloseBlock()
+    {
+        if (_block is not null && _length > 0)
+        {
+            _parts.Add(new Part(_block, null, 0, _length));
+        }
+        else
+        {
+            _block?.Dispose();
+        }
+
+        (_block, _length) = (null, 0);
+    }
+
     private void Release()
     {
-        lock (_full)
+        lock (_parts)
         {
             if (Volatile.Read(ref _isFlushing))
             {
                 return; // bytes that are being sent must stay what they are; the flush gives them back
             }
 
-            foreach (var (block, _) in _full)
+            foreach (var part in _parts)
             {
-                block.Dispose();
+                part.Block?.Dispose();
             }
 
-            _full.Clear();
+            _parts.Clear();
             _block?.Dispose();
-            (_block, _length, _fileBytes) = (null, 0, 0);
+            (_block, _length) = (null, 0);
         }
     }
+
+    /// <summary>Bytes that wait for a flush: those of a block, or of a file from an offset on.</summary>
+    private readonly record struct Part(IMemoryOwner<byte>? Block, SafeFileHandle? File, long Offset, long Length);
 
     private sealed record Pipes(PipeReader Input, PipeWriter Output) : IDuplexPipe;
 }

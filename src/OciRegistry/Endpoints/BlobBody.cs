@@ -16,6 +16,9 @@ internal static class BlobBody
 {
     private const int ReadSize = 64 * 1024;
 
+    // How much one call to the system may send.
+    private const int FilePart = 1024 * 1024;
+
     // Less goes out with the response's head, in one call to the system.
     private const int LeastFileSent = 128 * 1024;
 
@@ -95,14 +98,14 @@ internal static class BlobBody
     /// </summary>
     private static void LiftRate(HttpContext context)
     {
-        if (HttpProtocol.IsHttp11(context.Request.Protocol)
+        if (RequestBody.HasConnectionOfItsOwn(context.Request)
             && context.Features.Get<IHttpMinResponseDataRateFeature>() is { } rate)
         {
             rate.MinDataRate = RequestBody.PatientRate;
         }
     }
 
-    /// <returns>How many bytes went that way: all, or none where something stands between the response and the connection.</returns>
+    /// <returns>How many bytes were sent that way: all, or 0 where the connection does not offer it to this response.</returns>
     private static async Task<long> SendFileAsync(
         HttpContext context,
         IFileOutput output,
@@ -113,35 +116,30 @@ internal static class BlobBody
     {
         await context.Response.StartAsync(context.RequestAborted);
         var writer = context.Response.BodyWriter;
-        await writer.FlushAsync(context.RequestAborted); // the head, which must not be taken for the file's
-        output.BeginFile(file, offset);
-        try
+        var sent = 0L;
+        while (sent < length)
         {
-            var sent = 0L;
-            while (sent < length && writer.GetMemory() is var memory && output.IsPlaceholder(memory))
+            var next = (int)Math.Min(FilePart, length - sent);
+            if (!output.TryAppend(context, file, offset + sent, next))
             {
-                var next = (int)Math.Min(memory.Length, length - sent);
-                writer.Advance(next);
-                if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
-                {
-                    return output.Failure is { } failure
-                        ? throw new StorageException("The content could not be sent to its end.", failure)
-                        : length; // the client has gone
-                }
-
-                sent += next;
-                metrics.BytesSent(next);
-
-                // A client that takes bytes as fast as we send them must not keep a thread of the pool for its whole download.
-                await Task.Yield();
+                break;
             }
 
-            return sent;
+            if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
+            {
+                return output.Failure is { } failure
+                    ? throw new StorageException("The content could not be sent to its end.", failure)
+                    : length; // the client has gone
+            }
+
+            sent += next;
+            metrics.BytesSent(next);
+
+            // A client that takes bytes as fast as we send them must not keep a thread of the pool for its whole download.
+            await Task.Yield();
         }
-        finally
-        {
-            output.EndFile();
-        }
+
+        return sent;
     }
 
     private static string ContentRangeOf(ByteRange range, long length) =>

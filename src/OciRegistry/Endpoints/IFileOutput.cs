@@ -1,25 +1,27 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.Win32.SafeHandles;
 
 namespace OciRegistry.Endpoints;
 
 /// <summary>
-/// A connection, as a feature of its requests, that can send a part of a file without bringing it into the process. The
-/// server still counts the response's bytes: who writes the response advances over a placeholder instead of a copy.
+/// A connection, as a feature of its requests, that can send a part of a file without reading it into the process.
 /// </summary>
 internal interface IFileOutput
 {
-    /// <summary>Why a file could not be sent to its end; the connection has ended then.</summary>
+    /// <summary>Why a file could not be sent to its end; the connection is aborted then. Null: no such failure.</summary>
     IOException? Failure { get; }
 
-    /// <summary>From here to <see cref="EndFile"/> what is advanced over is the file's, from <paramref name="offset"/> on.</summary>
-    /// <exception cref="InvalidOperationException">Another file is being sent.</exception>
-    void BeginFile(SafeFileHandle file, long offset);
-
-    void EndFile();
-
     /// <summary>
-    /// Whether this is what stands for the file's bytes. What the response's writer gives out is not when anything stands
-    /// between it and the connection: TLS, the frames of HTTP/2, a middleware. Its bytes are to be copied then.
+    /// Appends a part of a file to a response, behind what was written to it before. The next flush sends it. The server
+    /// counts the bytes as the response's own.
     /// </summary>
-    bool IsPlaceholder(ReadOnlyMemory<byte> memory);
+    /// <param name="context">The request. Its response must have started.</param>
+    /// <param name="file">Open until the flush has returned.</param>
+    /// <param name="offset">First byte of the part.</param>
+    /// <param name="count">Bytes of the part, at least 1.</param>
+    /// <returns>
+    /// False, and nothing has happened, where the response does not go to this connection byte by byte: over TLS, in
+    /// HTTP/2, as chunks, or through a middleware. The caller copies the bytes then.
+    /// </returns>
+    bool TryAppend(HttpContext context, SafeFileHandle file, long offset, int count);
 }

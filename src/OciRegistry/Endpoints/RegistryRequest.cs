@@ -122,7 +122,7 @@ internal sealed partial class RegistryRequest(
     // HTTP/1.1 has no other way to tell a client that its next request had better go elsewhere; HTTP/2 has GOAWAY.
     private void CloseWhenDraining(HttpContext context)
     {
-        if (drain.IsDraining && HttpProtocol.IsHttp11(context.Request.Protocol))
+        if (drain.IsDraining && RequestBody.HasConnectionOfItsOwn(context.Request))
         {
             context.Response.Headers.Connection = "close";
         }

@@ -24,11 +24,18 @@ internal static class RequestBody
         if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
         {
             // In HTTP/2 the rate belongs to the connection: a request can only be let off it.
-            rate.MinDataRate = HttpProtocol.IsHttp11(context.Request.Protocol)
+            rate.MinDataRate = HasConnectionOfItsOwn(context.Request)
                 ? PatientRate
                 : null;
         }
     }
+
+    /// <summary>
+    /// Whether nothing else uses the connection while this request is being answered: HTTP/1.x. In HTTP/2 and later a
+    /// request must not change what holds for the connection, because it changes that for other requests.
+    /// </summary>
+    public static bool HasConnectionOfItsOwn(HttpRequest request) =>
+        HttpProtocol.IsHttp11(request.Protocol) || HttpProtocol.IsHttp10(request.Protocol);
 
     /// <summary>A small body as JSON; false when it cannot be read, and the request has been answered with why.</summary>
     /// <param name="context">The request.</param>

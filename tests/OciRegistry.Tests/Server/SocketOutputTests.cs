@@ -1,13 +1,18 @@
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Win32.SafeHandles;
+using OciRegistry.Endpoints;
+using OciRegistry.Server;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Server;
@@ -80,52 +85,138 @@ public sealed class SocketOutputTests
         received.GetBuffer().AsSpan((int)received.Length - content.Length, content.Length).SequenceEqual(content).ShouldBeTrue();
     }
 
-    [Fact]
-    public async Task Over_tls_the_content_is_copied_and_encrypted()
+    [Theory]
+    [InlineData(WireProtocol.Http11)]
+    [InlineData(WireProtocol.Http11OverTls)]
+    [InlineData(WireProtocol.Http2OverTls)]
+    [InlineData(WireProtocol.H2c)]
+    public async Task A_file_is_sent_as_such_over_plain_HTTP_1_1_only(WireProtocol protocol)
     {
-        using var certificate = SelfSigned();
-        await using var app = await RegistryApp.StartAsync(host: builder =>
+        var files = new CountedFiles();
+        await using var app = await RegistryApp.StartAsync(
+            services: services => services.AddSingleton<IStartupFilter>(files), host: builder => protocol.Listen(builder));
+        using var http = protocol.Client(app.Url);
+        var repository = await PushAsync(http);
+        for (var i = 0; i < 2; i++)
         {
-            builder.WebHost.UseKestrelHttpsConfiguration();
-            builder.WebHost.UseUrls("https://127.0.0.1:0");
-            builder.WebHost.ConfigureKestrel(kestrel =>
-                kestrel.ConfigureHttpsDefaults(https => https.ServerCertificate = certificate));
-        });
-        foreach (var version in (Version[])[HttpVersion.Version11, HttpVersion.Version20])
+            (await http.GetByteArrayAsync(Path(repository, Content))).ShouldBeBytes(Content);
+        }
+
+        if (protocol == WireProtocol.Http11)
         {
-            using var http = Client(app.Url, version, certificate);
-            await ShouldPullAsync(http, await PushAsync(http), version);
+            files.Sent.ShouldBe(2 * Large); // or it costs twice the CPU
+        }
+        else
+        {
+            files.Sent.ShouldBe(0);
         }
     }
 
-    [Fact]
-    public async Task Over_http2_the_content_is_copied_into_frames()
-    {
-        await using var app = await RegistryApp.StartAsync(host: builder => builder.Configuration["Kestrel:EndpointDefaults:Protocols"] = "Http2");
-        using var http = Client(app.Url, HttpVersion.Version20);
-        await ShouldPullAsync(http, await PushAsync(http), HttpVersion.Version20);
-    }
-
-    [Fact]
-    public async Task A_middleware_that_changes_bodies_gets_the_content_itself()
+    [Theory]
+    [InlineData(WireProtocol.Http11)]
+    [InlineData(WireProtocol.Http11OverTls)]
+    [InlineData(WireProtocol.Http2OverTls)]
+    [InlineData(WireProtocol.H2c)]
+    public async Task A_middleware_that_changes_bodies_gets_the_content_itself(WireProtocol protocol)
     {
         await using var app = await RegistryApp.StartAsync(
-            services: services => services.AddTransient<IStartupFilter, InvertedBodies>());
-        var repository = await PushAsync(app.Http);
-        using var response = await app.Http.GetAsync(Path(repository, Content));
-        var expected = Content.Select(octet => (byte)~octet).ToArray();
-        (await response.Content.ReadAsByteArrayAsync()).AsSpan().SequenceEqual(expected).ShouldBeTrue();
+            services: services => services.AddSingleton<IStartupFilter, InvertedBodies>(), host: builder => protocol.Listen(builder));
+        await ShouldPullInvertedAsync(app, protocol);
     }
 
     [Fact]
-    public async Task A_client_may_pause_for_longer_than_Kestrel_lets_it()
+    public async Task A_middleware_that_hands_on_memory_and_changes_it_gets_the_content_itself()
+    {
+        await using var app = await RegistryApp.StartAsync(
+            services: services => services.AddSingleton<IStartupFilter, InvertedMemory>());
+        await ShouldPullInvertedAsync(app, WireProtocol.Http11);
+    }
+
+    [Fact]
+    public async Task A_response_that_became_chunked_has_each_byte_once()
+    {
+        var files = new CountedFiles();
+        await using var app = await RegistryApp.StartAsync(services: services => services
+            .AddSingleton<IStartupFilter>(files).AddSingleton<IStartupFilter, LengthlessBodies>());
+        var repository = await PushAsync(app.Http);
+        using var response = await app.Http.GetAsync(Path(repository, Content));
+        response.Headers.TransferEncodingChunked.ShouldBe(true);
+        (await response.Content.ReadAsByteArrayAsync()).ShouldBeBytes(Content);
+        files.Sent.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_connection_middleware_that_hands_on_memory_sees_every_byte()
+    {
+        var written = new MemoryStream();
+        await using var app = await RegistryApp.StartAsync(host: builder => builder.WebHost.ConfigureKestrel(kestrel =>
+            kestrel.ConfigureEndpointDefaults(endpoint =>
+            {
+                endpoint.Use(next => connection => SocketOutput.RunAsync(connection, next));
+                endpoint.Use(next => connection =>
+                {
+                    connection.Transport = new Duplex(
+                        connection.Transport.Input,
+                        new SeeingWriter(connection.Transport.Output, octets => written.Write(octets)));
+                    return next(connection);
+                });
+            })));
+        var repository = await PushAsync(app.Http);
+        (await app.Http.GetByteArrayAsync(Path(repository, Content))).ShouldBeBytes(Content);
+        written.ToArray()[^Large..].ShouldBeBytes(Content);
+    }
+
+    [Theory]
+    [InlineData("inside of ours")]
+    [InlineData("outside of ours")]
+    [InlineData("at the endpoint")]
+    public async Task Nothing_is_sent_past_TLS_wherever_it_was_added(string where)
+    {
+        var content = WireMatrix.Content(0, 600_000);
+        await using var app = await RegistryApp.StartAsync(host: builder => builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.ConfigureEndpointDefaults(endpoint =>
+            {
+                if (where == "outside of ours")
+                {
+                    endpoint.UseHttps(TestCertificate.Value);
+                }
+
+                endpoint.Use(next => connection => SocketOutput.RunAsync(connection, next));
+                if (where == "inside of ours")
+                {
+                    endpoint.UseHttps(TestCertificate.Value);
+                }
+            });
+            kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
+            {
+                if (where == "at the endpoint")
+                {
+                    endpoint.UseHttps(TestCertificate.Value);
+                }
+            });
+        }));
+        foreach (var protocol in (WireProtocol[])[WireProtocol.Http11OverTls, WireProtocol.Http2OverTls])
+        {
+            await using var tap = new WireTap(app.Url, "the content, in plain text"u8.ToArray());
+            using var http = protocol.Client(tap.Url);
+            var repository = await PushAsync(http, content);
+            (await http.GetByteArrayAsync(Path(repository, content))).ShouldBeBytes(content);
+            tap.Sightings.ShouldBe(0);
+        }
+    }
+
+    [Theory]
+    [InlineData("HTTP/1.0")]
+    [InlineData("HTTP/1.1")]
+    public async Task A_client_may_pause_for_longer_than_Kestrel_lets_it(string version)
     {
         var seen = new SeenRate();
         await using var app = await RegistryApp.StartAsync(services: services => services.AddSingleton<IStartupFilter>(seen));
         var repository = await PushAsync(app.Http);
-        using (await app.Http.GetAsync(Path(repository, Content)))
-        {
-        }
+        await using var raw = await RawHttp.ConnectAsync(app.Url);
+        await raw.SendAsync($"GET {Path(repository, Content)} {version}\r\nHost: {app.Url.Authority}\r\n\r\n");
+        (await raw.ReadAsync()).Content.ShouldBeBytes(Content);
 
         // The client has its answer before the server is through with the request.
         await Until.TrueAsync(() => seen.Rate?.GracePeriod == TimeSpan.FromSeconds(100), "a client may pause for 100 s");
@@ -179,11 +270,12 @@ public sealed class SocketOutputTests
         }
     }
 
-    private static async Task ShouldPullAsync(HttpClient http, string repository, Version version)
+    private static async Task ShouldPullInvertedAsync(RegistryApp app, WireProtocol protocol)
     {
-        using var response = await http.GetAsync(Path(repository, Content));
-        response.Version.ShouldBe(version);
-        (await response.Content.ReadAsByteArrayAsync()).AsSpan().SequenceEqual(Content).ShouldBeTrue();
+        using var http = protocol.Client(app.Url);
+        var repository = await PushAsync(http);
+        (await http.GetByteArrayAsync(Path(repository, Content))).ShouldBeBytes(
+            [.. Content.Select(octet => (byte)~octet)]);
     }
 
     private static async Task<string> PushAsync(HttpClient http, byte[]? content = null)
@@ -200,31 +292,6 @@ public sealed class SocketOutputTests
     private static string Path(string repository, byte[] content) =>
         $"/v2/{repository}/blobs/sha256:{Convert.ToHexStringLower(SHA256.HashData(content))}";
 
-    private static HttpClient Client(Uri url, Version version, X509Certificate2? server = null) =>
-        new(new ExactVersion(version, new SocketsHttpHandler
-        {
-            SslOptions = { RemoteCertificateValidationCallback = (_, presented, _, _) => presented!.Equals(server) },
-        }))
-        {
-            BaseAddress = url,
-        };
-
-    private static X509Certificate2 SelfSigned()
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
-        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-    }
-
-    private sealed class ExactVersion(Version version, HttpMessageHandler inner) : DelegatingHandler(inner)
-    {
-        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
-        {
-            (request.Version, request.VersionPolicy) = (version, HttpVersionPolicy.RequestVersionExact);
-            return base.SendAsync(request, cancellationToken);
-        }
-    }
-
     /// <summary>What a client has to take in a second, when its answer has been written.</summary>
     private sealed class SeenRate : IStartupFilter
     {
@@ -239,6 +306,119 @@ public sealed class SocketOutputTests
             });
             next(app);
         };
+    }
+
+    /// <summary>Counts the bytes that went from a file to the socket.</summary>
+    private sealed class CountedFiles : IStartupFilter
+    {
+        private long _sent;
+
+        public long Sent => Interlocked.Read(ref _sent);
+
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use((context, following) =>
+            {
+                if (context.Features.Get<IFileOutput>() is { } output)
+                {
+                    context.Features.Set<IFileOutput>(new Counted(this, output));
+                }
+
+                return following(context);
+            });
+            next(app);
+        };
+
+        private sealed class Counted(CountedFiles files, IFileOutput output) : IFileOutput
+        {
+            public IOException? Failure => output.Failure;
+
+            public bool TryAppend(HttpContext context, SafeFileHandle file, long offset, int count)
+            {
+                var isSent = output.TryAppend(context, file, offset, count);
+                Interlocked.Add(ref files._sent, isSent ? count : 0);
+                return isSent;
+            }
+        }
+    }
+
+    /// <summary>Takes the length from each answer at the last moment, as who changes bodies does.</summary>
+    private sealed class LengthlessBodies : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use((context, following) =>
+            {
+                context.Response.OnStarting(() =>
+                {
+                    context.Response.ContentLength = null;
+                    return Task.CompletedTask;
+                });
+                return following(context);
+            });
+            next(app);
+        };
+    }
+
+    /// <summary>Gives out the memory of the server's own writer, and changes what was written into it.</summary>
+    private sealed class InvertedMemory : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use((context, following) =>
+            {
+                context.Features.Set<IHttpResponseBodyFeature>(new Body(context.Features.Get<IHttpResponseBodyFeature>()!));
+                return following(context);
+            });
+            next(app);
+        };
+
+        private sealed class Body(IHttpResponseBodyFeature inner) : IHttpResponseBodyFeature
+        {
+            public Stream Stream => inner.Stream;
+
+            public PipeWriter Writer { get; } = new SeeingWriter(inner.Writer, octets =>
+            {
+                foreach (ref var octet in octets)
+                {
+                    octet = (byte)~octet;
+                }
+            });
+
+            public Task CompleteAsync() => inner.CompleteAsync();
+
+            public void DisableBuffering() => inner.DisableBuffering();
+
+            public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken) =>
+                inner.SendFileAsync(path, offset, count, cancellationToken);
+
+            public Task StartAsync(CancellationToken cancellationToken) => inner.StartAsync(cancellationToken);
+        }
+    }
+
+    private sealed record Duplex(PipeReader Input, PipeWriter Output) : IDuplexPipe;
+
+    /// <summary>Gives out another writer's memory, and looks at what was written into it.</summary>
+    private sealed class SeeingWriter(PipeWriter inner, Action<Span<byte>> see) : PipeWriter
+    {
+        private Memory<byte> _given;
+
+        public override Memory<byte> GetMemory(int sizeHint = 0) => _given = inner.GetMemory(sizeHint);
+
+        public override Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+
+        public override void Advance(int bytes)
+        {
+            see(_given.Span[..Math.Min(bytes, _given.Length)]);
+            inner.Advance(bytes);
+        }
+
+        public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) =>
+            inner.FlushAsync(cancellationToken);
+
+        public override void CancelPendingFlush() => inner.CancelPendingFlush();
+
+        public override void Complete(Exception? exception = null) => inner.Complete(exception);
     }
 
     /// <summary>Stands for any middleware that compresses, signs or logs bodies.</summary>
