@@ -324,7 +324,7 @@ internal sealed class RegistryMetrics
             _sweeps.Add(0, new KeyValuePair<string, object?>("sweep", sweep), new KeyValuePair<string, object?>("outcome", "failed"));
         }
 
-        Start(_uploadsFailed, "reason", "digest", "size");
+        Start(_uploadsFailed, "reason", "digest", "size", "full");
         Start(_integrityEvents, "kind", "staged", "blob_missing", "blob_size", "manifest");
         Start(_storageFailures, "operation", [.. Methods, "full"]);
 

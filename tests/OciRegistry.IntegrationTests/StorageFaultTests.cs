@@ -44,6 +44,42 @@ public sealed class StorageFaultTests
         await ShouldServeAsync(server, repository, content);
     }
 
+    [Theory]
+    [InlineData("POST")]
+    [InlineData("PATCH")]
+    [InlineData("PUT")]
+    [InlineData("second chunk")]
+    public async Task A_push_that_does_not_fit_leaves_room_for_one_that_does(string push)
+    {
+        await using var disk = await MountedFolder.MountAsync("size=8m");
+        await using var server = await ServerProcess.StartOnAsync(disk.Path);
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(12 * 1024 * 1024);
+        var digest = Digest.Of(content).ToString();
+        var location = await server.Http.NewUploadAsync(repository);
+        var first = push == "second chunk" ? 1024 * 1024 : 0;
+        if (first > 0)
+        {
+            using var patched = await server.Http.PatchAsync(location, content[..first]);
+            location = patched.Headers.Location!.ToString();
+        }
+
+        using (var refused = await (push switch
+        {
+            "POST" => server.Http.StartUploadAsync(repository, $"?digest={digest}", content),
+            "PUT" => server.Http.CompleteAsync(location, digest, content),
+            _ => server.Http.PatchAsync(location, content[first..]),
+        }))
+        {
+            await refused.ShouldBeErrorAsync(HttpStatusCode.InsufficientStorage, "UNAVAILABLE");
+        }
+
+        (await server.Http.OffsetAsync(location)).ShouldBe(first);
+        var fits = RegistryClient.RandomBytes(5 * 1024 * 1024);
+        await server.Http.PushBlobAsync(repository, fits);
+        await ShouldServeAsync(server, repository, fits);
+    }
+
     [Fact]
     public async Task A_disk_without_room_for_another_file_refuses_pushes_as_a_full_one_does()
     {

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http;
 using OciRegistry.Repositories;
+using OciRegistry.Storage;
 using OciRegistry.Uploads;
 
 namespace OciRegistry.Endpoints;
@@ -53,7 +54,16 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
                 // end-4b: the whole blob in one request. It goes the way of every other upload.
                 var only = await sessions.StartAsync(
                     OwnerOf(context, repository), digest.Algorithm, context.TraceIdentifier, context.RequestAborted);
-                await CompleteAsync(context, repository, only, new UploadClaim(0, context.Request.ContentLength), digest);
+                try
+                {
+                    await CompleteAsync(context, repository, only, new UploadClaim(0, context.Request.ContentLength), digest);
+                }
+                catch (StorageException e) when (e.IsFull)
+                {
+                    // Its client was never told of the session, so nobody can continue it.
+                    await sessions.CancelAsync(OwnerOf(context, repository), only, CancellationToken.None);
+                    throw;
+                }
             }
 
             return;

@@ -17,20 +17,22 @@ internal static class PresenceEntry
     private static readonly ReadOnlyMemory<byte> Leaving = """{"leaving":true}"""u8.ToArray();
 
     /// <summary>Makes the entry, or takes its mark away. To be called after the content was written.</summary>
-    public static async ValueTask AddAsync(IDocumentStore documents, DocumentKey key, CancellationToken cancellationToken)
+    /// <returns>The entry's version, and whether this call has written it.</returns>
+    public static async ValueTask<(string Version, bool IsNew)> AddAsync(
+        IDocumentStore documents, DocumentKey key, CancellationToken cancellationToken)
     {
         while (true)
         {
             var found = await documents.ReadAsync(key, cancellationToken);
             if (found is not null && !found.Content.Span.SequenceEqual(Leaving.Span))
             {
-                return;
+                return (found.Version, false);
             }
 
             var condition = found is null ? WriteCondition.Absent : WriteCondition.Unchanged(found.Version);
-            if (await documents.WriteAsync(key, Present, condition, Durability.Synced, cancellationToken) is not null)
+            if (await documents.WriteAsync(key, Present, condition, Durability.Synced, cancellationToken) is { } written)
             {
-                return;
+                return (written, true);
             }
         }
     }

@@ -62,6 +62,22 @@ internal sealed partial class RepositoryBlobs(
     }
 
     /// <summary>
+    /// Whether the repository serves a blob, and still does after a power cut: for an answer that it is stored. Another
+    /// request may have linked it just now.
+    /// </summary>
+    public async ValueTask<bool> ConfirmAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        if (await StatAsync(repository, digest, cancellationToken) is null)
+        {
+            return false;
+        }
+
+        await documents.ConfirmAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
+        return true;
+    }
+
+    /// <summary>
     /// A blob of the repository for reading, once its <see cref="LinkedSizeAsync"/> is known; null when its content is gone
     /// or damaged. What is read first is told beforehand, as to <see cref="IBlobStore.OpenReadAsync"/>.
     /// </summary>
@@ -234,13 +250,18 @@ internal sealed partial class RepositoryBlobs(
     private async ValueTask<bool> MountFromAsync(
         RepositoryName repository, Digest digest, RepositoryName holder, CancellationToken cancellationToken)
     {
+        if (holder == repository)
+        {
+            return await ConfirmAsync(repository, digest, cancellationToken);
+        }
+
         if (await StatAsync(holder, digest, cancellationToken) is not { } size)
         {
             return false;
         }
 
         // Whether the client waits or not: a reverse link without its link would keep the content for nobody.
-        return holder == repository || await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None);
+        return await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None);
     }
 
     /// <summary>Takes back what a <see cref="LinkAsync"/> has written, and nothing that another has written over it.</summary>

@@ -53,13 +53,22 @@ public interface IDocumentStore
     /// <summary>The document, or null when there is none (or none that a finished write has left).</summary>
     ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken);
 
-    /// <summary>Replaces the document as one step; the new version, or null when the condition did not hold.</summary>
+    /// <summary>
+    /// Replaces the document as one step; the new version, or null when the condition did not hold. Then the document that is
+    /// there survives what <paramref name="durability"/> says.
+    /// </summary>
     ValueTask<string?> WriteAsync(
         DocumentKey key,
         ReadOnlyMemory<byte> content,
         WriteCondition condition,
         Durability durability,
         CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Returns once a document that was read survives a power cut, as after a write with <see cref="Durability.Synced"/>: the
+    /// request that has written it may still be syncing it. For answers that find stored what they would have stored.
+    /// </summary>
+    ValueTask ConfirmAsync(DocumentKey key, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
     /// <summary>True when the document was there, the condition held, and it is gone.</summary>
     ValueTask<bool> DeleteAsync(

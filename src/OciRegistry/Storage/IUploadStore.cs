@@ -45,10 +45,17 @@ public interface IUploadStore
     /// <summary>
     /// Makes a generation the content of <paramref name="digest"/> and returns once readers anywhere see it whole. Safe to repeat by
     /// anyone: a generation that was published before is a success. The caller has checked that the bytes have that digest.
-    /// Nothing need have been staged for a size of 0.
+    /// Nothing need have been staged for a size of 0. Where <see cref="AppendsInPlace"/>, an attempt that failed may have lost
+    /// bytes of the generation, and the next attempt does not notice: publish a checked copy of it then.
     /// </summary>
     ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Frees the space of a generation beyond <paramref name="length"/> bytes; at 0 the generation is gone. For who has it
+    /// open, or has made it. Does nothing where space is not to be freed so, as in an object store.
+    /// </summary>
+    ValueTask TrimAsync(StagedKey key, long length, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
     /// <summary>
     /// Deletes all generations of a session, whichever is named; content that was published from one stays. Repeatable.
@@ -79,6 +86,12 @@ public interface IStagedBlob : IAsyncDisposable
     /// are flushed, and told again in every <see cref="StagedKey"/>. Null for a store that knows by itself.
     /// </summary>
     string? Parts { get; }
+
+    /// <summary>
+    /// Whether writing bytes of the generation to disk may have failed, though they were appended. A later sync does not
+    /// tell: the system reports such a failure once.
+    /// </summary>
+    bool IsSuspect => false;
 
     /// <summary>Appends; the bytes may be kept back until <see cref="FlushAsync"/>, some block's size of them at most.</summary>
     ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken);

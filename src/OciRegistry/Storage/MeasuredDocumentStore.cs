@@ -5,6 +5,7 @@ internal sealed class MeasuredDocumentStore(IDocumentStore store, RegistryMetric
 {
     private readonly StoreOperation _read = new("documents", "read", metrics);
     private readonly StoreOperation _write = new("documents", "write", metrics);
+    private readonly StoreOperation _confirm = new("documents", "confirm", metrics);
     private readonly StoreOperation _delete = new("documents", "delete", metrics);
     private readonly StoreOperation _list = new("documents", "list", metrics);
     private readonly StoreOperation _any = new("documents", "any", metrics);
@@ -21,6 +22,9 @@ internal sealed class MeasuredDocumentStore(IDocumentStore store, RegistryMetric
         _write.RunAsync(
             (store, key, content, condition, durability, cancellationToken),
             static call => call.store.WriteAsync(call.key, call.content, call.condition, call.durability, call.cancellationToken));
+
+    public ValueTask ConfirmAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        _confirm.RunAsync((store, key, cancellationToken), static call => call.store.ConfirmAsync(call.key, call.cancellationToken));
 
     public ValueTask<bool> DeleteAsync(
         DocumentKey key, WriteCondition condition, Durability durability, CancellationToken cancellationToken) =>

@@ -39,6 +39,9 @@ internal sealed class MeasuredUploadStore(IUploadStore store, RegistryMetrics me
             (store, key, digest, size, cancellationToken),
             static call => call.store.PublishAsync(call.key, call.digest, call.size, call.cancellationToken));
 
+    public ValueTask TrimAsync(StagedKey key, long length, CancellationToken cancellationToken) =>
+        store.TrimAsync(key, length, cancellationToken);
+
     public ValueTask DiscardAsync(StagedKey key, CancellationToken cancellationToken) =>
         _discard.RunAsync((store, key, cancellationToken), static call => call.store.DiscardAsync(call.key, call.cancellationToken));
 
@@ -52,6 +55,8 @@ internal sealed class MeasuredUploadStore(IUploadStore store, RegistryMetrics me
         public long Length => staged.Length;
 
         public string? Parts => staged.Parts;
+
+        public bool IsSuspect => staged.IsSuspect;
 
         public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
             append.RunAsync((staged, bytes, cancellationToken), static call => call.staged.AppendAsync(call.bytes, call.cancellationToken));

@@ -11,6 +11,7 @@ namespace OciRegistry.Uploads;
 internal sealed class UploadCommit(
     UploadSessionDocuments documents,
     IUploadStore uploads,
+    StagedHash stagedHash,
     IBlobStore blobs,
     CondemnedContent condemned,
     RepositoryBlobs repositoryBlobs,
@@ -22,20 +23,31 @@ internal sealed class UploadCommit(
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(2);
 
     /// <summary>Whether the repository serves the digest now: then a repeated closing request has nothing left to do.</summary>
-    public async ValueTask<bool> IsLinkedAsync(
+    public ValueTask<bool> IsLinkedAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
-        await repositoryBlobs.StatAsync(repository, digest, cancellationToken) is not null;
+        repositoryBlobs.ConfirmAsync(repository, digest, cancellationToken);
 
     /// <summary>
     /// True when the blob is visible in its repository and the session is gone; false when the staged bytes are lost. A
     /// store that fails or lags is asked again for a while; then the <see cref="StorageException"/> goes to the client,
     /// the session stays sealed, and its next closing request goes on here. Runs to its end whether the client waits or not.
     /// </summary>
-    public async ValueTask<bool> TryCommitAsync(UploadSession session)
+    /// <param name="session">Sealed.</param>
+    /// <param name="isOwnSeal">
+    /// Whether the caller's request has sealed it: then no attempt to publish its bytes has been made before.
+    /// </param>
+    /// <remarks>
+    /// After a failed fsync Linux counts the pages as written, and the next fsync of that file succeeds. So only the first
+    /// attempt of the request that sealed the session syncs the staged file itself. Each later attempt, by whichever
+    /// request, cannot know what a former one has met: it publishes a new file, a copy that has the digest.
+    /// </remarks>
+    public async ValueTask<bool> TryCommitAsync(UploadSession session, bool isOwnSeal)
     {
         var digest = session.Digest!.Value;
         var started = time.GetTimestamp();
+        var mayPublishStaged = isOwnSeal && !session.IsSuspect;
         var isHeld = false;
+        var isPublished = false;
         for (var delay = FirstDelay; ; delay = TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks)))
         {
             try
@@ -47,10 +59,17 @@ internal sealed class UploadCommit(
                     isHeld = true;
                 }
 
-                if (!await PublishAsync(session, digest))
+                if (!isPublished)
                 {
-                    await condemned.LetGoAsync(session.Repository, digest);
-                    return false;
+                    var publishesStaged = mayPublishStaged || !uploads.AppendsInPlace;
+                    mayPublishStaged = false;
+                    isPublished = publishesStaged
+                        ? await PublishAsync(session, digest)
+                        : await PublishCopyAsync(session, digest);
+                    if (!isPublished)
+                    {
+                        return false;
+                    }
                 }
 
                 // Published is what the writing side says. What counts is what a reader finds.
@@ -66,6 +85,7 @@ internal sealed class UploadCommit(
                     }
 
                     // Deleted in this repository at the same time, and removed: published again, where it still is staged.
+                    isPublished = false;
                 }
 
                 if (HasWaitedEnough(started))
@@ -83,28 +103,61 @@ internal sealed class UploadCommit(
         }
     }
 
+    /// <summary>
+    /// Leaves no trace of a sealed session that is not completed: it may have held its content, and published it.
+    /// Repeatable, also beside other sessions that push or hold the same content.
+    /// </summary>
+    public async ValueTask AbandonAsync(RepositoryName repository, Digest digest)
+    {
+        await condemned.LetGoAsync(repository, digest);
+        if (await blobs.StatAsync(digest, CancellationToken.None) is not null)
+        {
+            await condemned.CondemnAsync(digest, CancellationToken.None);
+        }
+    }
+
     private bool HasWaitedEnough(long started) => time.GetElapsedTime(started) >= options.Value.Uploads.CommitWait;
 
-    private async ValueTask<bool> PublishAsync(UploadSession session, Digest digest)
+    private async ValueTask<bool> PublishAsync(UploadSession session, Digest digest) =>
+        await uploads.PublishAsync(session.Staged, digest, session.Offset, CancellationToken.None) switch
+        {
+            PublishResult.Published => true,
+
+            // A writer that was paused has the file open and could still write to it. A copy is ours alone.
+            PublishResult.Busy => await PublishCopyAsync(session, digest),
+            _ => false,
+        };
+
+    /// <summary>Publishes a new file with the staged bytes; false when they are gone, or no longer have the digest.</summary>
+    private async ValueTask<bool> PublishCopyAsync(UploadSession session, Digest digest)
     {
-        var result = await uploads.PublishAsync(session.Staged, digest, session.Offset, CancellationToken.None);
-        if (result != PublishResult.Busy)
-        {
-            return result == PublishResult.Published;
-        }
-
-        // A writer that was paused has the file open and could still write to it. A copy is nobody's but ours; the next
-        // one to try makes its own, under a number that no writer is ever given.
-        var copy = new StagedKey(session.Id, session.LastGeneration + Random.Shared.Next(1_000_000, int.MaxValue / 2));
+        // The next attempt makes its own, under a number that no writer is ever given.
+        var generation = session.LastGeneration + Random.Shared.Next(1_000_000, int.MaxValue / 2);
+        var copy = new StagedKey(session.Id, generation);
         var forked = await uploads.ForkAsync(session.Staged, session.Offset, copy, CancellationToken.None);
-        if (forked is not null)
+        try
         {
-            await forked.DisposeAsync();
-        }
+            if (forked is not null)
+            {
+                copy = copy with { Parts = forked.Parts };
+                await forked.DisposeAsync();
+            }
 
-        // Nothing to fork: it was no writer, but a request like ours, and has published meanwhile.
-        var published = forked is null ? session.Staged : copy with { Parts = forked.Parts };
-        return await uploads.PublishAsync(published, digest, session.Offset, CancellationToken.None)
-            == PublishResult.Published;
+            using var hash = await stagedHash.ReadAsync(
+                session with { Generation = copy.Generation, Parts = copy.Parts },
+                digest.Algorithm,
+                session.Offset,
+                CancellationToken.None);
+
+            // No copy, or none any more: another attempt has published the content, with bytes that it has synced, and may have
+            // ended the session. The store finds that, or nothing.
+            return (hash is null || hash.Digest() == digest)
+                && await uploads.PublishAsync(copy, digest, session.Offset, CancellationToken.None) == PublishResult.Published;
+        }
+        catch (StorageException)
+        {
+            await uploads.TrimAsync(copy, 0, CancellationToken.None);
+            throw;
+        }
     }
 }

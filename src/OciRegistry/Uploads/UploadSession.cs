@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Uploads;
@@ -71,6 +72,13 @@ internal sealed record UploadSession
     /// <summary>What the content is, once sealed.</summary>
     public Digest? Digest { get; init; }
 
+    /// <summary>
+    /// Whether the system may have failed to write staged bytes to disk without a request on record to notice. Such bytes
+    /// are published only as a copy that was hashed again (<see cref="UploadCommit"/>).
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsSuspect { get; init; }
+
     /// <summary><see cref="Storage.IUploadStore.Epoch"/> when the bytes were staged.</summary>
     public required string Epoch { get; init; }
 
@@ -137,6 +145,7 @@ internal sealed record UploadSession
     public UploadSession Checkpoint(Settled settled, DateTimeOffset now) => this with
     {
         Active = settled.Offset > Writer!.Offset ? now : Active,
+        IsSuspect = IsSuspect || settled.IsSuspect,
         Writer = Writer with { Offset = settled.Offset, Hash = settled.Hash, Parts = settled.Parts, Renewed = now },
     };
 
@@ -165,7 +174,19 @@ internal sealed record UploadSession
     /// <summary>The session as if the running request had never been.</summary>
     public UploadSession DropWriter() => this with { Writer = null };
 
-    public UploadSession Seal(Digest digest) => this with { State = UploadState.Sealed, Digest = digest, Writer = null };
+    /// <summary>
+    /// The session without a writer that did not end itself: its process died or is paused, or this request replaces it.
+    /// That writer may have seen a write fail and died before it could record that.
+    /// </summary>
+    /// <param name="counts">Whether the bytes that are on its record count.</param>
+    public UploadSession TakeOver(bool counts) => Writer is null
+        ? this
+        : (counts ? EndWriting() : DropWriter()) with { IsSuspect = true };
+
+    /// <param name="digest">The digest of the bytes.</param>
+    /// <param name="now">Completing is activity: the cleanup must not discard the session meanwhile.</param>
+    public UploadSession Seal(Digest digest, DateTimeOffset now) =>
+        this with { State = UploadState.Sealed, Digest = digest, Writer = null, Active = now };
 
     public UploadSession Discard() => this with { State = UploadState.Discarding, Writer = null };
 
@@ -221,7 +242,8 @@ internal sealed record UploadWriter(
 /// <param name="Offset">Where they end.</param>
 /// <param name="Hash">The hash there; null at 0.</param>
 /// <param name="Parts">Where the store has them, in its own words.</param>
-internal readonly record struct Settled(long Offset, HashState? Hash, string? Parts);
+/// <param name="IsSuspect">Whether the store may have failed to write some of them to disk.</param>
+internal readonly record struct Settled(long Offset, HashState? Hash, string? Parts, bool IsSuspect = false);
 
 /// <summary>One request's part in a session.</summary>
 /// <param name="At">When it ended.</param>

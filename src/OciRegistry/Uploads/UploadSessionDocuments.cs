@@ -35,6 +35,14 @@ internal sealed class UploadSessionDocuments(IDocumentStore documents)
         await documents.DeleteAsync(
             RegistryLayout.Upload(id), WriteCondition.None, Durability.Atomic, cancellationToken);
 
+    /// <summary>False when the session has changed since it was read, or is gone.</summary>
+    public ValueTask<bool> TryDeleteAsync(Versioned current, CancellationToken cancellationToken) =>
+        documents.DeleteAsync(
+            RegistryLayout.Upload(current.Session.Id),
+            WriteCondition.Unchanged(current.Version),
+            Durability.Atomic,
+            cancellationToken);
+
     /// <summary>All sessions after an id, in the order of their ids; for sweeps.</summary>
     public async ValueTask<IReadOnlyList<UploadSessionId>> ListAsync(
         UploadSessionId? after, int limit, CancellationToken cancellationToken)

@@ -125,6 +125,13 @@ internal sealed partial class UploadSessions
             return await DiscardTooLargeAsync(writing);
         }
 
+        if (fault?.SourceException is StorageException { IsFull: true })
+        {
+            var said = turn.Event(Kind(fault.SourceException), start, 0);
+            await DropStagedAsync(writing, isOnRecord, said, settled with { IsSuspect = staged.IsSuspect });
+            fault.Throw();
+        }
+
         try
         {
             settled = await FlushAsync(staged, hash);
@@ -147,7 +154,7 @@ internal sealed partial class UploadSessions
             {
                 var written = own.Checkpoint(settled, endTime);
                 written = (outcome == UploadOutcome.Appended ? written.EndWriting() : written.DropWriter()).With(said);
-                return seals && written.Offset == end ? Seal(turn, written, closing!.Value) : written;
+                return seals && written.Offset == end ? Seal(turn, written, closing!.Value, endTime) : written;
             });
             turn.Sealed = ended?.Session.State == UploadState.Sealed ? ended.Session : null;
         }
@@ -167,6 +174,42 @@ internal sealed partial class UploadSessions
         return overrun || announcedMore ? new UploadResult(UploadOutcome.LengthMismatch, ended.Session.Offset)
             : ended.Session.Offset > end ? new UploadResult(UploadOutcome.OutOfOrder, ended.Session.Offset)
             : new UploadResult(UploadOutcome.Appended, ended.Session.Offset);
+    }
+
+    /// <summary>
+    /// Frees what a request has staged that the full store refused: other pushes need the space now, and its client may
+    /// never return. What earlier requests have brought stays.
+    /// </summary>
+    /// <remarks>
+    ///   (1) drop what is not on record   whoever took the session over counts no more than the record says; and the
+    ///                                    record needs a little space itself
+    ///   (2) take the writer off record   else another request has taken over, and counts what was on record
+    ///   (3) drop the rest
+    /// </remarks>
+    private async ValueTask DropStagedAsync(Versioned writing, bool isOnRecord, UploadEvent said, Settled settled)
+    {
+        var writer = writing.Session.Writer!;
+        var staged = new StagedKey(writing.Session.Id, writer.Generation);
+        try
+        {
+            // (1)
+            await uploads.TrimAsync(staged, settled.Offset, CancellationToken.None);
+
+            // (2)
+            if (isOnRecord
+                && await RecordAsync(
+                    writing,
+                    own => own.DropWriter().With(said) with { IsSuspect = own.IsSuspect || settled.IsSuspect }) is { } ended)
+            {
+                // (3)
+                var kept = writer.Generation == ended.Session.Generation ? ended.Session.Offset : 0;
+                await uploads.TrimAsync(staged, kept, CancellationToken.None);
+            }
+        }
+        catch (StorageException e)
+        {
+            LogNotFreed(log, e, writing.Session.Id);
+        }
     }
 
     /// <summary>
@@ -292,7 +335,7 @@ internal sealed partial class UploadSessions
     private static async ValueTask<Settled> FlushAsync(IStagedBlob staged, ResumableHash hash)
     {
         await staged.FlushAsync(CancellationToken.None);
-        return new Settled(hash.Length, hash.Save(), staged.Parts);
+        return new Settled(hash.Length, hash.Save(), staged.Parts, staged.IsSuspect);
     }
 
     private async ValueTask<UploadResult> FencedAsync(UploadSession session)

@@ -118,8 +118,8 @@ internal sealed partial class UploadSessions(
             : new UploadResult(UploadOutcome.Unknown);
 
     /// <summary>
-    /// Gives a session up that nobody has cared for: for the sweep. A sealed one is completed instead. Returns the session
-    /// when it goes on.
+    /// Discards a session that no client has continued in time: for the sweep. A sealed one too: only a client's request
+    /// may link a blob, because others may have pushed and deleted the same blob since. Returns the session when it stays.
     /// </summary>
     /// <param name="id">The session.</param>
     /// <param name="now">The storage's time, measured for this sweep.</param>
@@ -129,7 +129,9 @@ internal sealed partial class UploadSessions(
         {
             if (await documents.IsGoneAsync(id, CancellationToken.None))
             {
-                await FinishDiscardAsync(new StagedKey(id, 0)); // listed, but none: a power cut has left an empty name
+                // Listed, but none: a power cut has left an empty name.
+                await uploads.DiscardAsync(new StagedKey(id, 0), CancellationToken.None);
+                await documents.DeleteAsync(id, CancellationToken.None);
             }
 
             return null;
@@ -137,20 +139,13 @@ internal sealed partial class UploadSessions(
 
         if (loaded.Session.State == UploadState.Discarding)
         {
-            await FinishDiscardAsync(loaded.Session.Staged);
+            await FinishDiscardAsync(loaded.Session);
             return null;
         }
 
         if (!loaded.Session.HasExpired(Options, now))
         {
             return loaded.Session;
-        }
-
-        if (loaded.Session.State == UploadState.Sealed
-            && await LoadAsync(loaded.Session.Owner, id, CancellationToken.None) is { } @sealed
-            && await commit.TryCommitAsync(@sealed.Session))
-        {
-            return null;
         }
 
         if (!await DiscardAsync(loaded))
@@ -191,7 +186,7 @@ internal sealed partial class UploadSessions(
                 turn, owner, id, claim, digest, body, cancellationToken);
             if (turn.Sealed is { } whole)
             {
-                return await CommitAsync(turn, whole);
+                return await CommitAsync(turn, whole, isOwnSeal: true);
             }
 
             acknowledgedEnd = appended.Offset;
@@ -226,7 +221,7 @@ internal sealed partial class UploadSessions(
                     continue; // whoever committed is done, or gone
                 }
 
-                return await CommitAsync(turn, loaded.Session);
+                return await CommitAsync(turn, loaded.Session, isOwnSeal: false);
             }
 
             // (3)
@@ -262,7 +257,7 @@ internal sealed partial class UploadSessions(
 
             // Whoever is still recorded as the writer lost its lock with its process, or has stalled, or only repeats.
             var hasStalled = !turn.IsTaken && !turn.GoOnWithout && loaded.Session.Writer is not null;
-            var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
+            var session = loaded.Session.TakeOver(counts: !turn.GoOnWithout);
 
             // (4)
             if (await stagedHash.DigestAsync(session, digest.Algorithm, cancellationToken) is not { } computed)
@@ -290,7 +285,8 @@ internal sealed partial class UploadSessions(
             }
 
             // (5)
-            if (await documents.ReplaceAsync(loaded, Seal(turn, session, digest), CancellationToken.None) is { } @sealed)
+            if (await documents.ReplaceAsync(
+                    loaded, Seal(turn, session, digest, time.GetUtcNow()), CancellationToken.None) is { } @sealed)
             {
                 if (hasStalled)
                 {
@@ -298,7 +294,7 @@ internal sealed partial class UploadSessions(
                 }
 
                 // (6)
-                return await CommitAsync(turn, @sealed.Session);
+                return await CommitAsync(turn, @sealed.Session, isOwnSeal: true);
             }
         }
     }
@@ -389,7 +385,7 @@ internal sealed partial class UploadSessions(
 
             // A writer on record while we have its lock is one whose process died; without the lock, one that we replace,
             // or go on from when it has stalled.
-            var session = turn.GoOnWithout ? loaded.Session.DropWriter() : loaded.Session.EndWriting();
+            var session = loaded.Session.TakeOver(counts: !turn.GoOnWithout);
 
             // (3)
             if (session.StartOf(claim) is not { } start)
@@ -422,7 +418,11 @@ internal sealed partial class UploadSessions(
             // Beside a writer whose lock we do not have: it may be about to open the very generation.
             var replaces = !turn.IsTaken && loaded.Session.Writer is not null;
             var inPlace = uploads.AppendsInPlace && mayBeInPlace && start == session.Offset && !replaces;
-            var begun = session.BeginWriting(start, inPlace, turn.RequestId, Turn.Replica, clock.Now);
+            var begun = session.BeginWriting(start, inPlace, turn.RequestId, Turn.Replica, clock.Now) with
+            {
+                // A copy of staged bytes hides it when writing the original to disk has failed.
+                IsSuspect = session.IsSuspect || (!inPlace && start > 0),
+            };
             if (await documents.ReplaceAsync(loaded, begun, CancellationToken.None) is not { } writing)
             {
                 continue;
@@ -470,14 +470,17 @@ internal sealed partial class UploadSessions(
         }
     }
 
-    private static UploadSession Seal(Turn turn, UploadSession session, Digest digest) =>
-        session.Seal(digest).With(turn.Event("Sealed", session.Offset, 0));
+    private static UploadSession Seal(Turn turn, UploadSession session, Digest digest, DateTimeOffset now) =>
+        session.Seal(digest, now).With(turn.Event("Sealed", session.Offset, 0));
 
-    private async ValueTask<UploadResult> CommitAsync(Turn turn, UploadSession session)
+    /// <param name="turn">Of the request.</param>
+    /// <param name="session">Sealed.</param>
+    /// <param name="isOwnSeal">Whether this request has sealed it, and so knows what has become of its bytes since.</param>
+    private async ValueTask<UploadResult> CommitAsync(Turn turn, UploadSession session, bool isOwnSeal)
     {
         try
         {
-            if (await commit.TryCommitAsync(session))
+            if (await commit.TryCommitAsync(session, isOwnSeal))
             {
                 metrics.UploadCompleted();
                 return new UploadResult(UploadOutcome.Completed);
@@ -486,13 +489,40 @@ internal sealed partial class UploadSessions(
         catch (StorageException e)
         {
             await NoteAsync(session.Id, turn.Event(Kind(e), session.Offset, 0));
+            if (e.IsFull)
+            {
+                await FreeAsync(session);
+            }
+
             throw;
         }
 
         LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
         metrics.IntegrityEvent("staged");
-        await FinishDiscardAsync(session.Staged);
+        await FinishDiscardAsync(session);
         return new UploadResult(UploadOutcome.Unknown);
+    }
+
+    /// <summary>
+    /// Discards a sealed session that the full store cannot complete: its bytes are what other pushes need the space for.
+    /// It stays when its content is in place already, because only the link is missing then, and nothing would be freed.
+    /// </summary>
+    private async ValueTask FreeAsync(UploadSession session)
+    {
+        try
+        {
+            if (await uploads.LengthAsync(session.Staged, CancellationToken.None) > 0
+                && await documents.ReadAsync(session.Id, CancellationToken.None) is { Session.State: UploadState.Sealed } loaded
+                && await DiscardAsync(loaded))
+            {
+                metrics.UploadFailed("full");
+                LogFull(log, session.Id, session.Repository, session.Offset);
+            }
+        }
+        catch (StorageException e)
+        {
+            LogNotFreed(log, e, session.Id);
+        }
     }
 
     /// <summary>Puts a refusal on the session's timeline, when there still is a session.</summary>
@@ -597,17 +627,15 @@ internal sealed partial class UploadSessions(
             && loaded.Session.Owner == owner
             && loaded.Session.State != UploadState.Discarding)
         {
-            if (loaded.Session.Epoch == uploads.Epoch)
+            // The bytes of a sealed session are hashed again anyway, by whoever finds it sealed.
+            if (loaded.Session.Epoch == uploads.Epoch || loaded.Session.State == UploadState.Sealed)
             {
                 return loaded;
             }
 
-            var checkedAgain = loaded.Session.State == UploadState.Sealed
-                ? await RecheckAsync(loaded, cancellationToken)
-                : await RehashAsync(loaded, cancellationToken);
-            if (checkedAgain is not null)
+            if (await RehashAsync(loaded, cancellationToken) is { } rehashed)
             {
-                return checkedAgain;
+                return rehashed;
             }
         }
 
@@ -641,35 +669,6 @@ internal sealed partial class UploadSessions(
         return await documents.ReplaceAsync(loaded, rehashed, CancellationToken.None);
     }
 
-    /// <summary>
-    /// The same for a sealed session. Bytes that were published were synced before; those that were not are compared with
-    /// the digest once more, and given up when they have another one.
-    /// </summary>
-    private async ValueTask<Versioned?> RecheckAsync(Versioned loaded, CancellationToken cancellationToken)
-    {
-        var session = loaded.Session;
-        var digest = session.Digest!.Value;
-        if (await uploads.LengthAsync(session.Staged, cancellationToken) >= session.Offset)
-        {
-            using var hash = await stagedHash.ReadAsync(session, digest.Algorithm, session.Offset, cancellationToken);
-            if (hash is null)
-            {
-                await ThrowIfUnchangedAsync(loaded);
-                return null;
-            }
-
-            if (hash.Digest() != digest)
-            {
-                LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
-                metrics.IntegrityEvent("staged");
-                await DiscardAsync(loaded);
-                return null;
-            }
-        }
-
-        return await documents.ReplaceAsync(loaded, session with { Epoch = uploads.Epoch }, CancellationToken.None);
-    }
-
     /// <summary>Staged bytes that are gone have gone the way of their session; else the store has lost them.</summary>
     private async ValueTask ThrowIfUnchangedAsync(Versioned loaded)
     {
@@ -689,19 +688,36 @@ internal sealed partial class UploadSessions(
     /// <summary>False when somebody else has changed the session since it was read.</summary>
     private async ValueTask<bool> DiscardAsync(Versioned loaded)
     {
-        if (await documents.ReplaceAsync(loaded, loaded.Session.Discard(), CancellationToken.None) is null)
+        try
         {
-            return false;
+            if (await documents.ReplaceAsync(loaded, loaded.Session.Discard(), CancellationToken.None) is null)
+            {
+                return false;
+            }
+        }
+        catch (StorageException e) when (e.IsFull)
+        {
+            // Not even space for that word: a session that is gone is fenced as well. The sweep finds staged bytes that a
+            // crash leaves now.
+            if (!await documents.TryDeleteAsync(loaded, CancellationToken.None))
+            {
+                return false;
+            }
         }
 
-        await FinishDiscardAsync(loaded.Session.Staged);
+        await FinishDiscardAsync(loaded.Session);
         return true;
     }
 
-    private async ValueTask FinishDiscardAsync(StagedKey staged)
+    private async ValueTask FinishDiscardAsync(UploadSession session)
     {
-        await uploads.DiscardAsync(staged, CancellationToken.None);
-        await documents.DeleteAsync(staged.Session, CancellationToken.None);
+        await uploads.DiscardAsync(session.Staged, CancellationToken.None);
+        if (session.Digest is { } digest)
+        {
+            await commit.AbandonAsync(session.Repository, digest);
+        }
+
+        await documents.DeleteAsync(session.Id, CancellationToken.None);
     }
 
     [LoggerMessage(LogLevel.Information, "Upload session {Session}: a client repeats request {Running}, which still runs on {Replica}; the repetition takes over.")]
@@ -713,6 +729,12 @@ internal sealed partial class UploadSessions(
     [LoggerMessage(LogLevel.Information, "Upload session {Session} in {Repository} was discarded ({Outcome}). Before: {Timeline}.")]
     private static partial void LogFailed(
         ILogger logger, UploadSessionId session, RepositoryName repository, UploadOutcome outcome, string timeline);
+
+    [LoggerMessage(LogLevel.Warning, "Storage full: upload session {Session} in {Repository} could not be completed; its {Bytes} bytes were discarded. Free disk space, then push again.")]
+    private static partial void LogFull(ILogger logger, UploadSessionId session, RepositoryName repository, long bytes);
+
+    [LoggerMessage(LogLevel.Error, "Storage full: failed to free the staged bytes of upload session {Session}. They are deleted when the session expires.")]
+    private static partial void LogNotFreed(ILogger logger, Exception exception, UploadSessionId session);
 
     [LoggerMessage(LogLevel.Information, "Upload session {Session} in {Repository} has expired with {Bytes} bytes.")]
     private static partial void LogExpired(ILogger logger, UploadSessionId session, RepositoryName repository, long bytes);

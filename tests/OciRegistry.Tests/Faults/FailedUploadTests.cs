@@ -391,7 +391,7 @@ public sealed class FailedUploadTests
             failed.StatusCode.ShouldBe(HttpStatusCode.InsufficientStorage);
         }
 
-        await CompleteAsync(registry, repository, location, content);
+        await CompleteAsync(registry, repository, await StartAsync(registry, repository, content), content);
     }
 
     private static async Task<string> StartAsync(FaultyRegistry registry, string repository, byte[] acknowledged)

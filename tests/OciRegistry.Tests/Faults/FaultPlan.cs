@@ -8,6 +8,7 @@ public enum StoreCall
 {
     DocumentRead,
     DocumentWrite,
+    DocumentConfirm,
     DocumentDelete,
     DocumentList,
     StagedOpen,
@@ -99,6 +100,9 @@ internal sealed class FaultPlan
 
     /// <summary>The next append brings only half of its bytes home.</summary>
     public bool TearsAppend { get; set; }
+
+    /// <summary>The store knows that some of what it was given may not reach the disk, though no call has failed.</summary>
+    public bool LosesWrites { get; set; }
 
     /// <summary>Reading content fails at this byte.</summary>
     public long? FailsReadsAt { get; set; }

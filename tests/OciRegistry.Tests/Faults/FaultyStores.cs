@@ -19,6 +19,9 @@ internal sealed class FaultyDocumentStore(IDocumentStore inner, FaultPlan plan) 
             key.ToString(),
             () => inner.WriteAsync(key, content, condition, durability, cancellationToken));
 
+    public ValueTask ConfirmAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.DocumentConfirm, key.ToString(), () => inner.ConfirmAsync(key, cancellationToken));
+
     public ValueTask<bool> DeleteAsync(
         DocumentKey key, WriteCondition condition, Durability durability, CancellationToken cancellationToken) =>
         plan.RunAsync(
@@ -75,6 +78,9 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
             return inner.PublishAsync(key, digest, size, cancellationToken);
         });
 
+    public ValueTask TrimAsync(StagedKey key, long length, CancellationToken cancellationToken) =>
+        inner.TrimAsync(key, length, cancellationToken);
+
     public ValueTask DiscardAsync(StagedKey key, CancellationToken cancellationToken) =>
         plan.RunAsync(
             StoreCall.StagedDiscard, key.Session.ToString(), () => inner.DiscardAsync(key, cancellationToken));
@@ -106,6 +112,8 @@ internal sealed class FaultyStagedBlob(IStagedBlob inner, string name, FaultPlan
     public long Length => inner.Length;
 
     public string? Parts => inner.Parts;
+
+    public bool IsSuspect => inner.IsSuspect || plan.LosesWrites;
 
     public ValueTask FlushAsync(CancellationToken cancellationToken) => inner.FlushAsync(cancellationToken);
 

@@ -122,7 +122,7 @@ public sealed class UploadExpiryTests
     }
 
     [Fact]
-    public async Task A_sealed_session_is_completed_by_the_sweep()
+    public async Task An_expired_sealed_session_is_discarded_and_its_blob_is_not_linked()
     {
         var time = new ManualTimeProvider();
         await using var registry = await FaultyRegistry.StartAsync(
@@ -137,9 +137,73 @@ public sealed class UploadExpiryTests
 
         time.Advance(TimeSpan.FromHours(25));
         await registry.SweepAsync();
-        using var pulled = await registry.Http.GetBlobAsync(repository, Digest.Of(content));
-        await pulled.ShouldBeContentAsync(Digest.Of(content), content);
+        using var unknown = await registry.Http.GetBlobAsync(repository, Digest.Of(content));
+        unknown.StatusCode.ShouldBe(HttpStatusCode.NotFound);
         registry.UploadFiles().ShouldBeEmpty();
+        (await LinksAsync(registry, content)).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_deleted_blob_stays_deleted_when_the_session_that_pushed_it_expires()
+    {
+        var time = new ManualTimeProvider();
+        await using var registry = await FaultyRegistry.StartAsync(
+            time: time, uploads: uploads => uploads.CommitWait = TimeSpan.Zero);
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(1_000);
+        var location = await StartAsync(registry, content, repository);
+        var failing = registry.Plan.Fail(StoreCall.StagedDiscard, times: int.MaxValue); // linked, and then the server dies
+        (await registry.Http.CompleteAsync(location, Digest.Of(content).ToString()))
+            .StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        failing.Release();
+        (await registry.Http.DeleteAsync($"/v2/{repository}/blobs/{Digest.Of(content)}"))
+            .StatusCode.ShouldBe(HttpStatusCode.Accepted);
+
+        time.Advance(TimeSpan.FromHours(25));
+        await registry.SweepAsync();
+        using var unknown = await registry.Http.GetBlobAsync(repository, Digest.Of(content));
+        unknown.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        registry.UploadFiles().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_client_that_repeats_its_closing_request_after_a_delete_links_the_blob_again()
+    {
+        await using var registry = await FaultyRegistry.StartAsync(uploads: uploads => uploads.CommitWait = TimeSpan.Zero);
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(1_000);
+        var location = await StartAsync(registry, content, repository);
+        var failing = registry.Plan.Fail(StoreCall.StagedDiscard, times: int.MaxValue);
+        (await registry.Http.CompleteAsync(location, Digest.Of(content).ToString()))
+            .StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        failing.Release();
+        (await registry.Http.DeleteAsync($"/v2/{repository}/blobs/{Digest.Of(content)}"))
+            .StatusCode.ShouldBe(HttpStatusCode.Accepted);
+
+        using var closed = await registry.Http.CompleteAsync(location, Digest.Of(content).ToString());
+        await closed.ShouldHaveCreatedAsync(registry.Http, Digest.Of(content), content);
+    }
+
+    [Fact]
+    public async Task Content_that_a_session_published_and_never_linked_is_removed_after_the_session_expires()
+    {
+        var time = new ManualTimeProvider();
+        await using var registry = await FaultyRegistry.StartAsync(
+            time: time, uploads: uploads => uploads.CommitWait = TimeSpan.Zero);
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(1_000);
+        var location = await StartAsync(registry, content, repository);
+        var failing = registry.Plan.Fail(StoreCall.DocumentWrite, on: "/_blobs/", times: int.MaxValue);
+        (await registry.Http.CompleteAsync(location, Digest.Of(content).ToString()))
+            .StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        failing.Release();
+        registry.BlobFiles().Count.ShouldBe(1);
+
+        time.Advance(TimeSpan.FromHours(25));
+        await registry.SweepAsync();
+        (await LinksAsync(registry, content)).ShouldBeEmpty();
+        await registry.Condemned.SweepAsync(TimeSpan.Zero, default);
+        registry.BlobFiles().ShouldBeEmpty();
     }
 
     [Fact]
@@ -267,17 +331,13 @@ public sealed class UploadExpiryTests
         registry.BlobFiles().ShouldBeEmpty();
     }
 
+    [Trait("staging", "files")]
     [Theory]
-    [InlineData(false, false)]
-    [InlineData(false, true)]
-    [InlineData(true, false)]
-    [InlineData(true, true)]
-    public async Task After_a_reboot_a_sealed_session_is_published_only_when_its_bytes_are_right(
-        bool damaged, bool bySweep)
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task After_a_reboot_a_sealed_session_is_published_only_when_its_bytes_are_right(bool damaged)
     {
-        var time = new ManualTimeProvider();
-        await using var registry = await FaultyRegistry.StartAsync(
-            time: time, uploads: uploads => uploads.CommitWait = TimeSpan.Zero);
+        await using var registry = await FaultyRegistry.StartAsync(uploads: uploads => uploads.CommitWait = TimeSpan.Zero);
         var repository = RegistryClient.NewRepository();
         var content = RegistryClient.RandomBytes(100_000);
         var digest = Digest.Of(content);
@@ -290,12 +350,6 @@ public sealed class UploadExpiryTests
         if (damaged)
         {
             await ZeroAsync(registry, location);
-        }
-
-        if (bySweep)
-        {
-            time.Advance(TimeSpan.FromHours(25));
-            await registry.SweepAsync();
         }
 
         using var closed = await registry.Http.CompleteAsync(location, digest.ToString());
@@ -312,6 +366,9 @@ public sealed class UploadExpiryTests
         patched.StatusCode.ShouldBe(HttpStatusCode.Accepted);
         return patched.Headers.Location!.ToString();
     }
+
+    private static ValueTask<IReadOnlyList<string>> LinksAsync(FaultyRegistry registry, byte[] content) =>
+        registry.Documents.ListAsync(RegistryLayout.Links(Digest.Of(content)), null, 10, default);
 
     private static async Task<string[]> TagsAsync(FaultyRegistry registry, string repository)
     {

@@ -161,12 +161,31 @@ public sealed class UploadSessionTests
         session.Writer!.Renewed.ShouldBe(Now.AddSeconds(2));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_session_is_suspect_when_another_request_ends_its_writer(bool counts)
+    {
+        var writing = Writing(At(100, lastStart: 40), 100);
+        writing.TakeOver(counts).IsSuspect.ShouldBeTrue();
+        writing.EndWriting().IsSuspect.ShouldBeFalse();
+        writing.DropWriter().TakeOver(counts).IsSuspect.ShouldBeFalse();
+    }
+
+    [Fact]
+    public void A_session_stays_suspect_once_its_writer_has_seen_a_write_fail()
+    {
+        var session = Writing(At(100, lastStart: 40), 100).Checkpoint(new Settled(100, null, null, IsSuspect: true), Now);
+        session.Checkpoint(new Settled(100, null, null), Now).EndWriting().IsSuspect.ShouldBeTrue();
+    }
+
     [Fact]
     public void Sealing_and_discarding_dismiss_the_writer()
     {
         var digest = Digest.Of("x"u8);
-        var @sealed = Writing(At(100, lastStart: 40), 100).Seal(digest);
+        var @sealed = Writing(At(100, lastStart: 40), 100).Seal(digest, Now.AddHours(3));
         (@sealed.State, @sealed.Digest, @sealed.Writer).ShouldBe((UploadState.Sealed, digest, null));
+        @sealed.Active.ShouldBe(Now.AddHours(3));
         var discarded = Writing(At(100, lastStart: 40), 100).Discard();
         (discarded.State, discarded.Writer).ShouldBe((UploadState.Discarding, null));
     }

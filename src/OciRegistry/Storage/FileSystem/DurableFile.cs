@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 
 namespace OciRegistry.Storage.FileSystem;
@@ -12,6 +13,10 @@ internal static class DurableFile
     // whoever else has an account on the machine.
     private const UnixFileMode OwnersAlone = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
+    // Folders whose last sync failed, each with that failure: the next sync would succeed without writing their entries,
+    // because the system has dropped them. A folder leaves with its next successful sync.
+    private static readonly ConcurrentDictionary<string, object> Unsynced = new();
+
     private static readonly Lock[] Making = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
 
     /// <summary>Creates a folder and the missing ones above it; each new entry is on disk when this returns.</summary>
@@ -19,30 +24,64 @@ internal static class DurableFile
     {
         // Whoever finds the folder must not be answered before the one who makes it has synced it.
         var making = Making[(uint)path.GetHashCode(StringComparison.Ordinal) % (uint)Making.Length];
+        var parent = Path.GetDirectoryName(path);
         lock (making)
         {
-            if (Directory.Exists(path))
+            if (Directory.Exists(path) && (parent is null || !Unsynced.ContainsKey(parent)))
             {
                 return;
             }
         }
 
-        var parent = Path.GetDirectoryName(path)!;
-        CreateFolder(parent); // outside the lock: two of them could wait for each other
+        CreateFolder(parent!); // outside the lock: two of them could wait for each other
         lock (making)
         {
             Debug.Assert(!OperatingSystem.IsWindows(), "FileSystemProbe wants Linux.");
             Directory.CreateDirectory(path, OwnersAlone);
-            SyncFolder(parent);
+            SyncFolder(parent!);
         }
     }
 
+    /// <summary>
+    /// Returns once the entries of a folder are on disk. After a sync of it that failed, the entries are changed first, so
+    /// that the system writes them again.
+    /// </summary>
     public static void SyncFolder(string path)
     {
         using var folder = Posix.OpenRead(path);
-        if (folder is not null)
+        if (folder is null)
+        {
+            return;
+        }
+
+        var isRepeated = Unsynced.TryGetValue(path, out var failure);
+        if (isRepeated)
+        {
+            ChangeEntries(path);
+        }
+
+        try
         {
             Posix.Sync(folder);
+        }
+        catch (IOException)
+        {
+            Unsynced[path] = new object();
+            throw;
+        }
+
+        if (isRepeated)
+        {
+            Unsynced.TryRemove(KeyValuePair.Create(path, failure!)); // unless it has failed again meanwhile
+        }
+    }
+
+    /// <summary>The same, only where the last sync failed: for an answer that finds done what that sync was about.</summary>
+    public static void SyncFolderIfFailed(string path)
+    {
+        if (Unsynced.ContainsKey(path))
+        {
+            SyncFolder(path);
         }
     }
 
@@ -57,5 +96,13 @@ internal static class DurableFile
                 throw new FileNotFoundException($"Cannot rename '{source}' to '{target}': one of them is gone.");
             }
         }
+    }
+
+    // Under a name that is neither a document's nor content's.
+    private static void ChangeEntries(string folder)
+    {
+        var entry = Path.Combine(folder, $".sync-{Guid.NewGuid():n}");
+        Posix.OpenReadWrite(entry, create: true)?.Dispose();
+        Posix.TryUnlink(entry);
     }
 }

@@ -77,6 +77,7 @@ internal sealed class FileSystemBlobStore(FileSystemRoot root, FileSystemDocumen
             else if (outcome == ContentRemoval.Absent)
             {
                 root.ThrowIfGone();
+                DurableFile.SyncFolderIfFailed(Path.GetDirectoryName(path)!);
             }
 
             return outcome;

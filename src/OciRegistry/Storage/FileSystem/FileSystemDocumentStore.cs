@@ -68,7 +68,17 @@ internal sealed class FileSystemDocumentStore(
         {
             using (await stripes.LockAsync(key, cancellationToken))
             {
-                if (Read(path, key) is not { } current || !condition.Allows(current.Document?.Version))
+                if (Read(path, key) is not { } current)
+                {
+                    if (durability == Durability.Synced)
+                    {
+                        DurableFile.SyncFolderIfFailed(Path.GetDirectoryName(path)!);
+                    }
+
+                    return false;
+                }
+
+                if (!condition.Allows(current.Document?.Version))
                 {
                     return false;
                 }
@@ -110,6 +120,21 @@ internal sealed class FileSystemDocumentStore(
 
             act();
             return true;
+        }
+    }
+
+    public ValueTask ConfirmAsync(DocumentKey key, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            // Its file was synced before it got its name; whoever gave it the name may not have synced that yet.
+            _folders.Sync(Path.GetDirectoryName(root.Document(key))!);
+            return ValueTask.CompletedTask;
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
         }
     }
 
@@ -251,32 +276,40 @@ internal sealed class FileSystemDocumentStore(
         var temporary = root.NewTemporary();
         try
         {
-            // The slow part first, a new folder too: under the lock there is only a read, a comparison and a rename.
-            // (One that must hold the document is there, or the write is refused.)
             var folder = Path.GetDirectoryName(path)!;
-            WriteTemporary(temporary, version, content.Span, durability);
-            if (condition.Version is null)
+            var isWritten = false;
+            if (!(condition.MustNotExist && Read(path, key) is { Document: not null }))
             {
-                _folders.Create(folder);
-            }
-
-            using (await stripes.LockAsync(key, cancellationToken))
-            {
-                if (!condition.Allows(CurrentVersion(path, key, condition)))
+                // The slow part first, a new folder too: under the lock there is only a read, a comparison and a rename.
+                // (One that must hold the document is there, or the write is refused.)
+                WriteTemporary(temporary, version, content.Span, durability);
+                if (condition.Version is null)
                 {
-                    File.Delete(temporary);
-                    return false;
+                    _folders.Create(folder);
                 }
 
-                _folders.Rename(temporary, path);
+                using (await stripes.LockAsync(key, cancellationToken))
+                {
+                    isWritten = condition.Allows(CurrentVersion(path, key, condition));
+                    if (isWritten)
+                    {
+                        _folders.Rename(temporary, path);
+                    }
+                    else
+                    {
+                        File.Delete(temporary);
+                    }
+                }
             }
 
+            // A refused write too: "it exists already" must stay true after a power cut, and the request that has written it
+            // may not have synced it yet.
             if (durability == Durability.Synced)
             {
                 _folders.Sync(folder);
             }
 
-            return true;
+            return isWritten;
         }
         catch (Exception e)
         {

@@ -95,6 +95,7 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
             catch
             {
                 await staged!.DisposeAsync();
+                TemporaryFiles.TryDelete(root.StagedGeneration(target)); // half a copy only takes space
                 throw;
             }
             finally
@@ -117,6 +118,32 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         try
         {
             return ValueTask.FromResult(Publish(root.StagedGeneration(key), root.Blob(digest), digest, size));
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
+    public ValueTask TrimAsync(StagedKey key, long length, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var path = root.StagedGeneration(key);
+        try
+        {
+            if (length == 0)
+            {
+                Posix.TryUnlink(path);
+                return ValueTask.CompletedTask;
+            }
+
+            using var file = Posix.OpenReadWrite(path, create: false);
+            if (file is not null && RandomAccess.GetLength(file) > length)
+            {
+                RandomAccess.SetLength(file, length);
+            }
+
+            return ValueTask.CompletedTask;
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
@@ -305,6 +332,8 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
 
         public string? Parts => null; // the file is where they are
 
+        public bool IsSuspect { get; private set; }
+
         public ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
         {
             try
@@ -319,7 +348,7 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
                 Length += bytes.Length;
                 if (Length - _written >= EarlyWriteSize)
                 {
-                    Posix.StartWriting(file, _written, Length - _written);
+                    IsSuspect |= !Posix.TryStartWriting(file, _written, Length - _written);
                     _written = Length;
                 }
 
@@ -327,6 +356,7 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
             }
             catch (Exception e) when (FileSystemFault.Is(e))
             {
+                IsSuspect |= !Posix.IsFull(e); // a write that finds no space loses nothing that was written before
                 throw FileSystemFault.Wrap(e);
             }
         }

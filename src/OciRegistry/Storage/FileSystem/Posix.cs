@@ -14,6 +14,7 @@ internal static partial class Posix
     private const int NotPermitted = 1;
     private const int NoSuchEntry = 2;
     private const int Interrupted = 4;
+    private const int InputOutput = 5;
     private const int WouldBlock = 11;
     private const int AccessDenied = 13;
     private const int Invalid = 22;
@@ -68,11 +69,15 @@ internal static partial class Posix
     /// <summary>Sets the times of a file to the file system's clock.</summary>
     public static void Touch(SafeFileHandle file) => Retry(() => futimens(file, 0), expected: 0, "set the times of a file");
 
-    /// <summary>Has the kernel begin to write a part of a file to disk. Advice: where it cannot, nothing is lost.</summary>
-    public static void StartWriting(SafeFileHandle file, long offset, long length)
+    /// <summary>
+    /// Has the kernel begin to write a part of a file to disk. False when that failed: bytes may be lost, and no later
+    /// sync needs to report it. True where the kernel or the file system cannot do it, because nothing is lost then.
+    /// </summary>
+    public static bool TryStartWriting(SafeFileHandle file, long offset, long length)
     {
         const uint write = 2;
-        _ = sync_file_range(file, offset, length, write);
+        return sync_file_range(file, offset, length, write) == 0
+            || Marshal.GetLastPInvokeError() is not (InputOutput or NoSpace or QuotaExceeded);
     }
 
     /// <summary>Gives a file a second name; false when that name is taken.</summary>
@@ -339,7 +344,7 @@ internal static partial class Posix
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);
 
-    [LibraryImport("libc")]
+    [LibraryImport("libc", SetLastError = true)]
     private static partial int sync_file_range(SafeFileHandle file, long offset, long length, uint flags);
 
     [LibraryImport("libc", SetLastError = true)]

@@ -30,7 +30,15 @@ internal sealed class SpareFiles(FileSystemRoot root) : IDisposable
         }
 
         var spare = new SpareFile(root.NewSpare(), sequence + 1);
-        DurableFile.Rename(path, spare.Path);
+        try
+        {
+            DurableFile.Rename(path, spare.Path);
+        }
+        catch (IOException e) when (Posix.IsFull(e))
+        {
+            return false; // no space for the name; deleting needs none
+        }
+
         _files.Enqueue(spare);
         return true;
     }

@@ -1,0 +1,153 @@
+using System.Net;
+using OciRegistry.IntegrationTests.Support;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.IntegrationTests.Disks;
+
+/// <summary>
+/// R5.2: every call to the disk that a push makes fails once, and the client repeats what was refused. strace makes the calls
+/// fail and has the log from which <see cref="DiskTrace"/> judges their order. It counts the calls of each thread by name, so
+/// the server has a single thread for all of its work.
+/// </summary>
+public sealed class FailingDiskTests(ITestOutputHelper output)
+{
+    [Fact]
+    public async Task A_push_and_a_delete_sync_file_then_name_before_they_are_answered()
+    {
+        await using var folder = new TempFolder();
+        await using var server = await StartAsync(folder.Path);
+        await PushAndDeleteAsync(server.Http); // makes the folders that the first push has to make
+        var trace = await TraceAsync(server, folder, [], () => PushAndDeleteAsync(server.Http));
+        trace.Violations().ShouldBeEmpty();
+        var names = trace.DiskCalls.Select(call => call.Name).ToList();
+        names.Count(name => name == "fsync").ShouldBeGreaterThan(10);
+        names.Count(name => name == "rename").ShouldBeGreaterThan(5);
+        names.ShouldContain("unlink");
+    }
+
+    [Theory]
+    [InlineData("EIO")]
+    [InlineData("ENOSPC")]
+    public async Task A_push_is_not_acknowledged_without_its_bytes_when_a_call_to_the_disk_fails(string error)
+    {
+        await using var folder = new TempFolder();
+        await using var server = await StartAsync(folder.Path);
+        await PushAndDeleteAsync(server.Http);
+        var trace = await TraceAsync(server, folder, [], () => PushAndDeleteAsync(server.Http));
+        var steps = trace.DiskCalls.Where(call => call.Name is not "unlink" || error == "EIO").ToList();
+        var (failed, stride) = (0, Counts.Of(ci: 5, full: 1));
+        for (var i = 0; i < steps.Count; i += stride)
+        {
+            var failure = $"inject={steps[i].Name}:error={error}:when={steps[i].Nth}";
+            var pushed = await TraceAsync(server, folder, ["-e", failure], () => PushAndDeleteAsync(server.Http));
+            failed += pushed.HasInjected ? 1 : 0;
+            pushed.Violations().ShouldBeEmpty($"{error} from {steps[i]}\n{string.Join('\n', pushed.DiskCalls)}");
+        }
+
+        output.WriteLine($"{failed} failures in {steps.Count} calls");
+        failed.ShouldBeGreaterThanOrEqualTo(steps.Count / stride / 2);
+    }
+
+    [Fact]
+    public async Task A_chunk_whose_early_write_back_fails_is_published_only_as_a_copy()
+    {
+        await using var folder = new TempFolder();
+        await using var server = await StartAsync(folder.Path);
+        var content = RegistryClient.RandomBytes(9 * 1024 * 1024);
+        var repository = RegistryClient.NewRepository();
+        var trace = await TraceAsync(server, folder, ["-e", "inject=sync_file_range:error=EIO:when=1"], async () =>
+        {
+            using var patched = await server.Http.PatchAsync(await server.Http.NewUploadAsync(repository), content);
+            await patched.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+            using var closed = await server.Http.CompleteAsync(
+                patched.Headers.Location!.ToString(), Digest.Of(content).ToString());
+            await closed.ShouldHaveCreatedAsync(server.Http, Digest.Of(content), content);
+        });
+        trace.HasInjected.ShouldBeTrue();
+        trace.Violations().ShouldBeEmpty();
+    }
+
+    private static Task<ServerProcess> StartAsync(string root) => ServerProcess.StartOnAsync(
+        root,
+        Tool.Require("env").With("DOTNET_PROCESSOR_COUNT=1", "DOTNET_ThreadPool_ForceMaxWorkerThreads=1"),
+        "OciRegistry:Uploads:CommitWait=00:00:01");
+
+    private static async Task<DiskTrace> TraceAsync(ServerProcess server, TempFolder folder, string[] inject, Func<Task> act)
+    {
+        await using var logs = new TempFolder();
+        var strace = Tool.Require("strace").With(
+            ["-f", "-y", "-s", "300", "-p", $"{server.Id}", "-o", logs["trace"], "-e", $"trace={DiskTrace.Calls}", .. inject]);
+        await using (var tracing = strace.Start())
+        {
+            await tracing.WaitUntilReadyAsync(() => Task.FromResult(tracing.Log.Contains("attached", StringComparison.Ordinal)));
+            await act();
+        }
+
+        return DiskTrace.Read(logs["trace"], folder.Path);
+    }
+
+    /// <summary>Pushes an image in chunks, and deletes it; repeats each request that is refused with a 5xx, as clients do.</summary>
+    private static async Task PushAndDeleteAsync(HttpClient http)
+    {
+        var repository = RegistryClient.NewRepository();
+        var (config, layer) = (RegistryClient.RandomBytes(100), RegistryClient.RandomBytes(200_000));
+        await PushBlobAsync(http, repository, config);
+        await PushBlobAsync(http, repository, layer);
+        var manifest = RegistryClient.ImageManifest(config, [layer]);
+        await RepeatAsync(() => http.PutManifestAsync(repository, "latest", manifest), HttpStatusCode.Created);
+        foreach (var (content, path) in new[] { (config, "blobs"), (layer, "blobs"), (manifest, "manifests") })
+        {
+            var digest = Digest.Of(content);
+            using (var pulled = await http.GetAsync(new Uri($"/v2/{repository}/{path}/{digest}", UriKind.Relative)))
+            {
+                await pulled.ShouldBeContentAsync(digest, content);
+            }
+
+            await RepeatAsync(
+                () => http.DeleteAsync($"/v2/{repository}/{path}/{digest}"), HttpStatusCode.Accepted, HttpStatusCode.NotFound);
+        }
+    }
+
+    /// <summary>A session that is gone is begun again; so is a chunk that was refused.</summary>
+    private static async Task PushBlobAsync(HttpClient http, string repository, byte[] content)
+    {
+        for (var attempt = 1; attempt < 5; attempt++)
+        {
+            using var started = await RepeatAsync(() => http.StartUploadAsync(repository), HttpStatusCode.Accepted);
+            using var patched = await http.PatchAsync(started.Headers.Location!.ToString(), content);
+            if (patched.StatusCode != HttpStatusCode.Accepted)
+            {
+                ((int)patched.StatusCode).ShouldBeGreaterThanOrEqualTo(500);
+                continue;
+            }
+
+            using var closed = await RepeatAsync(
+                () => http.CompleteAsync(patched.Headers.Location!.ToString(), Digest.Of(content).ToString()),
+                HttpStatusCode.Created,
+                HttpStatusCode.NotFound);
+            if (closed.StatusCode == HttpStatusCode.Created)
+            {
+                return;
+            }
+        }
+
+        Assert.Fail("No attempt to push was acknowledged.");
+    }
+
+    private static async Task<HttpResponseMessage> RepeatAsync(
+        Func<Task<HttpResponseMessage>> request, params HttpStatusCode[] expected)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var answer = await request();
+            if (expected.Contains(answer.StatusCode))
+            {
+                return answer;
+            }
+
+            attempt.ShouldBeLessThan(4, await answer.Content.ReadAsStringAsync());
+            ((int)answer.StatusCode).ShouldBeOneOf(503, 507);
+            answer.Dispose();
+        }
+    }
+}
