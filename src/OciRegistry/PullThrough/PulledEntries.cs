@@ -134,8 +134,9 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
 
     public void Dispose() => _noted.Dispose();
 
-    private ValueTask AddRepositoryAsync(Upstream upstream, RepositoryName repository, CancellationToken cancellationToken) =>
-        PresenceEntry.AddAsync(documents, RegistryLayout.PulledRepository(upstream.Prefix, repository), cancellationToken);
+    private async ValueTask AddRepositoryAsync(
+        Upstream upstream, RepositoryName repository, CancellationToken cancellationToken) =>
+        await PresenceEntry.AddAsync(documents, RegistryLayout.PulledRepository(upstream.Prefix, repository), cancellationToken);
 
     private async ValueTask<string?> WriteAsync(
         RepositoryName repository, Digest digest, PulledEntry entry, WriteCondition condition, CancellationToken cancellationToken)
