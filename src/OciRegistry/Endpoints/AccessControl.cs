@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
 using OciRegistry.Repositories;
+using OciRegistry.Storage;
 using OciRegistry.Uploads;
 
 namespace OciRegistry.Endpoints;
@@ -26,6 +27,7 @@ internal sealed class AccessControl(
     Refusals refusals,
     RequestLimits limits,
     UploadSessions sessions,
+    StoreClock clock,
     TimeProvider time)
 {
     /// <summary>As it was at the start: a policy that is taken away must not open a registry to everybody.</summary>
@@ -164,7 +166,7 @@ internal sealed class AccessControl(
         access.Session is { } session
         && await sessions.StartedAsync(
             new UploadOwner(access.Repository, caller.Subject), session, cancellationToken) is { } started
-        && started <= caller.Expires!.Value.AddSeconds(1); // a token's times are whole seconds
+        && clock.ToMachine(started) <= caller.Expires!.Value.AddSeconds(1); // a token's times are whole seconds
 
     private Rights RightsOf(Caller caller, Access access) => access.Kind switch
     {

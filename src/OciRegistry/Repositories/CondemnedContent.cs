@@ -22,6 +22,7 @@ internal sealed partial class CondemnedContent(
     IBlobStore blobs,
     IOptions<OciRegistryOptions> options,
     RegistryMetrics metrics,
+    StoreClock clock,
     TimeProvider time,
     ILogger<CondemnedContent> log)
 {
@@ -46,8 +47,8 @@ internal sealed partial class CondemnedContent(
     public async ValueTask CondemnAsync(Digest digest, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var condemned = new Condemnation(time.GetUtcNow());
-        if (await FindLinksAsync(digest, condemned) != Links.Live)
+        var condemned = new Condemnation(clock.Now);
+        if (await FindLinksAsync(digest, isLongAgo: false) != Links.Live)
         {
             await WriteAsync(digest, condemned, WriteCondition.Absent);
         }
@@ -71,7 +72,7 @@ internal sealed partial class CondemnedContent(
             }
 
             var (condemnation, version) = found;
-            if (!condemnation.IsUnfenced || time.GetUtcNow() - condemnation.Deleting >= TakeOver)
+            if (!condemnation.IsUnfenced || await clock.MeasureAsync(cancellationToken) - condemnation.Deleting >= TakeOver)
             {
                 if (condemnation.Deleting is not null)
                 {
@@ -119,6 +120,7 @@ internal sealed partial class CondemnedContent(
     /// <summary>Removes what was condemned for <paramref name="grace"/> and is not linked; how much that was.</summary>
     public async ValueTask<int> SweepAsync(TimeSpan grace, CancellationToken cancellationToken)
     {
+        var now = await clock.MeasureAsync(cancellationToken); // where the storage cannot tell, the sweep ends here
         var removed = 0;
         string? last = null;
         while (await documents.ListAsync(RegistryLayout.Condemned, last, PageSize, cancellationToken) is { Count: > 0 } page)
@@ -126,7 +128,7 @@ internal sealed partial class CondemnedContent(
             foreach (var name in page)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                if (Digest.TryParse(name, out var digest) && await TryRemoveAsync(digest, grace))
+                if (Digest.TryParse(name, out var digest) && await TryRemoveAsync(digest, grace, now))
                 {
                     removed++;
                     metrics.ContentRemoved(1);
@@ -140,11 +142,11 @@ internal sealed partial class CondemnedContent(
     }
 
     /// <summary>Content that cannot be removed must not keep all that comes after it.</summary>
-    private async ValueTask<bool> TryRemoveAsync(Digest digest, TimeSpan grace)
+    private async ValueTask<bool> TryRemoveAsync(Digest digest, TimeSpan grace, DateTimeOffset now)
     {
         try
         {
-            return await RemoveAsync(digest, grace);
+            return await RemoveAsync(digest, grace, now);
         }
         catch (StorageException e)
         {
@@ -163,9 +165,9 @@ internal sealed partial class CondemnedContent(
     /// A mark is taken back without more only by the process that has set it and has not begun (3). Whoever resumes the
     /// removal of another sets its own mark first, and takes that back as a holder does: the other's delete may be on its way.
     /// </remarks>
-    private async ValueTask<bool> RemoveAsync(Digest digest, TimeSpan grace)
+    private async ValueTask<bool> RemoveAsync(Digest digest, TimeSpan grace, DateTimeOffset now)
     {
-        if (await ReadAsync(digest, CancellationToken.None) is not { } found || !IsDue(found.Condemnation, grace))
+        if (await ReadAsync(digest, CancellationToken.None) is not { } found || !IsDue(found.Condemnation, grace, now))
         {
             return false;
         }
@@ -174,7 +176,7 @@ internal sealed partial class CondemnedContent(
         var isResumed = found.Condemnation.Deleting is not null;
         var condemned = new Condemnation(found.Condemnation.Since);
         var content = await blobs.VersionAsync(digest, CancellationToken.None) ?? found.Condemnation.Content;
-        var deleting = condemned with { Deleting = time.GetUtcNow(), Id = Guid.NewGuid().ToString("n"), Content = content };
+        var deleting = condemned with { Deleting = clock.Now, Id = Guid.NewGuid().ToString("n"), Content = content };
         if (await WriteAsync(digest, deleting, WriteCondition.Unchanged(found.Version)) is not { } version)
         {
             return false;
@@ -184,7 +186,7 @@ internal sealed partial class CondemnedContent(
         Links links;
         try
         {
-            links = await FindLinksAsync(digest, condemned);
+            links = await FindLinksAsync(digest, isLongAgo: now - condemned.Since > LongestLinking);
         }
         catch when (!isResumed)
         {
@@ -224,16 +226,15 @@ internal sealed partial class CondemnedContent(
         return removal == ContentRemoval.Removed;
     }
 
-    private bool IsDue(Condemnation condemnation, TimeSpan grace)
-    {
-        var now = time.GetUtcNow();
-        return condemnation.Deleting is { } deleting ? now - deleting >= TakeOver : now - condemnation.Since >= grace;
-    }
+    // Without grace no clock decides: what was condemned a moment ago is due.
+    private static bool IsDue(Condemnation condemnation, TimeSpan grace, DateTimeOffset now) =>
+        condemnation.Deleting is { } deleting
+            ? now - deleting >= TakeOver
+            : grace == TimeSpan.Zero || now - condemnation.Since >= grace;
 
     /// <summary>Whether anybody links the content; takes reverse links away that were left long ago.</summary>
-    private async ValueTask<Links> FindLinksAsync(Digest digest, Condemnation condemned)
+    private async ValueTask<Links> FindLinksAsync(Digest digest, bool isLongAgo)
     {
-        var isLongAgo = time.GetUtcNow() - condemned.Since > LongestLinking;
         var found = Links.None;
         string? last = null;
         while (await documents.ListFreshAsync(RegistryLayout.Links(digest), last, PageSize, CancellationToken.None) is { Count: > 0 } page)

@@ -41,6 +41,9 @@ internal sealed partial class StoreClock(
         }
     }
 
+    /// <summary>What this machine's clock showed when a stamp was made: to compare the stamp with times of its own.</summary>
+    public DateTimeOffset ToMachine(DateTimeOffset stamp) => stamp + (time.GetUtcNow() - Now);
+
     /// <summary>Null while this machine's clock agrees with the storage's, else a sentence on what to do.</summary>
     public string? Problem => Volatile.Read(ref _problem);
 

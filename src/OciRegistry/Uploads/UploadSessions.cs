@@ -286,7 +286,7 @@ internal sealed partial class UploadSessions(
 
             // (5)
             if (await documents.ReplaceAsync(
-                    loaded, Seal(turn, session, digest, time.GetUtcNow()), CancellationToken.None) is { } @sealed)
+                    loaded, Seal(turn, session, digest, clock.Now), CancellationToken.None) is { } @sealed)
             {
                 if (hasStalled)
                 {

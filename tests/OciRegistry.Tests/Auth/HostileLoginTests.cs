@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -133,6 +134,21 @@ public sealed class HostileLoginTests(TokenRegistry tokens) : IClassFixture<Toke
         }
     }
 
+    /// <summary>A hash that bcrypt cannot read shows that it was asked: an answer without it would come too soon.</summary>
+    [Fact]
+    public async Task A_login_of_an_unknown_user_is_verified_by_bcrypt_as_any_other()
+    {
+        using var folder = new AuthFolder();
+        await using var registry = await TokenRegistry.StartAsync(folder);
+        var logins = registry.Services.GetRequiredService<Logins>();
+        (await VerifyAsync()).Outcome.ShouldBe(LoginOutcome.Wrong);
+        NobodyOf(registry.Services.GetRequiredService<AuthFiles>().Users!) = new HtpasswdUser("", "$2y$04$");
+
+        await Should.ThrowAsync<Exception>(VerifyAsync);
+
+        async Task<LoginResult> VerifyAsync() => await logins.VerifyAsync("unknown", "password", IPAddress.Loopback, CancellationToken.None);
+    }
+
     [Fact]
     public void Who_is_not_there_costs_as_much_as_who_costs_most()
     {
@@ -142,6 +158,9 @@ public sealed class HostileLoginTests(TokenRegistry tokens) : IClassFixture<Toke
         Parse("# nobody yet").Nobody.Cost.ShouldBe(Htpasswd.DefaultCost);
         Parse($"a:{AuthFolder.HashOf("x", 4)}").Nobody.Hash.ShouldNotBe(Parse($"a:{AuthFolder.HashOf("x", 4)}").Nobody.Hash);
     }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "<Nobody>k__BackingField")]
+    private static extern ref HtpasswdUser NobodyOf(Htpasswd users);
 
     // --- 17: guessing ---------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Auth;
+using OciRegistry.Storage;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Auth;
@@ -16,7 +17,10 @@ public sealed class UploadTokenTests : IAsyncLifetime
     private readonly ManualTimeProvider _time = new();
     private GuardedRegistry _registry = null!;
 
-    public async ValueTask InitializeAsync() => _registry = await GuardedRegistry.StartAsync(
+    public async ValueTask InitializeAsync() =>
+        _registry = await StartAsync(services => services.AddSingleton<TimeProvider>(_time));
+
+    private static Task<GuardedRegistry> StartAsync(Action<IServiceCollection> services) => GuardedRegistry.StartAsync(
         AuthMode.Several,
         ["alice", "bob", "carol"],
         [
@@ -24,7 +28,7 @@ public sealed class UploadTokenTests : IAsyncLifetime
             GuardedRegistry.Allow("user:bob", "test/**", "pull", "push"),
             GuardedRegistry.Allow("anonymous", "test/**", "push"),
         ],
-        services: services => services.AddSingleton<TimeProvider>(_time));
+        services: services);
 
     public ValueTask DisposeAsync() => _registry.DisposeAsync();
 
@@ -44,6 +48,33 @@ public sealed class UploadTokenTests : IAsyncLifetime
         using var closed = await client.CompleteAsync(
             patched.Headers.Location!.ToString(), Digest.Of(content).ToString(), content[500..]);
         closed.StatusCode.ShouldBe(HttpStatusCode.Created);
+    }
+
+    [Theory]
+    [InlineData(-10)]
+    [InlineData(10)]
+    public async Task An_upload_outlives_its_token_and_no_earlier_one_when_the_clock_is_off(int minutesAhead)
+    {
+        var machine = new ManualTimeProvider();
+        machine.TurnBack(TimeSpan.FromMinutes(-minutesAhead));
+        await using var registry = await StartAsync(
+            services => services.AddSingleton<TimeProvider>(machine).AddSingleton<IStoreTime>(new StoreTimeOf(_time)));
+        using var early = await ClientAsync("alice", registry);
+        Advance(Lifetime + TimeSpan.FromSeconds(2));
+        using var client = await ClientAsync("alice", registry);
+        var location = await client.NewUploadAsync(_repository);
+        Advance(Lifetime + TimeSpan.FromSeconds(1));
+
+        using var refused = await early.PatchAsync(location, new byte[10]);
+        await refused.ShouldBeErrorAsync(HttpStatusCode.Unauthorized, "UNAUTHORIZED");
+        using var patched = await client.PatchAsync(location, new byte[10]);
+        await patched.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+
+        void Advance(TimeSpan by)
+        {
+            _time.Advance(by);
+            machine.Advance(by);
+        }
     }
 
     [Fact]
@@ -229,7 +260,9 @@ public sealed class UploadTokenTests : IAsyncLifetime
         answer.Status.ShouldBe(401);
     }
 
-    private async Task<HttpClient> ClientAsync(string user) => _registry.ClientWith(GuardedRegistry.Bearer(
-        await _registry.MintAsync(
-            _registry.CallerOf(user), Lifetime, Scope.Repository(RepositoryName.Parse(_repository), Rights.Pull | Rights.Push))));
+    private Task<HttpClient> ClientAsync(string user) => ClientAsync(user, _registry);
+
+    private async Task<HttpClient> ClientAsync(string user, GuardedRegistry registry) => registry.ClientWith(GuardedRegistry.Bearer(
+        await registry.MintAsync(
+            registry.CallerOf(user), Lifetime, Scope.Repository(RepositoryName.Parse(_repository), Rights.Pull | Rights.Push))));
 }

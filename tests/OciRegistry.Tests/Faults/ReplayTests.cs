@@ -396,6 +396,31 @@ public sealed class ReplayTests
         }
     }
 
+    /// <summary>Many clients read no answer before they have sent everything: an answer before that resets their connection.</summary>
+    [Fact]
+    public async Task A_repeated_closing_request_is_answered_after_its_body_was_read()
+    {
+        await using var registry = await FaultyRegistry.StartAsync();
+        var (repository, content, digest) = NewBlob();
+        var location = await registry.Http.NewUploadAsync(repository);
+        using (var first = await registry.Http.CompleteAsync(location, digest.ToString(), content))
+        {
+            await first.ShouldHaveCreatedAsync(registry.Http, digest, content);
+        }
+
+        await using var raw = await RawHttp.ConnectAsync(registry.Url);
+        await raw.SendAsync(
+            $"PUT {RegistryClient.WithQuery(location, $"digest={digest}")} HTTP/1.1\r\nHost: {registry.Url.Authority}\r\n"
+            + $"Content-Length: {content.Length}\r\nContent-Type: application/octet-stream\r\nExpect: 100-continue\r\n\r\n");
+        await raw.ReadContinueAsync(); // the server wants the body, before it answers
+        await raw.SendAsync(content);
+        (await raw.ReadAsync()).Status.ShouldBe(201);
+
+        // The connection is as good as before.
+        await raw.SendAsync($"GET /v2/ HTTP/1.1\r\nHost: {registry.Url.Authority}\r\n\r\n");
+        (await raw.ReadAsync()).Status.ShouldBe(200);
+    }
+
     [Theory]
     [InlineData(Locks.Granted)]
     [InlineData(Locks.Never)]

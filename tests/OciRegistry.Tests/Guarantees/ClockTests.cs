@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.PullThrough;
+using OciRegistry.Repositories;
 using OciRegistry.Storage;
 using OciRegistry.Tests.Support;
 using OciRegistry.Uploads;
@@ -116,6 +117,47 @@ public sealed class ClockTests : IAsyncLifetime
         FetchedBlobs().ShouldBe(2);
     }
 
+    [Theory]
+    [MemberData(nameof(Offsets))]
+    public async Task Content_that_is_about_to_be_linked_stays_by_the_clock_of_the_storage(int minutesAhead, bool makes)
+    {
+        _wrong.TurnBack(TimeSpan.FromMinutes(-minutesAhead));
+        await using var right = await StartAsync(_store);
+        await using var wrong = await StartAsync(_wrong);
+        var (maker, sweeper) = makes ? (wrong, right) : (right, wrong);
+        var content = RegistryClient.RandomBytes(1_000);
+        var digest = await maker.Http.PushBlobAsync(_repository, content);
+
+        // A push that was paused between its reverse link and its link.
+        await maker.Services.GetRequiredService<IDocumentStore>().DeleteAsync(
+            RegistryLayout.RepositoryBlob(RepositoryName.Parse(_repository), digest), WriteCondition.None, Durability.Synced, default);
+        await maker.Services.GetRequiredService<CondemnedContent>().CondemnAsync(digest, CancellationToken.None);
+        Advance(TimeSpan.FromDays(1) - TimeSpan.FromMinutes(1));
+        (await SweepContentAsync(sweeper)).ShouldBe(0);
+
+        Advance(TimeSpan.FromMinutes(2));
+        (await SweepContentAsync(sweeper)).ShouldBe(1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Offsets))]
+    public async Task Unused_content_has_its_grace_by_the_clock_of_the_storage(int minutesAhead, bool makes)
+    {
+        _wrong.TurnBack(TimeSpan.FromMinutes(-minutesAhead));
+        await using var right = await StartAsync(_store);
+        await using var wrong = await StartAsync(_wrong);
+        var (maker, sweeper) = makes ? (wrong, right) : (right, wrong);
+        var digest = await maker.Http.PushBlobAsync(_repository, RegistryClient.RandomBytes(1_000));
+        await maker.Services.GetRequiredService<RepositoryBlobs>().UnlinkAsync(
+            RepositoryName.Parse(_repository), digest, CancellationToken.None);
+        await maker.Services.GetRequiredService<CondemnedContent>().CondemnAsync(digest, CancellationToken.None);
+
+        Advance(Expiry - TimeSpan.FromSeconds(10));
+        (await SweepContentAsync(sweeper, Expiry)).ShouldBe(0);
+        Advance(TimeSpan.FromSeconds(20));
+        (await SweepContentAsync(sweeper, Expiry)).ShouldBe(1);
+    }
+
     [Fact]
     public async Task Nothing_expires_while_the_storage_cannot_tell_its_time()
     {
@@ -127,7 +169,7 @@ public sealed class ClockTests : IAsyncLifetime
         Advance(TimeSpan.FromDays(20));
 
         await Should.ThrowAsync<StorageException>(() => SweepAsync(registry));
-        await SweepCacheAsync(registry);
+        await Should.ThrowAsync<StorageException>(() => SweepCacheAsync(registry));
         (await StatusAsync(registry, location)).ShouldBe(HttpStatusCode.NoContent);
         _upstream.ForgetCalls();
         await PullAsync(registry, image);
@@ -168,6 +210,9 @@ public sealed class ClockTests : IAsyncLifetime
 
     private static async Task SweepCacheAsync(RegistryApp registry) =>
         await registry.Services.GetRequiredService<PulledSweep>().SweepAsync(CancellationToken.None);
+
+    private static async Task<int> SweepContentAsync(RegistryApp registry, TimeSpan grace = default) =>
+        await registry.Services.GetRequiredService<CondemnedContent>().SweepAsync(grace, CancellationToken.None);
 
     private static async Task<HttpStatusCode> StatusAsync(RegistryApp registry, string location)
     {

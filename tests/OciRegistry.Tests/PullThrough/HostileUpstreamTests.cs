@@ -194,6 +194,35 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_proxy_of_the_system_is_no_way_past_the_check_of_addresses()
+    {
+        // The proxy's own address is allowed, as the upstream's; the name that it would resolve is not.
+        var to = new UriBuilder(_other.Url) { Host = "localhost", Path = "/v2/a/manifests/1" }.Uri;
+        _other.AddImage("a", "1");
+        _upstream.AddImage("a", "1");
+        _upstream.Faults = call => call.Path.EndsWith("/away", StringComparison.Ordinal)
+            ? new UpstreamFault { RedirectsTo = to.AbsoluteUri }
+            : null;
+        var before = HttpClient.DefaultProxy;
+        HttpClient.DefaultProxy = new ProxyFor(to, _upstream.Url, before);
+        try
+        {
+            using var client = _upstream.Client();
+            using var answer = await client.GetAsync("a", "manifests/away");
+
+            answer.Outcome.ShouldBe(UpstreamOutcome.Down);
+            answer.Problem!.ShouldContain("'localhost' has a private address");
+            _upstream.Calls.ShouldHaveSingleItem();
+        }
+        finally
+        {
+            HttpClient.DefaultProxy = before;
+        }
+
+        _other.Calls.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task A_redirect_to_a_name_that_leads_to_a_private_address_is_not_followed()
     {
         _upstream.Faults = call => new UpstreamFault { RedirectsTo = $"http://localhost:{_other.Url.Port}{call.Path}" };
@@ -359,5 +388,15 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
         }
 
         return sent;
+    }
+
+    /// <summary>The system's proxy, for one host: what other tests ask for goes where it went.</summary>
+    private sealed class ProxyFor(Uri host, Uri proxy, IWebProxy others) : IWebProxy
+    {
+        public ICredentials? Credentials { get; set; }
+
+        public Uri? GetProxy(Uri destination) => destination.Authority == host.Authority ? proxy : others.GetProxy(destination);
+
+        public bool IsBypassed(Uri destination) => destination.Authority != host.Authority && others.IsBypassed(destination);
     }
 }

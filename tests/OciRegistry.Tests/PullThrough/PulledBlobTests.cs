@@ -219,6 +219,54 @@ public sealed class PulledBlobTests
         await pulled.ShouldBeContentAsync(digest, content);
     }
 
+    [Theory]
+    [InlineData("bytes 99999-199999/200000")]
+    [InlineData("bytes 0-199999/200000")]
+    [InlineData("bytes 100000-199999/300000")]
+    [InlineData(null)]
+    public async Task A_part_of_another_place_or_of_another_size_is_refused_before_a_byte_of_it_is_served(string? contentRange)
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        var content = RegistryClient.RandomBytes(200_000);
+        var digest = registry.Upstream.AddBlob("a", content);
+        registry.Upstream.Faults = _ => new UpstreamFault { CutsAfter = 100_000 };
+        await ShouldBreakOffAsync(registry.Http, digest);
+        await registry.UntilIdleAsync();
+        registry.Upstream.Faults = call => call.Range is null ? null : new UpstreamFault
+        {
+            Status = 206,
+            Body = content[100_000..],
+            Headers = contentRange is null ? [] : new() { ["Content-Range"] = contentRange },
+        };
+
+        using (var refused = await registry.Http.GetBlobAsync("up/a", digest))
+        {
+            await refused.ShouldBeErrorAsync(HttpStatusCode.ServiceUnavailable, "UNAVAILABLE");
+        }
+
+        registry.Upstream.Calls[^1].Range.ShouldBe("bytes=100000-");
+        using var pulled = await registry.Http.GetBlobAsync("up/a", digest);
+        await pulled.ShouldBeContentAsync(digest, content);
+        registry.Upstream.Calls[^1].Range.ShouldBeNull();
+    }
+
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(1)]
+    public async Task Content_that_is_here_is_not_linked_when_the_upstream_says_another_size(int off)
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        var content = RegistryClient.RandomBytes(1_000);
+        var digest = registry.Upstream.AddBlob("a", content);
+        await registry.Http.PushBlobAsync("ours", content);
+        registry.Upstream.Faults = call => call.Method == "HEAD" ? new UpstreamFault { ClaimsLength = content.Length + off } : null;
+
+        using var pulled = await registry.Http.GetBlobAsync("up/a", digest);
+
+        await pulled.ShouldBeContentAsync(digest, content);
+        registry.Upstream.Calls.Select(call => call.Method).ShouldBe(["HEAD", "GET"]);
+    }
+
     [Fact]
     public async Task What_went_on_with_other_bytes_has_no_end_and_is_fetched_anew()
     {

@@ -1,4 +1,6 @@
 using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using OciRegistry.Storage;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.PullThrough;
@@ -85,6 +87,31 @@ public sealed class PulledManifestTests
         upstream.ForgetCalls();
         await PullAsync(http, second);
         upstream.Calls.Select(call => call.Method).ShouldBe(["HEAD", "GET"]);
+    }
+
+    [Fact]
+    public async Task A_tag_and_referrers_are_asked_for_again_when_the_clock_was_set_back()
+    {
+        await using var registry = await PulledRegistry.StartAsync(up => up.TagTtl = TagTtl, time: _time);
+        var upstream = registry.Upstream;
+        var first = upstream.AddImage("a", "v1", [1]);
+        await PullAsync(registry.Http, first);
+        await ListReferrersAsync();
+        var second = upstream.AddImage("a", "v1", [2]);
+        upstream.ForgetCalls();
+
+        _time.TurnBack(TagTtl + TimeSpan.FromDays(3));
+        await registry.App.Services.GetRequiredService<StoreClock>().MeasureAsync(CancellationToken.None);
+
+        await PullAsync(registry.Http, second);
+        await ListReferrersAsync();
+        upstream.Count(call => call.Path.Contains("/referrers/", StringComparison.Ordinal)).ShouldBe(1);
+
+        async Task ListReferrersAsync()
+        {
+            using var list = await registry.Http.GetAsync(new Uri($"/v2/up/a/referrers/{first.Digest}", UriKind.Relative));
+            await list.ShouldHaveStatusAsync(HttpStatusCode.OK);
+        }
     }
 
     [Fact]
