@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # What the integration ring drives, and the package of Debian that each program is in.
 declare -A packages=(
   [dockerd]=docker.io [podman]=podman [buildah]=buildah [skopeo]=skopeo [umoci]=umoci [containerd]=containerd
+  [mkfs.ext4]=e2fsprogs [mkfs.xfs]=xfsprogs
   [docker-registry]=docker-registry [redis-server]=redis-server [strace]=strace [curl]=curl [ss]=iproute2 [npm]=npm
   [haproxy]=haproxy [runc]=runc [faketime]=faketime [promtool]=prometheus
 )

@@ -65,7 +65,7 @@ internal sealed class AzureContainer
                 var wait = (AzureProblem.RetryAfter(e) ?? TimeSpan.Zero) + (pause * (0.5 + Random.Shared.NextDouble()));
                 if (!AzureProblem.IsPassing(e) || _time.GetElapsedTime(started) + wait > _options.RetryFor)
                 {
-                    throw new StorageException(AzureProblem.Describe(e, Address), e);
+                    throw new StorageException(AzureProblem.Describe(e, Address), e) { IsRefused = AzureProblem.IsAccessDenied(e) };
                 }
 
                 mayHaveHappened = true;

@@ -28,6 +28,10 @@ internal static class AzureProblem
         _ => false,
     };
 
+    /// <summary>Whether the credentials or their rights do not allow the call: that lasts until the operator changes them.</summary>
+    public static bool IsAccessDenied(Exception exception) =>
+        exception is CredentialUnavailableException or RequestFailedException { Status: 401 or 403 };
+
     /// <summary>How long the storage has asked to be left alone.</summary>
     public static TimeSpan? RetryAfter(Exception exception) =>
         exception is RequestFailedException failed

@@ -7,9 +7,11 @@ namespace OciRegistry.Storage;
 public interface IUploadStore
 {
     /// <summary>
-    /// Changes when bytes that were appended before may be gone or damaged without anybody having been told: a reboot,
-    /// for a store that syncs only what it publishes. Sessions of another epoch are hashed again before they go on.
+    /// Changes when bytes that were appended before may be gone or damaged without anybody having been told: a reboot, or
+    /// a volume that is mounted anew, for a store that syncs only what it publishes. Sessions of another epoch are hashed
+    /// again before they go on.
     /// </summary>
+    /// <exception cref="StorageException">The store cannot tell.</exception>
     string Epoch { get; }
 
     /// <summary>

@@ -54,4 +54,30 @@ public sealed class FileSystemDocumentStoreTests : DocumentStoreContract, IDispo
         Posix.Unlock(held);
         await store.WriteAsync(key, "after"u8.ToArray(), WriteCondition.None, Durability.Atomic, default);
     }
+
+    [Fact]
+    public async Task A_lock_file_that_was_replaced_is_opened_again()
+    {
+        // As after a mount under a running process: a lock on the former file excludes nobody.
+        var time = new ManualTimeProvider();
+        using var storage = new FileSystemStorage(time);
+        var store = storage.Documents();
+        var key = new DocumentKey("folder", "name");
+        await store.WriteAsync(key, default, WriteCondition.None, Durability.Atomic, default);
+        var path = Directory.EnumerateFiles(storage.Root.Locks).ShouldHaveSingleItem();
+        File.Delete(path);
+        using var held = Posix.OpenReadWrite(path, create: true)!;
+        Posix.TryLock(held).ShouldBeTrue();
+
+        var write = store.WriteAsync(key, default, WriteCondition.None, Durability.Atomic, default).AsTask();
+        write.IsCompleted.ShouldBeFalse();
+        Posix.Unlock(held);
+        while (!write.IsCompleted)
+        {
+            await Until.TrueAsync(() => time.Waiting > 0 || write.IsCompleted, "the write waits for the lock file");
+            time.Advance(TimeSpan.FromMilliseconds(10));
+        }
+
+        (await write).ShouldNotBeNull();
+    }
 }

@@ -8,6 +8,12 @@ namespace OciRegistry.Storage.FileSystem;
 /// process that is killed lets go of them; one that is stopped inside makes the others fail after ten seconds: sooner
 /// than clients lose patience, and longer than a busy disk takes.
 /// </summary>
+/// <remarks>
+/// Nobody may go on without the lock of a stopped process. The file system has no rename that compares: the process may have
+/// compared already, and once it runs again its rename would replace what was acknowledged meanwhile. It knows nothing of
+/// fences either. So writes of one key in 256 are answered 503 until the process runs or ends, and reads go on. The message
+/// names the lock file: <c>lslocks</c> and <c>fuser</c> tell who holds it.
+/// </remarks>
 internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDisposable
 {
     private const int Count = 256;
@@ -22,18 +28,19 @@ internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDis
         var stripe = _stripes[index];
         if (!await stripe.InProcess.WaitAsync(MaxWait, cancellationToken))
         {
-            throw new StorageException($"The lock file {index:x2} is held by another request for too long.");
+            throw new StorageException($"The lock file '{PathOf(index)}' is held by another request for too long.");
         }
 
         try
         {
-            var file = stripe.File ??= Open(index);
             var started = time.GetTimestamp();
-            while (!Posix.TryLock(file))
+            while (!TryLock(stripe, index))
             {
                 if (time.GetElapsedTime(started) > MaxWait)
                 {
-                    throw new StorageException($"The lock file {index:x2} is held by another process for too long.");
+                    throw new StorageException(
+                        $"The lock file '{PathOf(index)}' is held by another process for {MaxWait.TotalSeconds:0} s. If that is a "
+                        + "stopped registry (lslocks tells), let it run on or end it.");
                 }
 
                 await Task.Delay(Poll, time, cancellationToken);
@@ -69,9 +76,33 @@ internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDis
         return (int)(hash % Count);
     }
 
-    private SafeFileHandle Open(int index) =>
-        Posix.OpenReadWrite(Path.Combine(root.Locks, index.ToString("x2", provider: null)), create: true)
-        ?? throw new DirectoryNotFoundException($"The folder '{root.Locks}' is gone.");
+    /// <summary>
+    /// The lock of the file that is at the path now. Where the volume was mounted anew, or somebody has deleted the file, the
+    /// one that is open excludes nobody.
+    /// </summary>
+    private bool TryLock(Stripe stripe, int index)
+    {
+        var file = stripe.File ??= Open(index);
+        var isLocked = Posix.TryLock(file);
+        if (Posix.Stat(PathOf(index))?.Identity == stripe.Identity)
+        {
+            return isLocked;
+        }
+
+        stripe.File = null;
+        file.Dispose();
+        return false;
+    }
+
+    private SafeFileHandle Open(int index)
+    {
+        var file = Posix.OpenReadWrite(PathOf(index), create: true)
+            ?? throw new DirectoryNotFoundException($"The folder '{root.Locks}' is gone.");
+        _stripes[index].Identity = Posix.Stat(file).Identity;
+        return file;
+    }
+
+    private string PathOf(int index) => Path.Combine(root.Locks, index.ToString("x2", provider: null));
 
     internal readonly struct Held(Stripe stripe) : IDisposable
     {
@@ -87,5 +118,8 @@ internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDis
         public SemaphoreSlim InProcess { get; } = new(1, 1);
 
         public SafeFileHandle? File { get; set; }
+
+        /// <summary>Which file <see cref="File"/> is.</summary>
+        public FileIdentity Identity { get; set; }
     }
 }

@@ -12,7 +12,21 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
 {
     private const int CopyBufferSize = 1024 * 1024;
 
-    public string Epoch { get; } = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
+    // Looked at each time: the volume may be mounted anew under a process that runs.
+    public string Epoch
+    {
+        get
+        {
+            try
+            {
+                return MountedEpoch.At(root.Root);
+            }
+            catch (Exception e) when (FileSystemFault.Is(e))
+            {
+                throw FileSystemFault.Wrap(e);
+            }
+        }
+    }
 
     public bool AppendsInPlace => true;
 
