@@ -27,12 +27,15 @@ internal sealed class AzureBlobContent : IBlobContent
 
     public long Length { get; }
 
+    /// <summary>The ETag of the blob that is read: every byte is of this version of it.</summary>
+    public string Version => _version.ToString();
+
     /// <summary>Null when there is nothing, or something of another size, where the pointer leads.</summary>
-    public static async ValueTask<IBlobContent?> OpenAsync(
+    public static async ValueTask<AzureBlobContent?> OpenAsync(
         AzureContainer container, BlobPointer pointer, long offset, long length, CancellationToken cancellationToken)
     {
         length = Math.Min(length, pointer.Size - offset);
-        return await container.CallAsync<IBlobContent?>(
+        return await container.CallAsync<AzureBlobContent?>(
             async (_, token) =>
             {
                 try

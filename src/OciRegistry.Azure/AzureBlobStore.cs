@@ -77,7 +77,8 @@ internal sealed class AzureBlobStore(
         {
             // One that leads nowhere is replaced by whoever publishes the content.
             if (stored.Pointer is not { } pointer
-                || await pointers.WriteAsync(digest, pointer, WriteCondition.Unchanged(stored.Version), cancellationToken))
+                || await pointers.WriteAsync(
+                    digest, pointer, stored.Data, WriteCondition.Unchanged(stored.Version), cancellationToken))
             {
                 return;
             }

@@ -7,8 +7,10 @@ internal sealed class AzureDocumentStore(SmallBlobs blobs) : IDocumentStore
 {
     private readonly ListMarkers _markers = new();
 
-    public ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken) =>
-        blobs.ReadAsync(AzureNames.Document(key), cancellationToken);
+    public async ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        await blobs.ReadAsync(AzureNames.Document(key), cancellationToken) is { } read
+            ? new Document(read.Content, read.Version)
+            : null;
 
     public ValueTask<string?> WriteAsync(
         DocumentKey key,
@@ -41,7 +43,12 @@ internal sealed class AzureDocumentStore(SmallBlobs blobs) : IDocumentStore
                     continue; // not the registry's
                 }
 
-                last = name;
+                last = name; // one that was deleted may be written again, behind a marker too
+                if (blob.IsDeleted)
+                {
+                    continue;
+                }
+
                 if (after is null || string.CompareOrdinal(name, after) > 0)
                 {
                     names.Add(name);

@@ -82,15 +82,20 @@ internal sealed class BlobPointers
             _known[digest] = known;
         }
 
-        return new StoredPointer(pointer, stored.Version);
+        return new StoredPointer(pointer, stored.Version, stored.Note);
     }
 
     /// <summary>False when the condition did not hold.</summary>
+    /// <param name="digest">The content.</param>
+    /// <param name="pointer">Where it is.</param>
+    /// <param name="data">The ETag with which its bytes are known to be right; null when they were not looked at.</param>
+    /// <param name="condition">When it may be written.</param>
+    /// <param name="cancellationToken">Cancels the call.</param>
     public async ValueTask<bool> WriteAsync(
-        Digest digest, BlobPointer pointer, WriteCondition condition, CancellationToken cancellationToken)
+        Digest digest, BlobPointer pointer, string? data, WriteCondition condition, CancellationToken cancellationToken)
     {
         Forget(digest); // what is confirmed is what was read
-        return await _blobs.WriteAsync(NameOf(digest), pointer.ToBytes(), condition, cancellationToken) is not null;
+        return await _blobs.WriteAsync(NameOf(digest), pointer.ToBytes(), condition, cancellationToken, data) is not null;
     }
 
     /// <summary>False when the condition did not hold.</summary>
@@ -101,4 +106,9 @@ internal sealed class BlobPointers
     }
 }
 
-internal sealed record StoredPointer(BlobPointer? Pointer, string Version);
+/// <param name="Pointer">Null when it cannot be read.</param>
+/// <param name="Version">Of the pointer.</param>
+/// <param name="Data">
+/// The ETag that the blob had when its bytes were known to be right; null where the release before has written the pointer.
+/// </param>
+internal sealed record StoredPointer(BlobPointer? Pointer, string Version, string? Data);

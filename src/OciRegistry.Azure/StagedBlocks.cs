@@ -1,3 +1,4 @@
+using Azure;
 using Azure.Storage;
 using Azure.Storage.Blobs.Models;
 using OciRegistry.Storage;
@@ -72,10 +73,25 @@ internal sealed class StagedBlocks(AzureContainer container, SmallBlobs blobs, B
             var blob = container.Blob(NameOfPiece(session, new StagedRun(generation, 0, block.Length, piece)));
             var upload = new BlobUploadOptions
             {
+                Conditions = new BlobRequestConditions { IfNoneMatch = ETag.All },
                 TransferValidation = new UploadTransferValidationOptions { ChecksumAlgorithm = StorageChecksumAlgorithm.MD5 },
             };
             await container.CallAsync(
-                async (_, token) => await blob.UploadAsync(block.OpenRead(), upload, token), cancellationToken, block.Length);
+                async (mayHaveHappened, token) =>
+                {
+                    try
+                    {
+                        await blob.UploadAsync(block.OpenRead(), upload, token);
+                    }
+                    catch (RequestFailedException e) when (mayHaveHappened && AzureProblem.IsRefused(e))
+                    {
+                        // An attempt before has written it: no other writer has this generation.
+                    }
+
+                    return true;
+                },
+                cancellationToken,
+                block.Length);
         }
     }
 
@@ -85,7 +101,7 @@ internal sealed class StagedBlocks(AzureContainer container, SmallBlobs blobs, B
             pieces,
             new ParallelOptions { MaxDegreeOfParallelism = PiecesAtOnce, CancellationToken = cancellationToken },
             async (piece, cancellation) =>
-                await blobs.DeleteAsync(NameOfPiece(session, piece), WriteCondition.None, cancellation));
+                await blobs.DeleteForEverAsync(NameOfPiece(session, piece), cancellation));
 
     /// <summary>Pieces, and the block behind them, which is taken over.</summary>
     public async Task<Block> GatherAsync(

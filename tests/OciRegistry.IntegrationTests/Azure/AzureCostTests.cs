@@ -99,6 +99,43 @@ public sealed class AzureCostTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_tag_that_this_replica_wrote_last_moves_at_the_cost_of_a_new_one_and_any_other_for_two_more()
+    {
+        var config = "{}"u8.ToArray();
+        await Http.PushBlobAsync(_repository, config);
+        await using var other = await ServerProcess.StartWithAsync(
+            null, [.. _container!.Settings, "OciRegistry:Uploads:SweepInterval=1.00:00:00"]);
+        await Until.TrueAsync(() => _proxy!.TakeRequests().Count == 0, "the first sweep is over");
+        var costs = new List<int>();
+        foreach (var (http, number) in new[] { (Http, 0), (Http, 1), (other.Http, 2) })
+        {
+            byte[] manifest = [.. RegistryClient.ImageManifest(config, []), .. Enumerable.Repeat((byte)'\n', number)];
+            using var put = await http.PutManifestAsync(_repository, "v1", manifest);
+            await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+            costs.Add(Take($"PUT of a manifest with a reference, {number}. move of its tag").Count);
+        }
+
+        costs[0].ShouldBeLessThanOrEqualTo(1 + 5);
+        costs[1].ShouldBeLessThanOrEqualTo(1 + 5);
+        costs[2].ShouldBeLessThanOrEqualTo(1 + 5 + 2);
+    }
+
+    [Fact]
+    public async Task A_blob_is_deleted_for_the_same_and_for_two_more_where_another_replica_has_written_its_links()
+    {
+        await using var other = await ServerProcess.StartWithAsync(
+            null, [.. _container!.Settings, "OciRegistry:Uploads:SweepInterval=1.00:00:00"]);
+        foreach (var (http, cost) in new[] { (Http, 8), (other.Http, 10) })
+        {
+            var digest = await Http.PushBlobAsync(_repository, RegistryClient.RandomBytes(1_000));
+            await Until.TrueAsync(() => _proxy!.TakeRequests().Count == 0, "the first sweep is over");
+            using var deleted = await http.DeleteAsync($"/v2/{_repository}/blobs/{digest}");
+            await deleted.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+            Take("DELETE of a blob").Count.ShouldBeLessThanOrEqualTo(cost);
+        }
+    }
+
+    [Fact]
     public async Task Nothing_lists_but_lists()
     {
         var manifest = await Http.PushImageAsync(_repository, "v1");

@@ -120,6 +120,59 @@ public sealed class AzureUploadStoreTests : UploadStoreContract, IAsyncLifetime
         (await reader.StatAsync(digest, default)).ShouldBe(1_000);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Content_of_the_right_size_with_wrong_bytes_is_replaced_by_a_push(bool hasTheReleaseBeforeWrittenThePointer)
+    {
+        // R4.5: existing does not mean good, whatever its size.
+        var content = RegistryClient.RandomBytes(300_000);
+        var digest = Digest.Of(content);
+        var first = new StagedKey(UploadSessionId.New(), 0);
+        await PublishAsync(await StageAsync(first, content), content);
+        var damaged = content.ToArray();
+        damaged[^1] ^= 1;
+        await _storage!.Container().Blob(BlobPointer.DataOf(first.Session)).UploadAsync(new MemoryStream(damaged));
+        if (hasTheReleaseBeforeWrittenThePointer)
+        {
+            await ForgetWhatIsNotedAsync(digest, first.Session, content.Length);
+        }
+
+        (await PublishAsync(await StageAsync(Generation(0), content), content)).ShouldBe(PublishResult.Published);
+
+        (await BlobAsync(digest)).ShouldBe(content);
+    }
+
+    [Fact]
+    public async Task Content_that_another_has_brought_is_read_once_if_its_pointer_does_not_say_what_was_verified()
+    {
+        var content = RegistryClient.RandomBytes(1_000);
+        var digest = Digest.Of(content);
+        var first = new StagedKey(UploadSessionId.New(), 0);
+        await PublishAsync(await StageAsync(first, content), content);
+        (await ReadsOfAPushAsync()).ShouldBe(0);
+        await ForgetWhatIsNotedAsync(digest, first.Session, content.Length);
+
+        (await ReadsOfAPushAsync()).ShouldBe(1);
+        (await ReadsOfAPushAsync()).ShouldBe(0);
+
+        (await new BlobPointers(new SmallBlobs(_storage!.Container())).ReadAsync(digest, default))!.Pointer!.Value.Session
+            .ShouldBe(first.Session);
+
+        async Task<int> ReadsOfAPushAsync()
+        {
+            await using var proxy = await AzuriteProxy.StartAsync();
+            var straight = _storage!.Options.ConnectionString;
+            _storage.Options.ConnectionString = proxy.ConnectionString;
+            var uploads = OpenUploads();
+            _storage.Options.ConnectionString = straight;
+            var key = new StagedKey(UploadSessionId.New(), 0);
+            (await PublishAsync(await StageAsync(key, content), content, uploads)).ShouldBe(PublishResult.Published);
+            return proxy.TakeRequests().Count(request =>
+                request.Operation == "Get Blob" && request.Blob.StartsWith("_data/", StringComparison.Ordinal));
+        }
+    }
+
     [Fact]
     public async Task A_pointer_that_nobody_of_ours_has_written_is_nothing_and_is_replaced()
     {
@@ -155,6 +208,10 @@ public sealed class AzureUploadStoreTests : UploadStoreContract, IAsyncLifetime
             (await BlobAsync(Digest.Of(content))).ShouldBe(content);
         });
     }
+
+    private async Task ForgetWhatIsNotedAsync(Digest digest, UploadSessionId session, long size) =>
+        await _storage!.Container().Blob(BlobPointers.NameOf(digest)).UploadAsync(
+            new MemoryStream(new BlobPointer(session, size).ToBytes()));
 
     private AzureStorage? _storage;
 

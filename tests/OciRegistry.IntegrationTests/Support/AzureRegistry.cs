@@ -16,7 +16,7 @@ internal sealed class AzureRegistry : IAsyncDisposable
 
     public HttpClient Http => _app.Http;
 
-    /// <summary>The replica's clock, where the test drives it: no call to the storage times out then.</summary>
+    /// <summary>The replica's clock, where the test drives it: a call to the storage times out only when that passes.</summary>
     public ManualTimeProvider? Time { get; }
 
     public RepositoryBlobs Blobs => _app.Services.GetRequiredService<RepositoryBlobs>();
@@ -28,15 +28,13 @@ internal sealed class AzureRegistry : IAsyncDisposable
     /// <param name="storage">The container.</param>
     /// <param name="connectionString">How it is reached; null for directly.</param>
     /// <param name="time">Its clock; null for the machine's.</param>
-    /// <param name="timeout">Of each call to the storage.</param>
     public static async Task<AzureRegistry> StartAsync(
-        AzureStorage storage, string? connectionString = null, ManualTimeProvider? time = null, TimeSpan? timeout = null)
+        AzureStorage storage, string? connectionString = null, ManualTimeProvider? time = null)
     {
         void Configure(AzureBlobsOptions options)
         {
             options.ConnectionString = connectionString ?? storage.Options.ConnectionString;
             options.Container = storage.Options.Container;
-            options.Timeout = timeout ?? options.Timeout;
         }
 
         var app = await RegistryApp.StartAsync(

@@ -46,13 +46,16 @@ internal sealed class AzureStorage
             container, blobs, new BlobPointers(blobs), new BlobSignatures(container, Options, TimeProvider.System));
     }
 
-    /// <summary>The names of all blobs in the container.</summary>
+    /// <summary>The names of all blobs in the container, without those that were deleted.</summary>
     public async Task<List<string>> NamesAsync()
     {
         var names = new List<string>();
         await foreach (var blob in Container().Client.GetBlobsAsync())
         {
-            names.Add(blob.Name);
+            if (blob.Properties.ContentType != "application/vnd.oci-registry.deleted")
+            {
+                names.Add(blob.Name);
+            }
         }
 
         return names;

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -44,6 +45,9 @@ internal sealed class AzuriteProxy : IAsyncDisposable
 
     /// <summary>How long after it was written new content is not found; null for at once.</summary>
     public Func<TimeSpan>? HidesNewContentFor { get; set; }
+
+    /// <summary>What answers say the time is; null for the truth.</summary>
+    public DateTimeOffset? Date { get; set; }
 
     public string ConnectionString => AzuriteServer.ConnectionStringAt(Port);
 
@@ -163,6 +167,11 @@ internal sealed class AzuriteProxy : IAsyncDisposable
         foreach (var (name, value) in answer.Headers.Concat(answer.Content.Headers).Where(header => !Hop.Contains(header.Key)))
         {
             context.Response.Headers[name] = value.ToArray();
+        }
+
+        if (Date is { } date)
+        {
+            context.Response.Headers.Date = date.ToString("R", CultureInfo.InvariantCulture);
         }
 
         await using var answered = await answer.Content.ReadAsStreamAsync();

@@ -14,6 +14,9 @@ internal sealed record StoreRequest(string Operation, string Blob)
     public bool IsContent =>
         Blob.StartsWith("blobs/", StringComparison.Ordinal) || Blob.StartsWith("_data/", StringComparison.Ordinal);
 
+    /// <summary>Whether it has an If-Match or an If-None-Match.</summary>
+    public bool IsConditional { get; init; }
+
     /// <summary>The trace context that it came with; empty without any.</summary>
     public string TraceParent { get; init; } = "";
 
@@ -36,7 +39,11 @@ internal sealed record StoreRequest(string Operation, string Blob)
             ("DELETE", "") => "Delete Blob",
             _ => string.Create(CultureInfo.InvariantCulture, $"{method} {component}"),
         };
-        return new StoreRequest(operation, blob) { TraceParent = request.Headers.TraceParent.ToString() };
+        return new StoreRequest(operation, blob)
+        {
+            TraceParent = request.Headers.TraceParent.ToString(),
+            IsConditional = request.Headers.IfMatch.Count > 0 || request.Headers.IfNoneMatch.Count > 0,
+        };
     }
 }
 
