@@ -46,12 +46,17 @@ internal sealed class PulledReferrers(
         foreach (var name in names)
         {
             if (Digest.TryParse(name, out var subject)
-                && await ReadAsync(repository, subject, cancellationToken) is { } known
-                && now - known.Checked > upstream.Options.ContentTtl)
+                && await FindAsync(repository, subject, cancellationToken) is { } found
+                && now - found.Known.Checked > upstream.Options.ContentTtl)
             {
-                await RemoveAsync(repository, subject, known.Referrers, cancellationToken);
+                await RemoveAsync(repository, subject, found.Known.Referrers, cancellationToken);
+
+                // By version: a note that a request has written since lists what it has added.
                 await documents.DeleteAsync(
-                    RegistryLayout.ReferredSubject(repository, subject), WriteCondition.None, Durability.Synced, cancellationToken);
+                    RegistryLayout.ReferredSubject(repository, subject),
+                    WriteCondition.Unchanged(found.Version),
+                    Durability.Synced,
+                    cancellationToken);
             }
         }
     }
@@ -139,15 +144,19 @@ internal sealed class PulledReferrers(
         }
     }
 
-    /// <summary>What was pushed here stays.</summary>
+    /// <summary>
+    /// Removes entries of manifests that were not pushed here. The version of the entry is read before the manifest is looked
+    /// for: a push writes the manifest first, so its entry is either found to be pushed or has another version.
+    /// </summary>
     private async ValueTask RemoveAsync(
         RepositoryName repository, Digest subject, IEnumerable<Digest> gone, CancellationToken cancellationToken)
     {
         foreach (var digest in gone)
         {
+            var version = await referrers.VersionAsync(repository, subject, digest, cancellationToken);
             var isPushed = await manifests.GetAsync(repository, digest, cancellationToken) is not null
                 && await entries.ReadAsync(repository, digest, cancellationToken) is null;
-            if (!isPushed && await referrers.VersionAsync(repository, subject, digest, cancellationToken) is { } version)
+            if (!isPushed && version is not null)
             {
                 await referrers.RemoveAsync(repository, subject, digest, version, cancellationToken);
             }
@@ -155,6 +164,10 @@ internal sealed class PulledReferrers(
     }
 
     private async ValueTask<ReferredSubject?> ReadAsync(
+        RepositoryName repository, Digest subject, CancellationToken cancellationToken) =>
+        (await FindAsync(repository, subject, cancellationToken))?.Known;
+
+    private async ValueTask<(ReferredSubject Known, string Version)?> FindAsync(
         RepositoryName repository, Digest subject, CancellationToken cancellationToken)
     {
         if (await documents.ReadAsync(RegistryLayout.ReferredSubject(repository, subject), cancellationToken) is not { } document)
@@ -164,7 +177,9 @@ internal sealed class PulledReferrers(
 
         try
         {
-            return JsonSerializer.Deserialize(document.Content.Span, PulledJson.Default.ReferredSubject);
+            return JsonSerializer.Deserialize(document.Content.Span, PulledJson.Default.ReferredSubject) is { } known
+                ? (known, document.Version)
+                : null;
         }
         catch (JsonException)
         {

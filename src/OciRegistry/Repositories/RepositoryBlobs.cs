@@ -117,7 +117,7 @@ internal sealed partial class RepositoryBlobs(
     /// <param name="isHeld">Whether it was held before it was seen in the store: then that is not done again.</param>
     /// <param name="cancellationToken">Of the call.</param>
     /// <remarks>
-    /// The reverse link, which holds the content, stands before the link and is confirmed after it: an
+    /// The reverse link, which holds the content, stands before the link and is confirmed after it: a
     /// delete at the same time has then either not begun, or finds the reverse link rewritten and leaves it. Where it has
     /// taken the reverse link away, nothing held the content for a moment: it is held again, and then looked for again. The
     /// link is written in any case: its new version keeps it from a delete that has read the former one.
@@ -200,10 +200,12 @@ internal sealed partial class RepositoryBlobs(
             }
         }
 
-        // A request that died between its two deletes has left its mark: nothing is written where there is none.
+        // A request that died between its two deletes has left its mark: nothing is written where there is none. The link is
+        // looked for after the mark: a link that was written meanwhile has changed the mark, or another delete has set it.
         var reverse = RegistryLayout.Link(digest, repository);
         if (await documents.ReadAsync(reverse, cancellationToken) is { } left
-            && left.Content.Span.SequenceEqual(CondemnedContent.Unlinking.Span))
+            && left.Content.Span.SequenceEqual(CondemnedContent.Unlinking.Span)
+            && await LinkVersionAsync(repository, digest, cancellationToken) is null)
         {
             await documents.DeleteAsync(
                 reverse, WriteCondition.Unchanged(left.Version), Durability.Synced, cancellationToken);

@@ -108,12 +108,7 @@ internal sealed class TagStore(IDocumentStore documents, RegistryMetrics metrics
                 && await documents.ReadAsync(RegistryLayout.Tagged(repository, digest, tag), cancellationToken) is { } reverse)
             {
                 var current = await FindAsync(repository, tag, cancellationToken);
-
-                // A tag that cannot be read may name this digest: its reverse entry stays with it.
-                if (current is not { Digest: null })
-                {
-                    found.Add(new TagName(tag, reverse.Version, current?.Digest == digest ? current?.Version : null));
-                }
+                found.Add(new TagName(tag, reverse.Version, current?.Digest == digest ? current?.Version : null));
             }
         }
 

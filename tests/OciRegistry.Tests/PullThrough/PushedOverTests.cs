@@ -182,6 +182,31 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Tag_that_is_resolved_while_another_request_forgets_it_still_follows_the_upstream()
+    {
+        _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        (await Http.GetManifestAsync("up/a", "v1")).StatusCode.ShouldBe(HttpStatusCode.OK);
+        _upstream.RemoveTag("a", "v1");
+        _time.Advance(ContentTtl / 2);
+        var forgetting = _registry.Plan.Hold(
+            StoreCall.DocumentDelete, RegistryLayout.ResolvedTag(Repository("a"), TagNamed("v1")).ToString());
+        var pull = Http.GetManifestAsync("up/a", "v1");
+        await forgetting.Reached;
+        var second = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        _time.Advance(TimeSpan.FromMinutes(1));
+        (await Http.RequestAsync("HEAD", "/v2/up/a/manifests/v1")).StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await Http.GetManifestAsync("up/a", second.Digest.ToString())).StatusCode.ShouldBe(HttpStatusCode.OK);
+        await AssertNamesAsync("a", "v1", second.Manifest);
+
+        forgetting.Release();
+
+        await Until.DoneAsync(pull);
+        var third = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        _time.Advance(TimeSpan.FromMinutes(10));
+        await AssertNamesAsync("a", "v1", third.Manifest);
+    }
+
+    [Fact]
     public async Task Tag_that_was_pushed_stays_when_its_note_cannot_be_read()
     {
         _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
@@ -228,6 +253,30 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         await AssertNamesAsync("a", "v1", ours);
     }
 
+    [Fact]
+    public async Task Referrer_that_is_pushed_while_the_upstream_does_not_list_it_any_more_stays()
+    {
+        var image = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        var signature = _upstream.AddReferrer("a", image.Digest, "application/signature");
+        (await ReferrersAsync(image.Digest)).ShouldBe([signature.ToString()]);
+        using var cached = await Http.GetManifestAsync("up/a", signature.ToString());
+        var manifest = await cached.Content.ReadAsByteArrayAsync();
+        await Http.PushBlobAsync("up/a", "{}"u8.ToArray());
+        _upstream.Faults = call => call.Path.Contains("/referrers/", StringComparison.Ordinal)
+            ? new UpstreamFault { Status = 404 }
+            : null;
+        _time.Advance(ContentTtl / 2);
+        var removing = _registry.Plan.Hold(
+            StoreCall.DocumentRead, RegistryLayout.Referrer(Repository("a"), image.Digest, signature).ToString());
+        var listing = ReferrersAsync(image.Digest);
+        await removing.Reached;
+        await PutAsync("a", "signature", manifest, HttpStatusCode.Created, cached.Content.Headers.ContentType!.MediaType!);
+
+        removing.Release();
+
+        (await Until.DoneAsync(listing)).ShouldBe([signature.ToString()]);
+    }
+
     /// <summary>False when the sweep has ended before its call of that number.</summary>
     private async Task<bool> PushWhileSweepingAsync(int stop)
     {
@@ -238,6 +287,11 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         var sweep = SweepAsync();
         await Until.DoneAsync(Task.WhenAny(sweep, held.Reached));
         var isReached = !sweep.IsCompleted;
+        if (!isReached)
+        {
+            held.Release(); // else a call of the push would be held
+        }
+
         var calls = _registry.Plan.Journal.Count;
         var push = Task.Run(() => PushAsync(name, "ours", image));
         await PassTimeUntilAsync(() => push.IsCompleted || WaitsForARemoval(calls));
@@ -276,6 +330,12 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
         _time.Advance(ContentTtl * 2);
         return image;
+    }
+
+    private async Task<string[]> ReferrersAsync(Digest subject)
+    {
+        using var list = await Http.RequestAsync("GET", $"/v2/up/a/referrers/{subject}");
+        return [.. (await list.JsonAsync())["manifests"]!.AsArray().Select(one => (string)one!["digest"]!)];
     }
 
     /// <summary>As clients do: they push again what the registry says that it does not have.</summary>

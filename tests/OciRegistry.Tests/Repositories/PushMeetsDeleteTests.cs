@@ -195,6 +195,7 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
 
         await Until.DoneAsync(delete);
         (await _replicas.AssertAgreesAsync(_repository, Digest, Name, Subject)).ShouldBeFalse();
+        await AssertNothingComesBackAsync(_repository, _manifest, "pushed again");
     }
 
     [Fact]
@@ -219,6 +220,7 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
         (await B.Http.DeleteAsync($"/v2/{_repository}/manifests/{Digest}")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
 
         (await _replicas.AssertAgreesAsync(_repository, Digest, Name, Subject)).ShouldBeFalse();
+        await AssertNothingComesBackAsync(_repository, _manifest, "pushed again");
     }
 
     [Fact]
