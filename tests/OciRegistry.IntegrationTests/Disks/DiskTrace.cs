@@ -183,6 +183,9 @@ internal sealed partial class DiskTrace
 
 internal sealed record DiskCall(string Name, int Nth, string Arguments, bool Succeeded, bool IsInjected)
 {
+    public bool MayNeedSpace =>
+        Name is not "unlink" && (Name != "openat" || Arguments.Contains("O_CREAT", StringComparison.Ordinal));
+
     public override string ToString() =>
         string.Create(CultureInfo.InvariantCulture, $"{Nth}. {Name}({Arguments})");
 }

@@ -92,12 +92,10 @@ public sealed class FullStoreTests
         using var patched = await registry.Http.PatchAsync(await registry.Http.NewUploadAsync(repository), Content);
         var location = patched.Headers.Location!.ToString();
         registry.Plan.Fail(StoreCall.StagedPublish, FaultPlan.Full);
-        if (cannotEvenRecordThat)
-        {
-            registry.Plan.Fail(StoreCall.DocumentWrite, FaultPlan.Full, on: "_uploads/", nth: 2, times: 9); // after the seal
-        }
-
+        var full = registry.Plan.Fail( // after the seal
+            StoreCall.DocumentWrite, FaultPlan.Full, on: cannotEvenRecordThat ? "_uploads/" : "nothing", nth: 2, times: 9);
         await ShouldBeFullAsync(registry.Http.CompleteAsync(location, ContentDigest));
+        full.Release();
         registry.UploadFiles().ShouldBeEmpty();
         using (var repeated = await registry.Http.CompleteAsync(location, ContentDigest))
         {

@@ -48,21 +48,19 @@ internal static class DurableFile
     /// </summary>
     public static void SyncFolder(string path)
     {
-        using var folder = Posix.OpenRead(path);
-        if (folder is null)
-        {
-            return;
-        }
-
         var isRepeated = Unsynced.TryGetValue(path, out var failure);
-        if (isRepeated)
-        {
-            ChangeEntries(path);
-        }
-
         try
         {
-            Posix.Sync(folder);
+            using var folder = Posix.OpenRead(path);
+            if (folder is not null)
+            {
+                if (isRepeated)
+                {
+                    ChangeEntries(path);
+                }
+
+                Posix.Sync(folder);
+            }
         }
         catch (IOException)
         {
