@@ -49,17 +49,31 @@ install_tools() {
   "${sudo[@]}" npm install --global --no-audit --no-fund "$azurite" >"$log" 2>&1 || { cat "$log"; exit 1; }
 }
 
-# Go and the types of Kubernetes, into which the charts' renders are decoded. Debian has them since 13; of an older one's mirror
-# they are unpacked into a folder of ours, and the system is not touched.
+# Go and the types of Kubernetes, into which the charts' renders are decoded. Debian has them since 13.
 install_kubernetes_types() {
-  local types=usr/share/gocode/src/k8s.io/api unpacked=tests/.tools/debian needed=(golang-go golang-k8s-api-dev) sudo=() mirror work apt
+  local types=usr/share/gocode/src/k8s.io/api unpacked=tests/.tools/debian
   [[ ! -d $unpacked/$types ]] || return 0
   [[ ! -d /$types ]] || ! compgen -G '/usr/lib/go-1.*/bin/go' >/dev/null || return 0
+  install_later trixie "$unpacked" golang golang-go golang-k8s-api-dev
+}
+
+# Clients that choose HTTP/2 over TLS by themselves. Debian has both since 14.
+install_later_clients() {
+  local unpacked=tests/.tools/forky
+  [[ ! -d $unpacked/usr/bin ]] || return 0
+  ! command -v oras >/dev/null || ! command -v crane >/dev/null || return 0
+  install_later forky "$unpacked" 'oras|crane' oras crane
+}
+
+# install_later SUITE FOLDER NAMES PACKAGE...: packages that only a later Debian has. On an older one those whose names begin so
+# are unpacked from that one's mirror into a folder of ours, and the system is not touched.
+install_later() {
+  local suite=$1 unpacked=$2 names=$3 needed=("${@:4}") sudo=() mirror work apt
   command -v apt-get >/dev/null || { echo "Not installed, so their tests are skipped: ${needed[*]}"; return 0; }
   [[ $(id -u) -eq 0 ]] || sudo=(sudo)
   echo "== installing ${needed[*]}"
   "${sudo[@]}" apt-get -qq update
-  if apt-cache show "${needed[1]}" >/dev/null 2>&1; then
+  if apt-cache show "${needed[-1]}" >/dev/null 2>&1; then
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${needed[@]}" >"$log" 2>&1 ||
       { cat "$log"; exit 1; }
     return
@@ -70,12 +84,13 @@ install_kubernetes_types() {
   work=$(mktemp -d)
   mkdir -p "$work"/{lists/partial,archives/partial,root}
   : >"$work/nothing" # is installed: all that they need is fetched
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources.list"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$work/sources.list"
   apt=(apt-get -qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$work/lists"
     -o "Dir::State::status=$work/nothing" -o "Dir::Cache::archives=$work/archives" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache="
     -o Debug::NoLocking=1 -o Acquire::Languages=none)
   { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends --download-only "${needed[@]}" &&
-    printf '%s\0' "$work"/archives/golang*.deb | xargs -0 -I{} dpkg-deb --extract {} "$work/root"; } >"$log" 2>&1 || { cat "$log"; exit 1; }
+    find "$work/archives" -regextype posix-extended -regex ".*/($names)[^/]*\.deb" -print0 |
+    xargs -0 -I{} dpkg-deb --extract {} "$work/root"; } >"$log" 2>&1 || { cat "$log"; exit 1; }
   mkdir -p "$(dirname "$unpacked")"
   mv "$work/root" "$unpacked"
   rm -rf "$work"
@@ -136,10 +151,10 @@ conformance() {
 }
 
 case ${1:-all} in
-  all) require_sdk; install_tools; install_kubernetes_types; build; fast; blocks; integration; conformance ;;
+  all) require_sdk; install_tools; install_kubernetes_types; install_later_clients; build; fast; blocks; integration; conformance ;;
   fast) require_sdk; build; fast ;;
-  integration) require_sdk; install_tools; install_kubernetes_types; build; integration ;;
-  stress) require_sdk; install_tools; install_kubernetes_types; export OCI_REGISTRY_TESTS=stress; build; fast; blocks; integration ;;
+  integration) require_sdk; install_tools; install_kubernetes_types; install_later_clients; build; integration ;;
+  stress) require_sdk; install_tools; install_kubernetes_types; install_later_clients; export OCI_REGISTRY_TESTS=stress; build; fast; blocks; integration ;;
   bench) require_sdk; exec dotnet run -c Release --project tests/OciRegistry.Benchmarks -- "${@:2}" ;;
   *) echo "usage: tests/run.sh [all|fast|integration|stress|bench]" >&2; exit 2 ;;
 esac

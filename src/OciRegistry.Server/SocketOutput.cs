@@ -133,7 +133,14 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
     }
 
     /// <returns>Completed when the connection is no more: whatever is written from then on is dropped.</returns>
-    public override async ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) =>
+        FlushWithAsync(default, cancellationToken);
+
+    /// <summary>Sends the bytes from where they are: TLS writes so, one record of 16 KiB at a time.</summary>
+    public override ValueTask<FlushResult> WriteAsync(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default) => FlushWithAsync(source, cancellationToken);
+
+    private async ValueTask<FlushResult> FlushWithAsync(ReadOnlyMemory<byte> last, CancellationToken cancellationToken)
     {
         Volatile.Write(ref _isFlushing, true);
         try
@@ -141,6 +148,7 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
             if (!_isClosed)
             {
                 await SendAllAsync(cancellationToken);
+                await SendAsync(last, cancellationToken);
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException || Posix.IsDisconnect(e))

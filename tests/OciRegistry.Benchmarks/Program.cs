@@ -5,7 +5,7 @@ using OciRegistry.Benchmarks.Scenarios;
 using OciRegistry.Benchmarks.Support;
 
 // Those that delete 100,000 files come last: ext4 makes new ones slowly for some minutes after that.
-IScenario[] all = [new SmallArtifacts(), new LockCost(), new AuthCost(), new PulledThrough(), new Cpu(), new MemoryLarge(), new MemoryMany(), new Gap(), new AzureBlobs(), new ImageForms(), new Start(), new TagsPage()];
+IScenario[] all = [new SmallArtifacts(), new LockCost(), new AuthCost(), new PulledThrough(), new Cpu(), new Tls(), new MemoryLarge(), new MemoryMany(), new Gap(), new AzureBlobs(), new ImageForms(), new Start(), new TagsPage()];
 
 string server = ServerProcess.BuiltExecutable();
 string parent = Path.GetTempPath();

@@ -26,6 +26,10 @@ internal sealed class Bench(string server, RedisServer? redis, TemporaryFolder f
     public Task<ServerProcess> StartServerAsync(string storage, string[] settings) =>
         ServerProcess.StartAsync(server, StorageFolder(storage), authorization: null, settings);
 
+    /// <summary>Starts a server that listens for TLS only.</summary>
+    public Task<ServerProcess> StartTlsServerAsync(string storage, (string Certificate, string Key) certificate) =>
+        ServerProcess.StartTlsAsync(server, StorageFolder(storage), certificate);
+
     public string StorageFolder(string storage = "data") => Path.Combine(Folder, storage);
 
     /// <summary>A figure that is to stay below an aim.</summary>

@@ -1,14 +1,31 @@
 using System.Buffers;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Security;
 using System.Security.Cryptography;
 
 namespace OciRegistry.Benchmarks.Support;
 
 /// <summary>Pushes and pulls as docker does; throws when the registry answers anything but what it should.</summary>
-internal sealed class RegistryClient(Uri address, AuthenticationHeaderValue? authorization = null) : IDisposable
+/// <param name="address">Where it listens.</param>
+/// <param name="authorization">What to send along; null for nothing.</param>
+/// <param name="version">What to speak; null for HTTP/1.1.</param>
+internal sealed class RegistryClient(
+    Uri address, AuthenticationHeaderValue? authorization = null, Version? version = null) : IDisposable
 {
-    private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false, UseCookies = false })
+    // As much as clients in Go let come before they have read it.
+    private const int StreamWindow = 4 * 1024 * 1024;
+
+    private readonly HttpClient _http = new(new ExactVersion(version ?? HttpVersion.Version11, new SocketsHttpHandler
+    {
+        UseProxy = false,
+        UseCookies = false,
+        InitialHttp2StreamWindowSize = StreamWindow,
+        SslOptions = new SslClientAuthenticationOptions
+        {
+            RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is not null, // ours, of this run
+        },
+    }))
     {
         BaseAddress = address,
         Timeout = TimeSpan.FromMinutes(10),
@@ -120,6 +137,16 @@ internal sealed class RegistryClient(Uri address, AuthenticationHeaderValue? aut
             var request = response.RequestMessage!;
             throw new InvalidOperationException(
                 $"{request.Method} {request.RequestUri} was answered {(int)response.StatusCode}, not {(int)status}.");
+        }
+    }
+
+    // A request made by hand is HTTP/1.1 unless it says otherwise.
+    private sealed class ExactVersion(Version version, HttpMessageHandler inner) : DelegatingHandler(inner)
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            (request.Version, request.VersionPolicy) = (version, HttpVersionPolicy.RequestVersionExact);
+            return base.SendAsync(request, cancellationToken);
         }
     }
 }

@@ -76,14 +76,32 @@ internal sealed class ServerProcess : IAsyncDisposable
             [$"--OciRegistry:Storage:FileSystem:Root={storage}", .. settings.Select(setting => $"--{setting}")],
             authorization);
 
+    /// <summary>Starts a server that listens for TLS only.</summary>
+    /// <param name="executable">The server.</param>
+    /// <param name="storage">Where it stores.</param>
+    /// <param name="certificate">Its certificate and key, as PEM files.</param>
+    public static Task<ServerProcess> StartTlsAsync(
+        string executable, string storage, (string Certificate, string Key) certificate) =>
+        StartAsync(
+            executable,
+            storage,
+            redis: null,
+            [
+                $"--OciRegistry:Storage:FileSystem:Root={storage}",
+                $"--Kestrel:Certificates:Default:Path={certificate.Certificate}",
+                $"--Kestrel:Certificates:Default:KeyPath={certificate.Key}",
+            ],
+            scheme: Uri.UriSchemeHttps);
+
     private static async Task<ServerProcess> StartAsync(
         string executable,
         string storage,
         RedisServer? redis,
         string[] settings,
-        AuthenticationHeaderValue? authorization = null)
+        AuthenticationHeaderValue? authorization = null,
+        string scheme = "http")
     {
-        var address = NextAddress();
+        var address = NextAddress(scheme);
         var start = new ProcessStartInfo(executable, [$"--urls={address.GetLeftPart(UriPartial.Authority)}", .. settings])
         {
             Environment = { ["Logging__LogLevel__Microsoft"] = "Warning" }, // what the program's own default is, to be sure
@@ -97,9 +115,13 @@ internal sealed class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Debian's docker-registry (CNCF distribution) as Debian configures it, without a log of requests.</summary>
-    public static async Task<ServerProcess> StartDistributionAsync(string storage)
+    /// <param name="storage">Where it stores.</param>
+    /// <param name="certificate">Its certificate and key, as PEM files; null for a server without TLS.</param>
+    public static async Task<ServerProcess> StartDistributionAsync(
+        string storage, (string Certificate, string Key)? certificate = null)
     {
-        var address = NextAddress();
+        var address = NextAddress(certificate is null ? Uri.UriSchemeHttp : Uri.UriSchemeHttps);
+        var tls = certificate is { } files ? $", tls: {{certificate: {files.Certificate}, key: {files.Key} }}" : "";
         var configuration = $"{storage}.yml";
         await File.WriteAllTextAsync(configuration, $$"""
             version: 0.1
@@ -108,13 +130,13 @@ internal sealed class ServerProcess : IAsyncDisposable
               cache: {blobdescriptor: inmemory}
               delete: {enabled: true}
               filesystem: {rootdirectory: {{storage}} }
-            http: {addr: {{address.Authority}} }
+            http: {addr: {{address.Authority}}{{tls}} }
             """);
         var start = new ProcessStartInfo("docker-registry") { ArgumentList = { "serve", configuration } };
         return await StartAsync(start, storage, address, readiness: null);
     }
 
-    private static Uri NextAddress() => new($"http://127.0.0.1:{FreePort.Next()}");
+    private static Uri NextAddress(string scheme) => new($"{scheme}://127.0.0.1:{FreePort.Next()}");
 
     private static async Task<ServerProcess> StartAsync(
         ProcessStartInfo start,

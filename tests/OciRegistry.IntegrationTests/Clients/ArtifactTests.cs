@@ -6,7 +6,7 @@ using OciRegistry.Tests.Support;
 
 namespace OciRegistry.IntegrationTests.Clients;
 
-/// <summary>What ORAS sends and asks, request by request: it is in no Debian release that the ring could install from.</summary>
+/// <summary>What ORAS sends and asks, request by request, with each answer checked.</summary>
 public sealed class ArtifactTests(PublishedServer server)
 {
     private const string Sbom = "application/vnd.example.sbom.v1";

@@ -59,6 +59,13 @@ internal sealed class ServerProcess : IUpstreamRegistry
     public static Task<ServerProcess> StartOnAsync(string root, Tool? under = null, params string[] settings) =>
         StartWithAsync(under, [$"OciRegistry:Storage:FileSystem:Root={root}", .. settings]);
 
+    /// <summary>Starts over a storage, which goes with the process.</summary>
+    /// <param name="storage">Where it stores.</param>
+    /// <param name="ports">All that it listens on; <see cref="Host"/> has the first.</param>
+    /// <param name="settings">Further settings, as <c>OciRegistry:Section:Name=value</c>.</param>
+    public static Task<ServerProcess> StartOverAsync(ISharedStorage storage, int[] ports, params string[] settings) =>
+        StartAsync(Tool.Require(Checkout.ServerExecutable), storage, ports, [.. storage.Settings, .. settings]);
+
     /// <summary>Starts on what the settings say.</summary>
     /// <param name="under">A program that is to start the server, as its last argument.</param>
     /// <param name="settings">As <c>OciRegistry:Section:Name=value</c>.</param>

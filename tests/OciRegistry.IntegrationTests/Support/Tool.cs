@@ -7,6 +7,9 @@ namespace OciRegistry.IntegrationTests.Support;
 /// <summary>A program of the machine with arguments and variables that every call of it gets.</summary>
 internal sealed class Tool
 {
+    // Clients that only a later Debian has: tests/run.sh unpacks them there.
+    private static readonly string Unpacked = Path.Combine(Checkout.Root, "tests", ".tools", "forky", "usr", "bin");
+
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
     // What a person has set for the own clients must not reach those of a test.
@@ -72,7 +75,7 @@ internal sealed class Tool
     private static string? Find(string name) =>
         Path.IsPathRooted(name)
             ? name
-            : $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin"
+            : $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin:{Unpacked}"
                 .Split(':', StringSplitOptions.RemoveEmptyEntries)
                 .Select(folder => Path.Combine(folder, name))
                 .FirstOrDefault(File.Exists);

@@ -44,7 +44,7 @@ internal sealed class WireTap : IAsyncDisposable
                 connections.Add(HandOnAsync(await _listener.AcceptTcpClientAsync()));
             }
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or InvalidOperationException)
         {
             await Task.WhenAll(connections);
         }
@@ -62,7 +62,7 @@ internal sealed class WireTap : IAsyncDisposable
                 var ends = new[] { CopyAsync(client, registry), CopyAsync(registry, client) };
                 await Task.WhenAll(ends);
             }
-            catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
+            catch (Exception e) when (e is IOException or SocketException or InvalidOperationException)
             {
                 // One side is gone: so is the other.
             }
