@@ -5,23 +5,29 @@ namespace OciRegistry.IntegrationTests.Support;
 /// <summary>The built server as a process of its own, on a free loopback port.</summary>
 internal sealed class ServerProcess : IUpstreamRegistry
 {
+    private const string Certificate = "Kestrel:Certificates:Default:Path=";
+
     private readonly Func<BackgroundProcess> _launch;
     private readonly ISharedStorage? _storage;
     private BackgroundProcess _process;
     private bool _isKilled;
 
-    private ServerProcess(Func<BackgroundProcess> launch, ISharedStorage? storage, int port)
+    private ServerProcess(Func<BackgroundProcess> launch, ISharedStorage? storage, int port, int? tlsPort)
     {
         (_launch, _storage) = (launch, storage);
         _process = launch();
         Host = $"127.0.0.1:{port}";
         Http = RegistryClient.To(new Uri($"http://{Host}"));
+        Tls = tlsPort is null ? null : new Uri($"https://127.0.0.1:{tlsPort}");
     }
 
     /// <summary>Address and port as clients write them before an image's name.</summary>
     public string Host { get; }
 
     public HttpClient Http { get; }
+
+    /// <summary>Its address over TLS, when its settings name a certificate.</summary>
+    public Uri? Tls { get; }
 
     public int Id => _process.Id;
 
@@ -120,9 +126,11 @@ internal sealed class ServerProcess : IUpstreamRegistry
 
     private static async Task<ServerProcess> StartAsync(Tool program, ISharedStorage? storage, int[] ports, string[] settings)
     {
-        var urls = string.Join(';', ports.Select(port => $"http://127.0.0.1:{port}"));
+        int? tls = settings.Any(setting => setting.StartsWith(Certificate, StringComparison.Ordinal)) ? FreePort.Next() : null;
+        var urls = string.Join(';', ports.Select(port => $"http://127.0.0.1:{port}"))
+            + (tls is null ? "" : $";https://127.0.0.1:{tls}");
         var server = new ServerProcess(
-            () => program.Start([$"--urls={urls}", .. settings.Select(setting => $"--{setting}")]), storage, ports[0]);
+            () => program.Start([$"--urls={urls}", .. settings.Select(setting => $"--{setting}")]), storage, ports[0], tls);
         try
         {
             await server.UntilReadyAsync();

@@ -59,6 +59,16 @@ internal sealed class SharedContainer : ISharedStorage
 
     public bool MayPauseNow() => true; // the storage itself compares and swaps: nothing is held meanwhile
 
+    /// <summary>Some writes of our own, one after another, each of which takes as long as those that came before it.</summary>
+    public async Task SettleAsync()
+    {
+        var blob = _storage.Container().Client.GetBlobClient("settled");
+        for (var i = 0; i < 5; i++)
+        {
+            await blob.UploadAsync(BinaryData.FromString("settled"), overwrite: true);
+        }
+    }
+
     public ValueTask DisposeAsync() => _storage.DeleteAsync();
 
     private async Task<List<BlobPointer>> PointersAsync()

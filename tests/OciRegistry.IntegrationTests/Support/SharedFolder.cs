@@ -22,6 +22,9 @@ internal interface ISharedStorage : IAsyncDisposable
 
     /// <summary>Whether a replica that is held now holds nothing that the others need within a write to a document.</summary>
     bool MayPauseNow();
+
+    /// <summary>Waits until what a process has sent to the storage before it died has happened, or will not.</summary>
+    Task SettleAsync();
 }
 
 internal sealed class SharedFolder : ISharedStorage
@@ -55,6 +58,8 @@ internal sealed class SharedFolder : ISharedStorage
         FilesIn("blobs").Any(file => Path.GetFileName(file) == digest.Hex));
 
     public bool MayPauseNow() => Directory.GetFiles(Path.Combine(Root, "locks")).All(IsFree); // one may be a moment old
+
+    public Task SettleAsync() => Task.CompletedTask; // a system call ends with its process
 
     public ValueTask DisposeAsync() => _folder.DisposeAsync();
 
