@@ -176,12 +176,14 @@ internal sealed record UploadSession
 
     /// <summary>
     /// The session without a writer that did not end itself: its process died or is paused, or this request replaces it.
-    /// That writer may have seen a write fail and died before it could record that.
+    /// That writer may have seen a write fail and died before it could record that, so the bytes that count are suspect.
     /// </summary>
     /// <param name="counts">Whether the bytes that are on its record count.</param>
-    public UploadSession TakeOver(bool counts) => Writer is null
-        ? this
-        : (counts ? EndWriting() : DropWriter()) with { IsSuspect = true };
+    public UploadSession TakeOver(bool counts)
+    {
+        var ended = counts ? EndWriting() : DropWriter();
+        return ended with { IsSuspect = IsSuspect || (Writer is not null && ended.Offset > 0) };
+    }
 
     /// <param name="digest">The digest of the bytes.</param>
     /// <param name="now">Completing is activity: the cleanup must not discard the session meanwhile.</param>

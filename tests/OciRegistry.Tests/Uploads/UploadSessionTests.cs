@@ -170,6 +170,7 @@ public sealed class UploadSessionTests
         writing.TakeOver(counts).IsSuspect.ShouldBeTrue();
         writing.EndWriting().IsSuspect.ShouldBeFalse();
         writing.DropWriter().TakeOver(counts).IsSuspect.ShouldBeFalse();
+        Writing(Fresh, 0).TakeOver(counts).IsSuspect.ShouldBeFalse(); // no byte counts
     }
 
     [Fact]
