@@ -31,7 +31,7 @@ internal sealed partial class PulledBlobs(
     public const string Subject = "pull-through";
 
     private const int BufferSize = 64 * 1024;
-    private const int MaxBroken = 64;
+    internal const int MaxBroken = 64;
     private const int MaxTries = 3;
     private static readonly TimeSpan BrokenLife = TimeSpan.FromMinutes(10);
 

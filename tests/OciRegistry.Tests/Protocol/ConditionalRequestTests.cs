@@ -111,6 +111,7 @@ public sealed class ConditionalRequestTests(RegistryFixture fixture) : IClassFix
     [InlineData("{0}", true)]
     [InlineData(Other + ", {0}", true)]
     [InlineData("*", true)]
+    [InlineData("W/{0}", false)] // If-Match compares strongly
     [InlineData(Other, false)]
     [InlineData("\"\"", false)]
     [InlineData("", false)] // a variable that was empty must not make the request unconditional

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using OciRegistry.PullThrough;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.PullThrough;
@@ -283,6 +284,21 @@ public sealed class PulledBlobTests
         using var pulled = await registry.Http.GetBlobAsync("up/a", digest);
         await pulled.ShouldBeContentAsync(digest, content);
         registry.Upstream.Calls[^1].Range.ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task Of_many_fetches_that_broke_off_a_bounded_number_is_kept()
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        registry.Upstream.Faults = _ => new UpstreamFault { CutsAfter = 1_000 };
+        for (var i = 0; i < PulledBlobs.MaxBroken + 2; i++)
+        {
+            await ShouldBreakOffAsync(registry.Http, registry.Upstream.AddBlob("a", RegistryClient.RandomBytes(2_000)));
+            await registry.UntilIdleAsync();
+        }
+
+        registry.Blobs.BrokenCount.ShouldBe(PulledBlobs.MaxBroken);
+        Directory.EnumerateFiles(Path.Combine(registry.App.Root, "_data")).Count().ShouldBe(PulledBlobs.MaxBroken);
     }
 
     [Fact]

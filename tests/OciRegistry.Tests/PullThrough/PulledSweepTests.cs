@@ -111,6 +111,40 @@ public sealed class PulledSweepTests
     }
 
     [Fact]
+    public async Task A_pull_leaves_the_note_of_what_a_sweep_is_removing_as_it_is()
+    {
+        await using var registry = await StartAsync();
+        var digest = registry.Upstream.AddBlob("a", RegistryClient.RandomBytes(1_000));
+        await PullAsync(registry, digest);
+        var entries = registry.App.Services.GetRequiredService<PulledEntries>();
+        var upstream = registry.App.Services.GetRequiredService<Upstreams>().All[0];
+        var repository = RepositoryName.Parse("up/a");
+        var found = (await entries.ReadAsync(repository, digest, default)).ShouldNotBeNull();
+        var going = (await entries.MarkAsync(repository, digest, found, default)).ShouldNotBeNull();
+
+        _time.Advance(TimeSpan.FromHours(2));
+        await entries.TouchAsync(upstream, repository, digest, default);
+
+        (await entries.TakeAsync(repository, digest, going, default)).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task A_sweep_leaves_what_was_pulled_since_it_was_read()
+    {
+        await using var registry = await StartAsync();
+        var digest = registry.Upstream.AddBlob("a", RegistryClient.RandomBytes(1_000));
+        await PullAsync(registry, digest);
+        var entries = registry.App.Services.GetRequiredService<PulledEntries>();
+        var upstream = registry.App.Services.GetRequiredService<Upstreams>().All[0];
+        var repository = RepositoryName.Parse("up/a");
+        var found = (await entries.ReadAsync(repository, digest, default)).ShouldNotBeNull();
+        _time.Advance(TimeSpan.FromHours(2));
+        await entries.TouchAsync(upstream, repository, digest, default);
+
+        (await entries.MarkAsync(repository, digest, found, default)).ShouldBeNull();
+    }
+
+    [Fact]
     public async Task Beyond_its_room_the_least_recently_pulled_goes_first()
     {
         await using var registry = await StartAsync(up => up.MaxBytes = 25_000);

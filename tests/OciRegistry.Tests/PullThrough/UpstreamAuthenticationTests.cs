@@ -96,6 +96,23 @@ public sealed class UpstreamAuthenticationTests : IAsyncLifetime
         _upstream.Tokens.Issued.ShouldBe(2);
     }
 
+    [Fact]
+    public async Task A_token_is_used_for_an_hour_at_most_however_long_it_is_said_to_be_good()
+    {
+        var time = new ManualTimeProvider();
+        (_upstream.Tokens.Time, _upstream.Tokens.Lifetime) = (time, TimeSpan.FromDays(3_650));
+        _upstream.RequireBearer();
+        using var client = _upstream.Client(time: time);
+        await client.OutcomeAsync();
+        time.Advance(TimeSpan.FromMinutes(53));
+        await client.OutcomeAsync();
+        _upstream.Tokens.Issued.ShouldBe(1);
+
+        time.Advance(TimeSpan.FromMinutes(2));
+        await client.OutcomeAsync();
+        _upstream.Tokens.Issued.ShouldBe(2);
+    }
+
     [Theory]
     [InlineData(false, 53, 1)]
     [InlineData(false, 55, 2)]
