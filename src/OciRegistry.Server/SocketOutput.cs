@@ -80,7 +80,7 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
     ///   (4) the response's next memory is exactly ours   else Kestrel puts chunk sizes around the bytes
     ///
     /// Then the response advances by the part's length, which reaches <see cref="Advance"/> before this method returns. So
-    /// there is no state in which somebody else's bytes could be taken for the file's.
+    /// there is no state in which other bytes could be mistaken for the file's.
     /// </remarks>
     public bool TryAppend(HttpContext context, SafeFileHandle file, long offset, int count)
     {
@@ -247,7 +247,7 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
         return read;
     }
 
-    /// <summary>Moves what is in the block behind the parts before it, so that what follows is behind that.</summary>
+    /// <summary>Queues the bytes of the block, so that later bytes follow them.</summary>
     private void CloseBlock()
     {
         if (_block is not null && _length > 0)

@@ -15,7 +15,7 @@ internal sealed class WireServer : IAsyncDisposable
         CertificateFile = certificateFile;
     }
 
-    /// <summary>Whom clients have to trust, as PEM.</summary>
+    /// <summary>The certificate that clients must trust, as PEM.</summary>
     public string CertificateFile { get; }
 
     /// <summary>Address and port for TLS, as clients write them before an image's name.</summary>

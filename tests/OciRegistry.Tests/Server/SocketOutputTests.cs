@@ -342,7 +342,7 @@ public sealed class SocketOutputTests
         }
     }
 
-    /// <summary>Takes the length from each answer at the last moment, as who changes bodies does.</summary>
+    /// <summary>Removes the length from each answer at the last moment, as a middleware that changes bodies does.</summary>
     private sealed class LengthlessBodies : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
