@@ -11,7 +11,7 @@ internal sealed partial class DiskTrace
 {
     /// <summary>Calls that change what is on the disk or write it there, and the answers to clients.</summary>
     public const string Calls =
-        "openat,pwrite64,ftruncate,sync_file_range,fsync,rename,link,unlink,mkdir,sendmsg,sendto";
+        "openat,pwrite64,ftruncate,sync_file_range,fsync,rename,link,unlink,mkdir,rmdir,sendmsg,sendto";
 
     private readonly string _root;
     private readonly List<DiskCall> _calls;
@@ -68,6 +68,7 @@ internal sealed partial class DiskTrace
     /// <remarks>
     ///   a file gets its final name               only synced since its last write, and never after a sync that failed
     ///   a name is made or deleted                the folder is synced before the next 201, and before the end of the trace
+    ///   a folder is removed                      the one above is synced instead: without its name it has no entries
     ///   a sync of a folder failed                the next sync counts only when an entry has changed in between
     /// </remarks>
     public List<string> Violations()
@@ -136,6 +137,16 @@ internal sealed partial class DiskTrace
                     if (IsKept(name) && call.Name != "link")
                     {
                         pending.Add(FolderOf(name));
+                    }
+
+                    break;
+
+                case "rmdir" when call.Succeeded:
+                    var folder = NamesOf(call)[^1];
+                    unchanged.Remove(FolderOf(folder));
+                    if (pending.Remove(folder))
+                    {
+                        pending.Add(FolderOf(folder));
                     }
 
                     break;
