@@ -104,6 +104,7 @@ public sealed class StorageFaultTests
         }
 
         pushed.Count.ShouldBeGreaterThan(1);
+        TakeWhatTheRefusedPushHasGivenBack(disk.Path);
         await ShouldServeAsync(server, repository, kept);
         await ShouldServeAsync(server, repository, pushed[^1]);
         await ShouldBeReadyAsync(server, HttpStatusCode.ServiceUnavailable);
@@ -188,6 +189,21 @@ public sealed class StorageFaultTests
             File.SetUnixFileMode(folder, mode);
             await server.Http.PushBlobAsync(repository, content);
             await ShouldServeAsync(server, repository, kept);
+        }
+    }
+
+    private static void TakeWhatTheRefusedPushHasGivenBack(string disk)
+    {
+        try
+        {
+            for (var i = 0; i < 1_000; i++)
+            {
+                File.Create(Path.Combine(disk, $"taken-{i}")).Dispose();
+            }
+        }
+        catch (IOException)
+        {
+            // There is no room for another file now.
         }
     }
 

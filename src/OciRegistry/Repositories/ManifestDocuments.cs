@@ -32,6 +32,10 @@ internal sealed partial class ManifestDocuments(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
         await documents.ReadAsync(RegistryLayout.Manifest(repository, digest), cancellationToken) is not null;
 
+    /// <summary>Returns once a manifest that was found missing stays missing after a power cut.</summary>
+    public ValueTask ConfirmAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
+        documents.ConfirmAsync(RegistryLayout.Manifest(repository, digest), cancellationToken);
+
     /// <summary>Stores a manifest, also over one that is there: each write gives it a new version.</summary>
     /// <param name="repository">The repository of the manifest.</param>
     /// <param name="digest">The digest of <paramref name="content"/>.</param>

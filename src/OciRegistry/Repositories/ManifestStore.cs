@@ -155,6 +155,7 @@ internal sealed class ManifestStore(
             }
         }
 
+        await tags.ConfirmAsync(repository, tag, cancellationToken);
         return precondition.IsNone ? ManifestDeleteOutcome.Unknown : ManifestDeleteOutcome.PreconditionFailed;
     }
 
@@ -198,7 +199,14 @@ internal sealed class ManifestStore(
         // (3)
         await RemoveNamesAsync(repository, digest, subject, cancellationToken);
         await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
-        return isDeleted ? ManifestDeleteOutcome.Deleted : ManifestDeleteOutcome.Unknown;
+        if (isDeleted)
+        {
+            return ManifestDeleteOutcome.Deleted;
+        }
+
+        // "It is gone" too must stay true: the delete that this one repeats may have failed after it removed the manifest.
+        await documents.ConfirmAsync(repository, digest, cancellationToken);
+        return ManifestDeleteOutcome.Unknown;
     }
 
     /// <summary>

@@ -211,6 +211,7 @@ internal sealed partial class RepositoryBlobs(
                 reverse, WriteCondition.Unchanged(left.Version), Durability.Synced, cancellationToken);
         }
 
+        await documents.ConfirmAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
         return false;
     }
 

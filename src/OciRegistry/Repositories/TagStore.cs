@@ -57,6 +57,10 @@ internal sealed class TagStore(IDocumentStore documents, RegistryMetrics metrics
             cancellationToken);
     }
 
+    /// <summary>Returns once a tag that was found missing stays missing after a power cut.</summary>
+    public ValueTask ConfirmAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken) =>
+        documents.ConfirmAsync(RegistryLayout.Tag(repository, tag), cancellationToken);
+
     /// <summary>Deletes one version of a tag; false when it is gone or was written again.</summary>
     public ValueTask<bool> DeleteAsync(
         RepositoryName repository, Tag tag, string version, CancellationToken cancellationToken) =>

@@ -66,7 +66,8 @@ public interface IDocumentStore
 
     /// <summary>
     /// Returns once a document that was read survives a power cut, as after a write with <see cref="Durability.Synced"/>: the
-    /// request that has written it may still be syncing it. For answers that find stored what they would have stored.
+    /// request that has written it may still be syncing it. For answers that find stored what they would have stored. A
+    /// document that is missing stays missing, also where the delete that removed it has failed after that.
     /// </summary>
     ValueTask ConfirmAsync(DocumentKey key, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 

@@ -27,7 +27,10 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
                 all.PullThrough.SweepInterval = TimeSpan.FromDays(30); // the test sweeps
                 all.PullThrough.Upstreams.Add(new UpstreamOptions
                 {
-                    Prefix = "up", Url = _upstream.Url.AbsoluteUri, AllowPush = true, ContentTtl = ContentTtl,
+                    Prefix = "up",
+                    Url = _upstream.Url.AbsoluteUri,
+                    AllowPush = true,
+                    ContentTtl = ContentTtl,
                 });
             });
     }

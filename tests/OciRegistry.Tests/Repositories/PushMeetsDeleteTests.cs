@@ -295,7 +295,9 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
     {
         await using var replicas = await ReplicaPair.StartAsync(settings => settings.Auth.Policies.Add(new PolicyOptions
         {
-            Subjects = ["anonymous"], Repositories = ["test/**"], Actions = ["pull", "create-only"],
+            Subjects = ["anonymous"],
+            Repositories = ["test/**"],
+            Actions = ["pull", "create-only"],
         }));
         var tagging = replicas.A.Plan.Hold(StoreCall.DocumentWrite, TagKey.ToString());
         var first = replicas.A.Http.PutManifestAsync(_repository, Name, _manifest, MediaTypes.ImageIndex);

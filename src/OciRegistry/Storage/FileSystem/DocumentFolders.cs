@@ -70,12 +70,14 @@ internal sealed class DocumentFolders(FileSystemRoot root)
     /// <summary>Makes durable what has been written to, or deleted from, a folder before.</summary>
     public void Sync(string folder)
     {
+        List<string> gone = [];
         while (folder != root.Documents)
         {
             var found = Posix.FolderAt(folder);
             if (found is null)
             {
                 // The nearest one above that is there: its entries say that the folder is gone.
+                gone.Add(folder);
                 folder = Path.GetDirectoryName(folder)!;
             }
             else if (IsDurable(folder, found) || TryMakeDurable(folder))
@@ -85,6 +87,23 @@ internal sealed class DocumentFolders(FileSystemRoot root)
         }
 
         DurableFile.SyncFolder(folder);
+        gone.ForEach(DurableFile.ForgetFailedSync);
+    }
+
+    /// <summary>
+    /// The same, only where a sync of the folder or of one above has failed: for an answer that finds a document gone. The
+    /// delete that has removed it, and the folder with it, may have failed in that sync.
+    /// </summary>
+    public void SyncIfFailed(string folder)
+    {
+        for (var at = folder; at.Length >= root.Documents.Length; at = Path.GetDirectoryName(at)!)
+        {
+            if (DurableFile.HasFailedToSync(at))
+            {
+                Sync(folder);
+                return;
+            }
+        }
     }
 
     /// <summary>

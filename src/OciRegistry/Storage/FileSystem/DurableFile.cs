@@ -74,6 +74,12 @@ internal static class DurableFile
         }
     }
 
+    /// <summary>Whether the last sync of a folder failed.</summary>
+    public static bool HasFailedToSync(string path) => Unsynced.ContainsKey(path);
+
+    /// <summary>To be called for a folder that is gone, once the one above is synced: nothing is left to sync.</summary>
+    public static void ForgetFailedSync(string path) => Unsynced.TryRemove(path, out _);
+
     /// <summary>The same, only where the last sync failed: for an answer that finds done what that sync was about.</summary>
     public static void SyncFolderIfFailed(string path)
     {

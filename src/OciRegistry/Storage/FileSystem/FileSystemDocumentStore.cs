@@ -72,7 +72,7 @@ internal sealed class FileSystemDocumentStore(
                 {
                     if (durability == Durability.Synced)
                     {
-                        DurableFile.SyncFolderIfFailed(Path.GetDirectoryName(path)!);
+                        _folders.SyncIfFailed(Path.GetDirectoryName(path)!);
                     }
 
                     return false;
@@ -128,8 +128,18 @@ internal sealed class FileSystemDocumentStore(
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            // Its file was synced before it got its name; whoever gave it the name may not have synced that yet.
-            _folders.Sync(Path.GetDirectoryName(root.Document(key))!);
+            var path = root.Document(key);
+            var folder = Path.GetDirectoryName(path)!;
+            if (Posix.Stat(path) is null)
+            {
+                _folders.SyncIfFailed(folder);
+            }
+            else
+            {
+                // Its file was synced before it got its name; whoever gave it the name may not have synced that yet.
+                _folders.Sync(folder);
+            }
+
             return ValueTask.CompletedTask;
         }
         catch (Exception e) when (FileSystemFault.Is(e))
