@@ -211,7 +211,9 @@ internal sealed partial class RepositoryBlobs(
                 reverse, WriteCondition.Unchanged(left.Version), Durability.Synced, cancellationToken);
         }
 
+        // "It is gone" must stay true: the delete that this one repeats may have failed after it removed either of them.
         await documents.ConfirmAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
+        await documents.ConfirmAsync(reverse, cancellationToken);
         return false;
     }
 
