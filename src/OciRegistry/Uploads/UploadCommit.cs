@@ -141,6 +141,10 @@ internal sealed class UploadCommit(
             {
                 copy = copy with { Parts = forked.Parts };
                 await forked.DisposeAsync();
+                if (forked.IsSuspect)
+                {
+                    throw new StorageException("The storage failed while it wrote a copy of the staged bytes.");
+                }
             }
 
             using var hash = await stagedHash.ReadAsync(
