@@ -48,12 +48,21 @@ internal static class PresenceEntry
         Func<CancellationToken, ValueTask<bool>> hasContent,
         CancellationToken cancellationToken)
     {
-        if (await hasContent(cancellationToken)
-            || await documents.ReadAsync(key, cancellationToken) is not { } found
-            || await documents.WriteAsync(
-                key, Leaving, WriteCondition.Unchanged(found.Version), Durability.Synced, cancellationToken) is not { } marked)
+        if (await hasContent(cancellationToken))
         {
-            return; // there is content, or another request has just written the entry, and looks for content itself
+            return;
+        }
+
+        if (await documents.ReadAsync(key, cancellationToken) is not { } found)
+        {
+            await documents.ConfirmAsync(key, cancellationToken); // the request that removed it may have failed after that
+            return;
+        }
+
+        if (await documents.WriteAsync(
+            key, Leaving, WriteCondition.Unchanged(found.Version), Durability.Synced, cancellationToken) is not { } marked)
+        {
+            return; // another request has just written the entry, and looks for content itself
         }
 
         if (await hasContent(cancellationToken))

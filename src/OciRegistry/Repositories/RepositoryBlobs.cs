@@ -214,6 +214,7 @@ internal sealed partial class RepositoryBlobs(
         // "It is gone" must stay true: the delete that this one repeats may have failed after it removed either of them.
         await documents.ConfirmAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
         await documents.ConfirmAsync(reverse, cancellationToken);
+        await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
         return false;
     }
 
