@@ -54,7 +54,7 @@ public sealed class PulledCrashTests
         await using var upstream = await FakeUpstream.StartAsync();
         var image = upstream.AddImage("a", "v1", RegistryClient.RandomBytes(50_000));
         var crashes = 0;
-        for (var step = 1; await DiesSweepingAsync(upstream, image, step); step += Counts.Of(ci: 17, full: 1))
+        for (var step = 1; await DiesSweepingAsync(upstream, image, step); step += Counts.Of(ci: 11, full: 1))
         {
             crashes++;
         }
