@@ -34,11 +34,11 @@ internal sealed class BlockStaging(IUploadStore inner) : IUploadStore
     public ValueTask<long> LengthAsync(StagedKey key, CancellationToken cancellationToken) =>
         inner.LengthAsync(Located(key), cancellationToken);
 
-    public async ValueTask<PublishResult> PublishAsync(
+    /// <summary>Parts that do not make up the blob are nothing staged: the store finds that another has published it, or nothing.</summary>
+    public ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken) =>
-        size == 0 || LengthOf(key) == size
-            ? await inner.PublishAsync(Located(key), digest, size, cancellationToken)
-            : PublishResult.Lost;
+        inner.PublishAsync(
+            size == 0 || LengthOf(key) == size ? Located(key) : new StagedKey(key.Session, int.MaxValue), digest, size, cancellationToken);
 
     public ValueTask DiscardAsync(StagedKey key, CancellationToken cancellationToken) =>
         inner.DiscardAsync(key, cancellationToken);
