@@ -13,10 +13,10 @@ internal sealed class RecentlyUnknown(TimeProvider time) : IDisposable
     private readonly MemoryCache _unknown = new(new MemoryCacheOptions { SizeLimit = 10_000 });
 
     public bool Contains(RepositoryName repository, string resource) =>
-        _unknown.TryGetValue((repository, resource), out DateTimeOffset since) && time.GetUtcNow() - since < Life;
+        _unknown.TryGetValue((repository, resource), out long since) && time.GetElapsedTime(since) < Life;
 
     public void Add(RepositoryName repository, string resource) => _unknown.Set(
-        (repository, resource), time.GetUtcNow(), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Life });
+        (repository, resource), time.GetTimestamp(), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Life });
 
     public void Dispose() => _unknown.Dispose();
 }

@@ -36,7 +36,7 @@ internal sealed partial class UpstreamBreaker
     private static readonly TimeSpan LongestBreak = TimeSpan.FromMinutes(2);
 
     private readonly string _upstream;
-    private readonly TimeProvider _time;
+    private readonly SteadyTime _time;
     private readonly ILogger _log;
     private readonly CircuitBreakerStateProvider _circuit = new();
     private readonly ResiliencePipeline<UpstreamAnswer> _pipeline;
@@ -51,8 +51,8 @@ internal sealed partial class UpstreamBreaker
 
     public UpstreamBreaker(string upstream, TimeProvider time, ILogger log)
     {
-        (_upstream, _time, _log) = (upstream, time, log);
-        _pipeline = new ResiliencePipelineBuilder<UpstreamAnswer> { TimeProvider = time }
+        (_upstream, _time, _log) = (upstream, new SteadyTime(time), log);
+        _pipeline = new ResiliencePipelineBuilder<UpstreamAnswer> { TimeProvider = _time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions<UpstreamAnswer>
             {
                 ShouldHandle = args => ValueTask.FromResult(Breaks(args.Outcome)),
@@ -73,9 +73,9 @@ internal sealed partial class UpstreamBreaker
             lock (_lock)
             {
                 var now = _time.GetUtcNow();
-                return now < _limitedUntil ? new(UpstreamState.Limited, _limitedUntil, _problem)
+                return now < _limitedUntil ? new(UpstreamState.Limited, _time.OnTheClock(_limitedUntil), _problem)
                     : circuit == CircuitState.Closed ? new(UpstreamState.Closed, null, _problem)
-                    : circuit == CircuitState.Open && now < _openUntil ? new(UpstreamState.Open, _openUntil, _problem)
+                    : circuit == CircuitState.Open && now < _openUntil ? new(UpstreamState.Open, _time.OnTheClock(_openUntil), _problem)
                     : new(UpstreamState.HalfOpen, null, _problem);
             }
         }
@@ -140,7 +140,7 @@ internal sealed partial class UpstreamBreaker
             (_limit, _limitedUntil) = (answer, _time.GetUtcNow() + wait);
             if (isNew)
             {
-                LogLimited(_log, _upstream, _limitedUntil, answer.Problem);
+                LogLimited(_log, _upstream, _time.OnTheClock(_limitedUntil), answer.Problem);
             }
         }
     }

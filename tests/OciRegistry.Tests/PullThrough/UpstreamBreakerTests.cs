@@ -38,6 +38,26 @@ public sealed class UpstreamBreakerTests : IAsyncLifetime
         _upstream.Calls.ShouldBeEmpty();
     }
 
+    [Theory]
+    [InlineData(500, null)]
+    [InlineData(429, "1")]
+    public async Task A_clock_that_is_set_back_lengthens_no_break(int status, string? retryAfter)
+    {
+        _upstream.Faults = _ => new UpstreamFault { Status = status, RetryAfter = retryAfter };
+        for (var i = 0; i < 3; i++)
+        {
+            await _client.OutcomeAsync();
+        }
+
+        _upstream.Faults = null;
+        _time.TurnBack(TimeSpan.FromDays(1));
+        _client.Health.Until.ShouldBe(_time.GetUtcNow() + TimeSpan.FromSeconds(1));
+        _time.Advance(TimeSpan.FromSeconds(1));
+
+        (await _client.OutcomeAsync()).ShouldBe(UpstreamOutcome.Found);
+        _client.Health.State.ShouldBe(UpstreamState.Closed);
+    }
+
     [Fact]
     public async Task The_break_doubles_up_to_two_minutes_while_the_upstream_stays_broken()
     {
