@@ -56,8 +56,9 @@ public sealed class AzureFaultTests(ITestOutputHelper output)
         await using var proxy = await AzuriteProxy.StartAsync();
         await using var replicas = await ReplicaSet.StartAsync(
             await SharedContainer.CreateAsync(proxy.ConnectionString), withRedis: false, "OciRegistry:Uploads:SweepInterval=1.00:00:00");
-        var calls = 1;
-        for (var failing = 0; failing < calls; failing++)
+        var stride = Counts.Of(ci: 4, full: 1);
+        var calls = stride;
+        for (var failing = new Random(Seed.Next(output)).Next(stride); failing < calls; failing += stride)
         {
             var (seen, hit) = (0, "");
             proxy.Faults = request =>
@@ -200,7 +201,7 @@ public sealed class AzureFaultTests(ITestOutputHelper output)
         await using var replicas = await ReplicaSet.StartAsync(
             await SharedContainer.CreateAsync(proxy.ConnectionString), withRedis, "OciRegistry:Uploads:SweepInterval=1.00:00:00");
         var calls = 0;
-        for (var killed = -1; killed < calls; killed += killed < 0 ? 1 : Counts.Of(ci: 2, full: 1)) // the first only counts
+        for (var killed = -1; killed < calls; killed += killed < 0 ? 1 : Counts.Of(ci: 3, full: 1)) // the first only counts
         {
             var repository = RegistryClient.NewRepository();
             var content = RegistryClient.RandomBytes(200_000);
