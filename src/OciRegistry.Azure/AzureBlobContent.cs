@@ -30,9 +30,17 @@ internal sealed class AzureBlobContent : IBlobContent
     /// <summary>The ETag of the blob that is read: every byte is of this version of it.</summary>
     public string Version => _version.ToString();
 
-    /// <summary>Null when there is nothing, or something of another size, where the pointer leads.</summary>
+    /// <summary>
+    /// Null when there is nothing, or something of another size, or of another version than <paramref name="version"/>, where
+    /// the pointer leads.
+    /// </summary>
     public static async ValueTask<AzureBlobContent?> OpenAsync(
-        AzureContainer container, BlobPointer pointer, long offset, long length, CancellationToken cancellationToken)
+        AzureContainer container,
+        BlobPointer pointer,
+        long offset,
+        long length,
+        CancellationToken cancellationToken,
+        string? version = null)
     {
         length = Math.Min(length, pointer.Size - offset);
         return await container.CallAsync<AzureBlobContent?>(
@@ -41,11 +49,11 @@ internal sealed class AzureBlobContent : IBlobContent
                 try
                 {
                     return length > 0
-                        ? await StartAsync(container, pointer, offset, length, token)
-                        : await LookAsync(container, pointer, token);
+                        ? await StartAsync(container, pointer, offset, length, version, token)
+                        : await LookAsync(container, pointer, version, token);
                 }
                 catch (RequestFailedException e)
-                    when (AzureProblem.IsMissing(e) || e.ErrorCode == BlobErrorCode.InvalidRange)
+                    when (AzureProblem.IsMissing(e) || AzureProblem.IsRefused(e) || e.ErrorCode == BlobErrorCode.InvalidRange)
                 {
                     return null;
                 }
@@ -96,10 +104,10 @@ internal sealed class AzureBlobContent : IBlobContent
     }
 
     private static async Task<AzureBlobContent?> StartAsync(
-        AzureContainer container, BlobPointer pointer, long offset, long length, CancellationToken cancellationToken)
+        AzureContainer container, BlobPointer pointer, long offset, long length, string? version, CancellationToken cancellationToken)
     {
         var range = offset == 0 && length == pointer.Size ? default : new HttpRange(offset, length);
-        var opened = await DownloadAsync(container, pointer.Data, range, version: null, cancellationToken);
+        var opened = await DownloadAsync(container, pointer.Data, range, version is null ? null : new ETag(version), cancellationToken);
         if (SizeOf(opened.Details) == pointer.Size)
         {
             return new AzureBlobContent(container, pointer, opened.Details.ETag) { _stream = opened.Content, _position = offset };
@@ -110,10 +118,10 @@ internal sealed class AzureBlobContent : IBlobContent
     }
 
     private static async Task<AzureBlobContent?> LookAsync(
-        AzureContainer container, BlobPointer pointer, CancellationToken cancellationToken)
+        AzureContainer container, BlobPointer pointer, string? version, CancellationToken cancellationToken)
     {
         BlobProperties found = await container.Blob(pointer.Data).GetPropertiesAsync(cancellationToken: cancellationToken);
-        return found.ContentLength == pointer.Size ? new AzureBlobContent(container, pointer, found.ETag) : null;
+        return found.ContentLength == pointer.Size && (version is null || found.ETag.ToString() == version) ? new AzureBlobContent(container, pointer, found.ETag) : null;
     }
 
     private static async Task<BlobDownloadStreamingResult> DownloadAsync(

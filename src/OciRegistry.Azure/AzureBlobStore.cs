@@ -8,7 +8,7 @@ internal sealed class AzureBlobStore(
     AzureContainer container, SmallBlobs blobs, BlobPointers pointers, BlobSignatures signatures) : IBlobStore
 {
     public ValueTask<long?> StatAsync(Digest digest, CancellationToken cancellationToken) =>
-        FollowAsync(digest, pointer => LengthAsync(pointer, cancellationToken), cancellationToken);
+        FollowAsync(digest, (pointer, version) => LengthAsync(pointer, version, cancellationToken), cancellationToken);
 
     /// <remarks>
     /// A remembered pointer may lead to content whose pointer was deleted: what it leads to goes after it, or stays when
@@ -16,21 +16,21 @@ internal sealed class AzureBlobStore(
     /// </remarks>
     public async ValueTask<long?> ConfirmAsync(Digest digest, CancellationToken cancellationToken) =>
         await pointers.ReadAsync(digest, cancellationToken) is { Pointer: { } pointer }
-            ? await LengthAsync(pointer, cancellationToken)
+            ? await LengthAsync(pointer, null, cancellationToken)
             : null;
 
     public async ValueTask<IBlobContent?> OpenReadAsync(
         Digest digest, long offset, long length, CancellationToken cancellationToken) =>
         await FollowAsync(
             digest,
-            pointer => AzureBlobContent.OpenAsync(container, pointer, offset, length, cancellationToken),
+            (pointer, version) => AzureBlobContent.OpenAsync(container, pointer, offset, length, cancellationToken, version),
             cancellationToken);
 
     public ValueTask<Uri?> RedirectAsync(Digest digest, CancellationToken cancellationToken) =>
         signatures.AreWanted
             ? FollowAsync(
                 digest,
-                async pointer => await LengthAsync(pointer, cancellationToken) is not null
+                async (pointer, version) => await LengthAsync(pointer, version, cancellationToken) is not null
                     ? await signatures.SignAsync(pointer.Data, cancellationToken)
                     : null,
                 cancellationToken)
@@ -103,14 +103,17 @@ internal sealed class AzureBlobStore(
         }
     }
 
-    /// <summary>What is found where the pointer leads; a pointer that is only remembered is read again before that is nothing.</summary>
+    /// <summary>
+    /// What is found where the pointer leads. A pointer that is only remembered is read again before that is nothing, or another
+    /// version than was verified: another replica may have replaced damaged content since.
+    /// </summary>
     private async ValueTask<T?> FollowAsync<T>(
-        Digest digest, Func<BlobPointer, ValueTask<T?>> find, CancellationToken cancellationToken)
+        Digest digest, Func<BlobPointer, string?, ValueTask<T?>> find, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (pointers.Known(digest) is { } known)
         {
-            if (await find(known) is { } found)
+            if (await find(known.Pointer, known.Data) is { } found)
             {
                 return found;
             }
@@ -118,7 +121,9 @@ internal sealed class AzureBlobStore(
             pointers.Forget(digest);
         }
 
-        return await pointers.ReadAsync(digest, cancellationToken) is { Pointer: { } pointer } ? await find(pointer) : default;
+        return await pointers.ReadAsync(digest, cancellationToken) is { Pointer: { } pointer }
+            ? await find(pointer, null)
+            : default;
     }
 
     /// <param name="data">Session and ETag; empty where the pointer led nowhere.</param>
@@ -128,7 +133,11 @@ internal sealed class AzureBlobStore(
         && UploadSessionId.TryParse(id, out var session)
         && await blobs.DeleteAsync(BlobPointer.DataOf(session), WriteCondition.Unchanged(version), cancellationToken);
 
-    /// <summary>Content of another size than its pointer says is not the content.</summary>
-    private async ValueTask<long?> LengthAsync(BlobPointer pointer, CancellationToken cancellationToken) =>
-        await blobs.LengthAsync(pointer.Data, cancellationToken) == pointer.Size ? pointer.Size : null;
+    /// <summary>Content of another size than its pointer says, or of another version than was asked for, is not the content.</summary>
+    private async ValueTask<long?> LengthAsync(BlobPointer pointer, string? version, CancellationToken cancellationToken) =>
+        await blobs.PropertiesAsync(pointer.Data, cancellationToken) is { } found
+        && found.ContentLength == pointer.Size
+        && (version is null || found.ETag.ToString() == version)
+            ? pointer.Size
+            : null;
 }

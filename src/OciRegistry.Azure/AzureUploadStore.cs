@@ -353,7 +353,7 @@ internal sealed class AzureUploadStore(
     private async ValueTask<bool> IsThereAsync(Digest digest, long size, CancellationToken cancellationToken) =>
         (await pointers.ReadAsync(digest, cancellationToken))?.Pointer is { } pointer
         && pointer.Size == size
-        && await blobs.LengthAsync(pointer.Data, cancellationToken) == size;
+        && (await blobs.PropertiesAsync(pointer.Data, cancellationToken))?.ContentLength == size;
 
     private ValueTask<BlockList?> BlockListAsync(
         UploadSessionId session, BlockListTypes types, CancellationToken cancellationToken) =>

@@ -39,7 +39,7 @@ internal sealed class BlobPointers
 {
     private const int Capacity = 100_000; // of about 200 bytes
 
-    private readonly ConcurrentDictionary<Digest, BlobPointer> _known = [];
+    private readonly ConcurrentDictionary<Digest, KnownPointer> _known = [];
     private readonly SmallBlobs _blobs;
     private long _hits;
     private long _misses;
@@ -54,7 +54,7 @@ internal sealed class BlobPointers
 
     public static string NameOf(Digest digest) => RegistryLayout.Blob(digest);
 
-    public BlobPointer? Known(Digest digest)
+    public KnownPointer? Known(Digest digest)
     {
         var isKnown = _known.TryGetValue(digest, out var pointer);
         Interlocked.Increment(ref isKnown ? ref _hits : ref _misses);
@@ -79,7 +79,7 @@ internal sealed class BlobPointers
                 _known.Clear(); // costs a request for each that is asked for again
             }
 
-            _known[digest] = known;
+            _known[digest] = new KnownPointer(known, stored.Note);
         }
 
         return new StoredPointer(pointer, stored.Version, stored.Note);
@@ -105,6 +105,13 @@ internal sealed class BlobPointers
         return _blobs.DeleteAsync(NameOf(digest), condition, cancellationToken);
     }
 }
+
+/// <param name="Pointer">Where to look.</param>
+/// <param name="Data">
+/// The ETag that what it leads to must have: another one is damage, or another's, and the pointer is read again. Null where
+/// it does not say.
+/// </param>
+internal readonly record struct KnownPointer(BlobPointer Pointer, string? Data);
 
 /// <param name="Pointer">Null when it cannot be read.</param>
 /// <param name="Version">Of the pointer.</param>

@@ -75,10 +75,7 @@ internal sealed class SmallBlobs(AzureContainer container)
             },
             cancellationToken);
 
-    /// <summary>Bytes of a blob, be it small or not; null when there is none.</summary>
-    public async ValueTask<long?> LengthAsync(string name, CancellationToken cancellationToken) =>
-        (await PropertiesAsync(name, cancellationToken))?.ContentLength;
-
+    /// <summary>What the storage says of a blob, be it small or not; null when there is none.</summary>
     public ValueTask<BlobProperties?> PropertiesAsync(string name, CancellationToken cancellationToken) =>
         container.CallAsync<BlobProperties?>((_, token) => FindAsync(container.Blob(name), token), cancellationToken);
 

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http;
 using OciRegistry.Repositories;
-using OciRegistry.Storage;
 using OciRegistry.Uploads;
 
 namespace OciRegistry.Endpoints;
@@ -58,9 +57,9 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
                 {
                     await CompleteAsync(context, repository, only, new UploadClaim(0, context.Request.ContentLength), digest);
                 }
-                catch (StorageException e) when (e.IsFull)
+                catch
                 {
-                    // Its client was never told of the session, so nobody can continue it.
+                    // The client left, or the storage failed. Nobody was told of the session, so nobody can continue it.
                     await sessions.CancelAsync(OwnerOf(context, repository), only, CancellationToken.None);
                     throw;
                 }

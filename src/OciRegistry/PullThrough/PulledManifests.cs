@@ -224,9 +224,10 @@ internal sealed partial class PulledManifests(
             return await OldAsync(upstream, repository, stored, known?.Tag, failure, tag); // (5)
         }
 
-        // (4)
+        // (4) the tag's version, then the note: a push writes them the other way round
         if (known?.Tag.Digest is { } named
             && await tags.FindAsync(repository, tag, CancellationToken.None) is { } entry && entry.Digest == named
+            && await resolved.ReadAsync(repository, tag, CancellationToken.None) is { } note && note.Version == known.Value.Version
             && await tags.DeleteAsync(repository, tag, entry.Version, CancellationToken.None))
         {
             LogGone(log, tag, repository, upstream.Options.Prefix);

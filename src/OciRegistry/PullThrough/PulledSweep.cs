@@ -32,14 +32,17 @@ internal sealed partial class PulledSweep(
     private const int AgeSteps = 10_000;
     private static readonly TimeSpan TagNoteLife = TimeSpan.FromDays(1);
 
-    /// <summary>One sweep over all upstreams that no other replica is sweeping.</summary>
+    /// <summary>
+    /// One sweep over all upstreams that no other replica is sweeping; over all of them where there is no lock service, because
+    /// the lock only saves work.
+    /// </summary>
     public async ValueTask SweepAsync(CancellationToken cancellationToken)
     {
         await pulledBlobs.GiveUpBrokenAsync();
         foreach (var upstream in upstreams.All)
         {
             await using var turn = await locks.TryAcquireAsync($"pulled/sweep/{upstream.Prefix}", TimeSpan.Zero, cancellationToken);
-            if (turn is null)
+            if (turn is null && locks.Problem is null)
             {
                 upstream.Traffic.ForgetKept(); // whoever sweeps tells
                 continue;

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OciRegistry.Coordination;
+using OciRegistry.Repositories;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Uploads;
@@ -14,6 +15,7 @@ internal sealed partial class UploadExpiry(
     UploadSessions sessions,
     UploadSessionDocuments documents,
     IUploadStore uploads,
+    CondemnedContent condemned,
     IRegistryLocks locks,
     IOptions<OciRegistryOptions> options,
     RegistryMetrics metrics,
@@ -22,11 +24,13 @@ internal sealed partial class UploadExpiry(
 {
     private const int PageSize = 1_000;
 
-    /// <summary>One sweep; false when another replica is at it.</summary>
+    /// <summary>
+    /// One sweep; false when another replica is at it. Without a lock service every replica sweeps: the lock only saves work.
+    /// </summary>
     public async ValueTask<bool> SweepAsync(CancellationToken cancellationToken)
     {
         await using var turn = await locks.TryAcquireAsync("uploads/sweep", TimeSpan.Zero, cancellationToken);
-        if (turn is null)
+        if (turn is null && locks.Problem is null)
         {
             metrics.ForgetUploads(); // whoever sweeps tells
             return false;
@@ -63,6 +67,8 @@ internal sealed partial class UploadExpiry(
             }
         }
 
+        // Published by sessions that were given up before they linked it.
+        await condemned.SweepAsync(TimeSpan.Zero, cancellationToken);
         return true;
     }
 

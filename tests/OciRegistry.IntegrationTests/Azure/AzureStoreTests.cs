@@ -144,6 +144,32 @@ public sealed class AzureUploadStoreTests : UploadStoreContract, IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_replica_that_remembers_a_pointer_serves_what_a_push_has_repaired()
+    {
+        var content = RegistryClient.RandomBytes(300_000);
+        var digest = Digest.Of(content);
+        var first = new StagedKey(UploadSessionId.New(), 0);
+        await PublishAsync(await StageAsync(first, content), content);
+        var other = OpenBlobs(); // another replica, which has served it once
+        (await other.StatAsync(digest, default)).ShouldBe(content.Length);
+        var damaged = content.ToArray();
+        damaged[^1] ^= 1;
+        await _storage!.Container().Blob(BlobPointer.DataOf(first.Session)).UploadAsync(new MemoryStream(damaged));
+
+        (await PublishAsync(await StageAsync(Generation(0), content), content)).ShouldBe(PublishResult.Published);
+
+        (await BlobAsync(digest)).ShouldBe(content);
+        await using var read = (await other.OpenReadAsync(digest, 0, content.Length, default))!;
+        var bytes = new byte[content.Length];
+        for (var at = 0; at < bytes.Length;)
+        {
+            at += await read.ReadAsync(bytes.AsMemory(at), at, default);
+        }
+
+        Digest.Of(bytes).ShouldBe(digest, "what the other replica serves");
+    }
+
+    [Fact]
     public async Task Content_that_another_has_brought_is_read_once_if_its_pointer_does_not_say_what_was_verified()
     {
         var content = RegistryClient.RandomBytes(1_000);

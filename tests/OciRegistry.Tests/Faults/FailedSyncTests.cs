@@ -100,6 +100,24 @@ public sealed class FailedSyncTests
     }
 
     [Fact]
+    public async Task A_copy_whose_own_write_back_fails_is_not_published()
+    {
+        await using var registry = await FaultyRegistry.StartAsync(
+            uploads: uploads => uploads.CommitWait = TimeSpan.FromMilliseconds(1));
+        registry.Plan.LosesWrites = true;
+        var location = await StageAsync(registry, RegistryClient.NewRepository());
+        using (var refused = await registry.Http.CompleteAsync(location, ContentDigest))
+        {
+            await refused.ShouldBeErrorAsync(HttpStatusCode.ServiceUnavailable, "UNAVAILABLE");
+        }
+
+        Published(registry).ShouldBeEmpty();
+        registry.Plan.LosesWrites = false;
+        using var closed = await registry.Http.CompleteAsync(location, ContentDigest);
+        await closed.ShouldHaveCreatedAsync(registry.Http, Digest.Of(Content), Content);
+    }
+
+    [Fact]
     public async Task A_retried_chunk_that_begins_with_a_copy_of_acknowledged_bytes_is_published_only_as_a_checked_copy()
     {
         await using var registry = await FaultyRegistry.StartAsync();

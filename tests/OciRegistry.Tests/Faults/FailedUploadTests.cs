@@ -341,8 +341,30 @@ public sealed class FailedUploadTests
         await registry.AssertNoLockIsHeldAsync();
         failing.Release();
         (await registry.Http.DeleteAsync(location)).StatusCode.ShouldBe(HttpStatusCode.Conflict);
+        using (var other = await registry.Http.CompleteAsync(location, Digest.Of([]).ToString()))
+        {
+            await other.ShouldBeErrorAsync(HttpStatusCode.Conflict, "BLOB_UPLOAD_INVALID");
+        }
+
         await CompleteAsync(registry, repository, location, content);
         registry.UploadFiles().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_blob_in_one_request_whose_client_leaves_is_discarded_at_once()
+    {
+        // Nobody was told of the session, so nobody can continue it.
+        await using var registry = await FaultyRegistry.StartAsync();
+        var content = RegistryClient.RandomBytes(1_000_000);
+        using var upload = await RawUpload.StartAsync(
+            registry.Url, "POST", $"/v2/{RegistryClient.NewRepository()}/blobs/uploads/?digest={Digest.Of(content)}", content.Length);
+        await upload.SendAsync(content.AsMemory(0, 900_000));
+        await Until.TrueAsync(() => registry.UploadFiles().Any(file => new FileInfo(file).Length > 100_000), "bytes are staged");
+
+        upload.Reset();
+
+        await Until.TrueAsync(() => registry.UploadFiles().Count == 0, "nothing is staged");
+        await registry.AssertNoLockIsHeldAsync();
     }
 
     [Fact]

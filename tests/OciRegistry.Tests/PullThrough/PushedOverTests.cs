@@ -281,6 +281,26 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     /// <summary>False when the sweep has ended before its call of that number.</summary>
+    [Fact]
+    public async Task A_tag_that_the_upstream_dropped_stays_when_the_same_image_is_pushed_while_the_upstream_is_asked()
+    {
+        var image = await CachedAsync("a");
+        _time.Advance(ContentTtl / 2);
+        _upstream.RemoveTag("a", "v1");
+        var (reached, asked) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _upstream.Faults = call => call.Path.EndsWith("/manifests/v1", StringComparison.Ordinal)
+            ? new UpstreamFault { Before = () => { reached.TrySetResult(); return asked.Task; } }
+            : null;
+        var pulling = Http.GetManifestAsync("up/a", "v1");
+        await Until.DoneAsync(reached.Task);
+        await PushAsync("a", "v1", image);
+
+        asked.SetResult();
+        (await Until.DoneAsync(pulling)).Dispose();
+
+        await AssertIsWholeAsync("a", "v1", image);
+    }
+
     private async Task<bool> PushWhileSweepingAsync(int stop)
     {
         _upstream.Faults = null;

@@ -33,6 +33,18 @@ public sealed class UploadExpiryTests
     }
 
     [Fact]
+    public async Task An_idle_session_goes_without_a_lock_service_too()
+    {
+        var time = new ManualTimeProvider();
+        await using var registry = await FaultyRegistry.StartAsync(Locks.Never, time: time);
+        var location = await StartAsync(registry, RegistryClient.RandomBytes(1_000));
+        time.Advance(TimeSpan.FromHours(25));
+        await registry.SweepAsync();
+        (await StatusAsync(registry, location)).ShouldBe(HttpStatusCode.NotFound);
+        registry.UploadFiles().ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task A_session_that_never_ends_goes_after_a_week()
     {
         var time = new ManualTimeProvider();
@@ -202,7 +214,6 @@ public sealed class UploadExpiryTests
         time.Advance(TimeSpan.FromHours(25));
         await registry.SweepAsync();
         (await LinksAsync(registry, content)).ShouldBeEmpty();
-        await registry.Condemned.SweepAsync(TimeSpan.Zero, default);
         registry.BlobFiles().ShouldBeEmpty();
     }
 
