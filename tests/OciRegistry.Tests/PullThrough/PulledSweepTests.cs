@@ -197,7 +197,12 @@ public sealed class PulledSweepTests
             up.ContentTtl = ContentTtl;
             upstream?.Invoke(up);
         },
-        all => all.PullThrough.SweepInterval = TimeSpan.FromDays(30), // the test sweeps
+        all =>
+        {
+            // The test sweeps.
+            all.PullThrough.SweepInterval = TimeSpan.FromDays(30);
+            all.Uploads.SweepInterval = TimeSpan.FromDays(30);
+        },
         _time);
 
     private static async Task PullAsync(PulledRegistry registry, Digest digest)

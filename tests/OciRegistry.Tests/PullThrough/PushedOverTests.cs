@@ -24,7 +24,9 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
             time: _time,
             settings: all =>
             {
-                all.PullThrough.SweepInterval = TimeSpan.FromDays(30); // the test sweeps
+                // The test sweeps.
+                all.PullThrough.SweepInterval = TimeSpan.FromDays(30);
+                all.Uploads.SweepInterval = TimeSpan.FromDays(30);
                 all.PullThrough.Upstreams.Add(new UpstreamOptions
                 {
                     Prefix = "up",

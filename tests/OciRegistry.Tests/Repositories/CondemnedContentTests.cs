@@ -28,7 +28,12 @@ public sealed class CondemnedContentTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _registry = await FaultyRegistry.StartAsync(
-            uploads: uploads => uploads.CommitWait = TimeSpan.FromSeconds(55), time: _time);
+            uploads: uploads =>
+            {
+                uploads.CommitWait = TimeSpan.FromSeconds(55);
+                uploads.SweepInterval = TimeSpan.FromDays(40); // the test sweeps
+            },
+            time: _time);
         await _registry.Http.PushBlobAsync(_cache, _content);
     }
 
