@@ -121,7 +121,9 @@ internal sealed class AzureBlobContent : IBlobContent
         AzureContainer container, BlobPointer pointer, string? version, CancellationToken cancellationToken)
     {
         BlobProperties found = await container.Blob(pointer.Data).GetPropertiesAsync(cancellationToken: cancellationToken);
-        return found.ContentLength == pointer.Size && (version is null || found.ETag.ToString() == version) ? new AzureBlobContent(container, pointer, found.ETag) : null;
+        return found.ContentLength == pointer.Size && (version is null || found.ETag.ToString() == version)
+            ? new AzureBlobContent(container, pointer, found.ETag)
+            : null;
     }
 
     private static async Task<BlobDownloadStreamingResult> DownloadAsync(

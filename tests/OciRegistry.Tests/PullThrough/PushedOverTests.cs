@@ -282,7 +282,6 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         (await Until.DoneAsync(listing)).ShouldBe([signature.ToString()]);
     }
 
-    /// <summary>False when the sweep has ended before its call of that number.</summary>
     [Fact]
     public async Task A_tag_that_the_upstream_dropped_stays_when_the_same_image_is_pushed_while_the_upstream_is_asked()
     {
@@ -303,6 +302,7 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         await AssertIsWholeAsync("a", "v1", image);
     }
 
+    /// <summary>False when the sweep has ended before its call of that number.</summary>
     private async Task<bool> PushWhileSweepingAsync(int stop)
     {
         _upstream.Faults = null;
