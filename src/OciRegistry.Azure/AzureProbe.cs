@@ -17,7 +17,7 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
     private bool _isStarted;
 
     /// <summary>What keeps a registry from storing where the options say; null when nothing does.</summary>
-    public static ValueTask<string?> ProblemAsync(AzureBlobsOptions options) =>
+    public static ValueTask<StorageProblem?> ProblemAsync(AzureBlobsOptions options) =>
         new AzureProbe(new AzureContainer(options, credential: null, TimeProvider.System), options)
             .ProblemAsync(CancellationToken.None);
 
@@ -42,7 +42,7 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
         // Another blob than that of the registries: one that starts meanwhile must not find its own gone.
         var name = $"probe-{Guid.NewGuid():n}";
         var probe = new AzureProbe(container, options, name) { _mayCreate = false };
-        var problem = await probe.ProblemAsync(CancellationToken.None);
+        var problem = (await probe.ProblemAsync(CancellationToken.None))?.Message;
         try
         {
             await container.OnceAsync(token => container.Blob(name).DeleteIfExistsAsync(cancellationToken: token), CancellationToken.None);
@@ -55,7 +55,7 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
         return (problem, false);
     }
 
-    public async ValueTask<string?> ProblemAsync(CancellationToken cancellationToken)
+    public async ValueTask<StorageProblem?> ProblemAsync(CancellationToken cancellationToken)
     {
         try
         {
@@ -67,8 +67,9 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
             await container.OnceAsync(token => WriteAsync(null, token), cancellationToken);
             if (!_isStarted && await container.OnceAsync(IsOverwrittenAsync, cancellationToken))
             {
-                return $"{container.Address} ignores the conditions of a write (If-None-Match), which keep replicas from "
-                    + "overwriting each other. Use a storage that honours them.";
+                return new StorageProblem(
+                    $"{container.Address} ignores the conditions of a write (If-None-Match), which keep replicas from "
+                    + "overwriting each other. Use a storage that honours them.");
             }
 
             _isStarted = true; // from now on a container that is gone is not made anew: that would be another, empty registry
@@ -76,7 +77,7 @@ internal sealed class AzureProbe(AzureContainer container, AzureBlobsOptions opt
         }
         catch (Exception e) when (AzureProblem.IsOne(e) && !cancellationToken.IsCancellationRequested)
         {
-            return AzureProblem.Describe(e, container.Address);
+            return new StorageProblem(AzureProblem.Describe(e, container.Address));
         }
     }
 

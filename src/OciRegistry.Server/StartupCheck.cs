@@ -2,6 +2,7 @@ using OciRegistry.Auth;
 using OciRegistry.Azure;
 using OciRegistry.Server.Settings;
 using OciRegistry.Server.Telemetry;
+using OciRegistry.Storage;
 using OciRegistry.Storage.FileSystem;
 
 namespace OciRegistry.Server;
@@ -27,11 +28,11 @@ internal static class StartupCheck
             throw new StartupException(problems);
         }
 
-        void Add(string? problem)
+        void Add(StorageProblem? problem)
         {
-            if (problem is not null)
+            if (problem is { IsFull: false })
             {
-                problems.Add(problem);
+                problems.Add(problem.Message);
             }
         }
     }

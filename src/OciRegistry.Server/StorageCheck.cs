@@ -63,7 +63,8 @@ internal static class StorageCheck
         }
     }
 
-    private static ValueTask<string?> ProblemAsync(FileSystemRoot root) => new FileSystemProbe(root).ProblemAsync(CancellationToken.None);
+    private static async ValueTask<string?> ProblemAsync(FileSystemRoot root) =>
+        (await new FileSystemProbe(root).ProblemAsync(CancellationToken.None))?.Message;
 
     private static StorageLook Look(string where, string? problem) => new(where, problem is null ? [] : [problem]);
 }

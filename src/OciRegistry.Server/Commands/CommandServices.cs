@@ -51,5 +51,5 @@ internal static class CommandServices
     }
 
     private static async Task<IEnumerable<string>> StorageProblemsAsync(IServiceProvider services) =>
-        await services.GetRequiredService<IStorageProbe>().ProblemAsync(CancellationToken.None) is { } problem ? [problem] : [];
+        await services.GetRequiredService<IStorageProbe>().ProblemAsync(CancellationToken.None) is { } problem ? [problem.Message] : [];
 }

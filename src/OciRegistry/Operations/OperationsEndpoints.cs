@@ -39,9 +39,9 @@ internal static class OperationsEndpoints
         var storage = await readiness.StorageProblemAsync();
         var lockService = locks.Problem;
         var clocks = clock.Problem;
-        var status = lockService is null && clocks is null ? "ready" : "degraded";
+        var status = (lockService ?? clocks ?? storage?.Message) is null ? "ready" : "degraded";
         var code = StatusCodes.Status200OK;
-        if (storage is not null)
+        if (storage is { IsFull: false })
         {
             (status, code) = ("unavailable", StatusCodes.Status503ServiceUnavailable);
             context.Response.Headers.RetryAfter = "5";
@@ -56,7 +56,7 @@ internal static class OperationsEndpoints
         var components = new JsonObject
         {
             ["server"] = Component(server, "draining"),
-            ["storage"] = Component(storage, "unavailable"),
+            ["storage"] = Component(storage?.Message, storage is { IsFull: true } ? "degraded" : "unavailable"),
             ["locks"] = Component(lockService, "degraded"),
             ["clock"] = Component(clocks, "degraded"),
         };

@@ -14,12 +14,12 @@ internal sealed class Readiness(IStorageProbe? probe, TimeProvider time)
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     private readonly Lock _lock = new();
-    private Task<string?> _answer = Task.FromResult<string?>(null);
-    private Task<string?> _probing = Task.FromResult<string?>(null);
+    private Task<StorageProblem?> _answer = Task.FromResult<StorageProblem?>(null);
+    private Task<StorageProblem?> _probing = Task.FromResult<StorageProblem?>(null);
     private long? _askedAt;
 
-    /// <summary>Null when the storage is fine, else a sentence that says what is wrong with it.</summary>
-    public Task<string?> StorageProblemAsync()
+    /// <summary>Null when the storage is fine, else what is wrong with it.</summary>
+    public Task<StorageProblem?> StorageProblemAsync()
     {
         lock (_lock)
         {
@@ -36,13 +36,13 @@ internal sealed class Readiness(IStorageProbe? probe, TimeProvider time)
         }
     }
 
-    private async Task<string?> ProbeAsync()
+    private async Task<StorageProblem?> ProbeAsync()
     {
         using var patience = new CancellationTokenSource(Patience, time);
         return await probe!.ProblemAsync(patience.Token);
     }
 
-    private async Task<string?> WaitAsync(Task<string?> probing)
+    private async Task<StorageProblem?> WaitAsync(Task<StorageProblem?> probing)
     {
         try
         {
@@ -50,7 +50,8 @@ internal sealed class Readiness(IStorageProbe? probe, TimeProvider time)
         }
         catch (Exception exception) when (exception is TimeoutException or OperationCanceledException)
         {
-            return $"The storage has not answered for {Patience.TotalSeconds:0} s. Check that it can be reached.";
+            return new StorageProblem(
+                $"The storage has not answered for {Patience.TotalSeconds:0} s. Check that it can be reached.");
         }
     }
 }

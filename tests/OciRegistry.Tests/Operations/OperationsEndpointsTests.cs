@@ -87,6 +87,20 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task On_a_full_disk_it_is_degraded_and_serves_what_it_has()
+    {
+        (_storage.Problem, _storage.IsFull) = ("The disk of '/data' is full.", true);
+
+        var response = await _client.GetAsync(new Uri("/readyz", UriKind.Relative));
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        var body = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
+        ((string?)body["status"]).ShouldBe("degraded");
+        ((string?)body["components"]!["storage"]!["status"]).ShouldBe("degraded");
+        ((string?)body["components"]!["storage"]!["message"]).ShouldBe(_storage.Problem);
+    }
+
+    [Fact]
     public async Task Without_its_lock_service_it_is_degraded_and_goes_on()
     {
         _locks.Problem = "Redis does not answer.";
@@ -178,6 +192,9 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     {
         public string? Problem { get; set; }
 
-        public ValueTask<string?> ProblemAsync(CancellationToken cancellationToken) => ValueTask.FromResult(Problem);
+        public bool IsFull { get; set; }
+
+        public ValueTask<StorageProblem?> ProblemAsync(CancellationToken cancellationToken) =>
+            ValueTask.FromResult(Problem is { } problem ? new StorageProblem(problem) { IsFull = IsFull } : null);
     }
 }

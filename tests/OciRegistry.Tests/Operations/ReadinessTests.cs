@@ -32,8 +32,8 @@ public sealed class ReadinessTests
     public async Task A_problem_shows_and_goes_away()
     {
         var readiness = new Readiness(_probe, _time);
-        _probe.Problem = "The disk is full.";
-        (await readiness.StorageProblemAsync()).ShouldBe("The disk is full.");
+        _probe.Problem = new StorageProblem("The disk is gone.");
+        (await readiness.StorageProblemAsync()).ShouldBe(_probe.Problem);
 
         _probe.Problem = null;
         _time.Advance(Readiness.Freshness);
@@ -51,7 +51,7 @@ public sealed class ReadinessTests
             var problem = readiness.StorageProblemAsync();
             await _probe.Asked;
             _time.Advance(Readiness.Patience);
-            (await problem).ShouldNotBeNull().ShouldContain("has not answered for 5 s");
+            (await problem).ShouldNotBeNull().Message.ShouldContain("has not answered for 5 s");
         }
 
         _probe.Calls.ShouldBe(1);
@@ -66,7 +66,7 @@ public sealed class ReadinessTests
         private TaskCompletionSource? _answer;
         private int _calls;
 
-        public string? Problem { get; set; }
+        public StorageProblem? Problem { get; set; }
 
         public int Calls => _calls;
 
@@ -76,7 +76,7 @@ public sealed class ReadinessTests
 
         public void Answer() => _answer!.SetResult();
 
-        public async ValueTask<string?> ProblemAsync(CancellationToken cancellationToken)
+        public async ValueTask<StorageProblem?> ProblemAsync(CancellationToken cancellationToken)
         {
             Interlocked.Increment(ref _calls);
             _asked.TrySetResult();

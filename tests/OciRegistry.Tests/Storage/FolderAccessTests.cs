@@ -138,7 +138,7 @@ public sealed class FolderAccessTests : IDisposable
         Directory.EnumerateFiles(_storage.Root.Root, "*", SearchOption.AllDirectories).ShouldBeEmpty();
     }
 
-    private static string? ProblemOf(FileSystemProbe probe) => probe.ProblemAsync(default).AsTask().GetAwaiter().GetResult();
+    private static string? ProblemOf(FileSystemProbe probe) => probe.ProblemAsync(default).AsTask().GetAwaiter().GetResult()?.Message;
 
     private static void ShouldBeRefused(Func<Task> call) =>
         Should.Throw<StorageException>(() => call().GetAwaiter().GetResult()).IsRefused.ShouldBeTrue();

@@ -18,7 +18,7 @@ internal sealed partial class FileSystemProbe(FileSystemRoot root, ILogger<FileS
 
     private bool _isStarted;
 
-    public ValueTask<string?> ProblemAsync(CancellationToken cancellationToken) => ValueTask.FromResult(Problem());
+    public ValueTask<StorageProblem?> ProblemAsync(CancellationToken cancellationToken) => ValueTask.FromResult(Problem());
 
     /// <summary>
     /// What of the folder the process may not read and write, or null. Creates nothing. Looks at each part, at the folders
@@ -51,11 +51,12 @@ internal sealed partial class FileSystemProbe(FileSystemRoot root, ILogger<FileS
         }
     }
 
-    private string? Problem()
+    private StorageProblem? Problem()
     {
         if (!OperatingSystem.IsLinux())
         {
-            return "The file-system storage needs Linux. Run the registry in a container, or use an object store.";
+            return new StorageProblem(
+                "The file-system storage needs Linux. Run the registry in a container, or use an object store.");
         }
 
         var file = root.NewTemporary();
@@ -77,7 +78,7 @@ internal sealed partial class FileSystemProbe(FileSystemRoot root, ILogger<FileS
             step = "use all of it";
             if (!_isStarted && AccessProblem() is { } problem)
             {
-                return problem;
+                return new StorageProblem(problem);
             }
 
             foreach (var part in _parts)
@@ -109,18 +110,24 @@ internal sealed partial class FileSystemProbe(FileSystemRoot root, ILogger<FileS
             Posix.TryLink(renamed, linked);
             if (Posix.Stat(linked)?.Identity != Posix.Stat(first).Identity)
             {
-                return Sentence("hard links are not the same file");
+                return new StorageProblem(Sentence("hard links are not the same file"));
             }
 
             step = "lock a file";
             using var second = Posix.OpenReadWrite(linked, create: false) ?? throw new FileNotFoundException(linked);
             return Posix.TryLock(first) && !Posix.TryLock(second)
                 ? null
-                : Sentence("locks (flock) do not exclude each other");
+                : new StorageProblem(Sentence("locks (flock) do not exclude each other"));
+        }
+        catch (Exception e) when (FileSystemFault.Is(e) && Posix.IsFull(e) && Array.TrueForAll(_parts, Directory.Exists))
+        {
+            _isStarted = true;
+            return new StorageProblem(
+                $"The disk of '{root.Root}' is full: what is stored is served, pushes are refused. Free disk space.") { IsFull = true };
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
-            return Sentence(Because(step, e));
+            return new StorageProblem(Sentence(Because(step, e)));
         }
         finally
         {
