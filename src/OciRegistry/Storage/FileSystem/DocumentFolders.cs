@@ -80,7 +80,7 @@ internal sealed class DocumentFolders(FileSystemRoot root)
                 gone.Add(folder);
                 folder = Path.GetDirectoryName(folder)!;
             }
-            else if (IsDurable(folder, found) || TryMakeDurable(folder))
+            else if (IsDurable(folder, found) || TryMakeDurable(folder, mayMake: false))
             {
                 break;
             }
@@ -88,22 +88,6 @@ internal sealed class DocumentFolders(FileSystemRoot root)
 
         DurableFile.SyncFolder(folder);
         gone.ForEach(DurableFile.ForgetFailedSync);
-    }
-
-    /// <summary>
-    /// The same, only where a sync of the folder or of one above has failed: for an answer that finds a document gone. The
-    /// delete that has removed it, and the folder with it, may have failed in that sync.
-    /// </summary>
-    public void SyncIfFailed(string folder)
-    {
-        for (var at = folder; at.Length >= root.Documents.Length; at = Path.GetDirectoryName(at)!)
-        {
-            if (DurableFile.HasFailedToSync(at))
-            {
-                Sync(folder);
-                return;
-            }
-        }
     }
 
     /// <summary>
@@ -124,7 +108,7 @@ internal sealed class DocumentFolders(FileSystemRoot root)
     {
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            if (IsDurable(folder, Posix.FolderAt(folder)) || TryMakeDurable(folder))
+            if (IsDurable(folder, Posix.FolderAt(folder)) || TryMakeDurable(folder, mayMake: true))
             {
                 return;
             }
@@ -134,13 +118,24 @@ internal sealed class DocumentFolders(FileSystemRoot root)
         throw new IOException($"The folder '{folder}' was removed by others each time that it was made.");
     }
 
-    /// <summary>Makes a folder if it is missing, and syncs its entry. False when others have removed it meanwhile.</summary>
-    private bool TryMakeDurable(string folder)
+    /// <summary>
+    /// Syncs the entry of a folder, which it makes, if it may, where it is missing. False when others have removed it meanwhile.
+    /// </summary>
+    private bool TryMakeDurable(string folder, bool mayMake)
     {
         var parent = Path.GetDirectoryName(folder)!;
-        MakeDurable(parent);
+        if (mayMake)
+        {
+            MakeDurable(parent);
+        }
+        else if (!IsDurable(parent, Posix.FolderAt(parent)) && !TryMakeDurable(parent, mayMake))
+        {
+            return false;
+        }
+
         var holder = Posix.FolderAt(parent);
-        var isOurs = Posix.TryMakeFolder(folder, out var isParentMissing);
+        var isParentMissing = false;
+        var isOurs = mayMake && Posix.TryMakeFolder(folder, out isParentMissing);
         if (isParentMissing || Posix.FolderAt(folder) is not { } made)
         {
             return false;

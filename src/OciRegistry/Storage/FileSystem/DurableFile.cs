@@ -44,38 +44,39 @@ internal static class DurableFile
 
     /// <summary>
     /// Returns once the entries of a folder are on disk. After a sync of it that failed, the entries are changed first, so
-    /// that the system writes them again.
+    /// that the system writes them again. One that has failed beside this one counts too: it may have been told of our entries.
     /// </summary>
     public static void SyncFolder(string path)
     {
-        var isRepeated = Unsynced.TryGetValue(path, out var failure);
-        try
+        do
         {
-            using var folder = Posix.OpenRead(path);
-            if (folder is not null)
+            var isRepeated = Unsynced.TryGetValue(path, out var failure);
+            try
             {
-                if (isRepeated)
+                using var folder = Posix.OpenRead(path);
+                if (folder is not null)
                 {
-                    ChangeEntries(path);
-                }
+                    if (isRepeated)
+                    {
+                        ChangeEntries(path);
+                    }
 
-                Posix.Sync(folder);
+                    Posix.Sync(folder);
+                }
+            }
+            catch (IOException)
+            {
+                Unsynced[path] = new object();
+                throw;
+            }
+
+            if (isRepeated)
+            {
+                Unsynced.TryRemove(KeyValuePair.Create(path, failure!)); // unless it has failed again meanwhile
             }
         }
-        catch (IOException)
-        {
-            Unsynced[path] = new object();
-            throw;
-        }
-
-        if (isRepeated)
-        {
-            Unsynced.TryRemove(KeyValuePair.Create(path, failure!)); // unless it has failed again meanwhile
-        }
+        while (Unsynced.ContainsKey(path));
     }
-
-    /// <summary>Whether the last sync of a folder failed.</summary>
-    public static bool HasFailedToSync(string path) => Unsynced.ContainsKey(path);
 
     /// <summary>To be called for a folder that is gone, once the one above is synced: nothing is left to sync.</summary>
     public static void ForgetFailedSync(string path) => Unsynced.TryRemove(path, out _);

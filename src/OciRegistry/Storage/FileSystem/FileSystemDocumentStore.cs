@@ -72,7 +72,8 @@ internal sealed class FileSystemDocumentStore(
                 {
                     if (durability == Durability.Synced)
                     {
-                        _folders.SyncIfFailed(Path.GetDirectoryName(path)!);
+                        // Whoever has deleted it, another process too, may not have synced that.
+                        _folders.Sync(Path.GetDirectoryName(path)!);
                     }
 
                     return false;
@@ -128,18 +129,9 @@ internal sealed class FileSystemDocumentStore(
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            var path = root.Document(key);
-            var folder = Path.GetDirectoryName(path)!;
-            if (Posix.Stat(path) is null)
-            {
-                _folders.SyncIfFailed(folder);
-            }
-            else
-            {
-                // Its file was synced before it got its name; whoever gave it the name may not have synced that yet.
-                _folders.Sync(folder);
-            }
-
+            // Its file was synced before it got its name. Whoever has given it the name, or taken the name away, another process
+            // too, may not have synced that yet.
+            _folders.Sync(Path.GetDirectoryName(root.Document(key))!);
             return ValueTask.CompletedTask;
         }
         catch (Exception e) when (FileSystemFault.Is(e))
