@@ -107,7 +107,7 @@ public sealed class StorageFaultTests
         TakeWhatTheRefusedPushHasGivenBack(disk.Path);
         await ShouldServeAsync(server, repository, kept);
         await ShouldServeAsync(server, repository, pushed[^1]);
-        await ShouldBeReadyAsync(server, HttpStatusCode.ServiceUnavailable);
+        await ShouldBeDegradedAsync(server); // what is stored is served
         using (var unknown = await server.Http.GetBlobAsync(repository, Digest.Of(refusedContent)))
         {
             unknown.StatusCode.ShouldBe(HttpStatusCode.NotFound);
@@ -192,6 +192,63 @@ public sealed class StorageFaultTests
         }
     }
 
+    [Fact]
+    public async Task A_spool_that_was_full_has_room_again_once_the_blob_that_did_not_fit_is_given_up()
+    {
+        await using var disk = await MountedFolder.MountAsync("size=8m");
+        await using var registry = await PulledRegistry.StartAsync(options: all => all.PullThrough.SpoolFolder = disk.Path);
+        var large = registry.Upstream.AddBlob("a", RegistryClient.RandomBytes(16 * 1024 * 1024));
+        var content = RegistryClient.RandomBytes(4 * 1024 * 1024);
+        var small = registry.Upstream.AddBlob("a", content);
+        await Should.ThrowAsync<HttpRequestException>(registry.Http.GetBlobAsync("up/a", large));
+        await registry.UntilIdleAsync();
+
+        using var pulled = await registry.Http.GetBlobAsync("up/a", small);
+
+        await pulled.ShouldBeContentAsync(small, content);
+        registry.Blobs.BrokenCount.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_registry_whose_disk_is_full_starts_and_serves_what_it_has()
+    {
+        await using var disk = await MountedFolder.MountAsync("size=8m");
+        string repository;
+        byte[] content;
+        await using (var server = await ServerProcess.StartOnAsync(disk.Path))
+        {
+            (repository, content) = await PushAsync(server);
+        }
+
+        Fill(disk.Path);
+        await using (var server = await ServerProcess.StartOnAsync(disk.Path))
+        {
+            await ShouldServeAsync(server, repository, content);
+            await ShouldBeDegradedAsync(server);
+            using var refused = await server.Http.StartUploadAsync(repository, $"?digest={Digest.Of("x"u8)}", "x"u8.ToArray());
+            await refused.ShouldBeErrorAsync(HttpStatusCode.InsufficientStorage, "UNAVAILABLE");
+            File.Delete(Path.Combine(disk.Path, "filler"));
+            await ShouldBeReadyAsync(server, HttpStatusCode.OK);
+            await server.Http.PushBlobAsync(repository, "x"u8.ToArray());
+        }
+    }
+
+    private static void Fill(string disk)
+    {
+        using var filler = new FileStream(Path.Combine(disk, "filler"), FileMode.Create, FileAccess.Write, FileShare.None, 0);
+        try
+        {
+            while (true)
+            {
+                filler.Write(new byte[4096]);
+            }
+        }
+        catch (IOException)
+        {
+            // There is no room for another byte now.
+        }
+    }
+
     private static void TakeWhatTheRefusedPushHasGivenBack(string disk)
     {
         try
@@ -227,6 +284,14 @@ public sealed class StorageFaultTests
         await refused.ShouldBeErrorAsync(HttpStatusCode.ServiceUnavailable, "UNAVAILABLE");
         refused.Header("Retry-After").ShouldNotBeNull();
     }
+
+    private static Task ShouldBeDegradedAsync(ServerProcess server) => Until.TrueAsync(
+        async () =>
+        {
+            using var ready = await server.Http.GetAsync(new Uri("/readyz", UriKind.Relative));
+            return ready.StatusCode == HttpStatusCode.OK && (string?)(await ready.JsonAsync())["status"] == "degraded";
+        },
+        "readyz says degraded");
 
     private static Task ShouldBeReadyAsync(ServerProcess server, HttpStatusCode status) =>
         Until.TrueAsync(

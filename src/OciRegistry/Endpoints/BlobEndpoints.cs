@@ -8,7 +8,12 @@ namespace OciRegistry.Endpoints;
 
 /// <summary>Blobs: pulling (spec end-2) and deleting (end-10).</summary>
 internal sealed class BlobEndpoints(
-    RepositoryBlobs blobs, Upstreams upstreams, PulledBlobs pulled, AuditLog audit, RegistryMetrics metrics)
+    RepositoryBlobs blobs,
+    Upstreams upstreams,
+    PulledBlobs pulled,
+    PulledDeletion deletion,
+    AuditLog audit,
+    RegistryMetrics metrics)
 {
     public async Task Get(HttpContext context, RepositoryName repository, Digest digest)
     {
@@ -106,7 +111,7 @@ internal sealed class BlobEndpoints(
 
     public async Task Delete(HttpContext context, RepositoryName repository, Digest digest)
     {
-        if (await blobs.UnlinkAsync(repository, digest, CancellationToken.None))
+        if (await deletion.DeleteBlobAsync(repository, digest, CancellationToken.None))
         {
             audit.Deleted(context, repository, digest.ToString());
             context.Response.StatusCode = StatusCodes.Status202Accepted;

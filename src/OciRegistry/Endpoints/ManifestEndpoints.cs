@@ -14,7 +14,7 @@ internal sealed class ManifestEndpoints(
     Upstreams upstreams,
     PulledManifests pulled,
     PushedOver pushedOver,
-    ResolvedTags resolved,
+    PulledDeletion deletion,
     IOptions<OciRegistryOptions> options,
     AuditLog audit,
     RegistryMetrics metrics)
@@ -109,13 +109,7 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
-        Tag[] allTags = reference.Tag is { } tagged ? [tagged, .. tags] : [.. tags];
-        var isUpstreams = upstreams.Of(repository) is not null;
-        var pushed = isUpstreams
-            ? await pushedOver.BeginAsync(repository, digest, manifest, allTags, CancellationToken.None)
-            : [];
-
-        var result = await manifests.PutAsync(
+        var push = new ManifestPush(
             repository,
             digest,
             manifest,
@@ -123,24 +117,17 @@ internal sealed class ManifestEndpoints(
             reference,
             tags,
             EntityTags.PreconditionOf(request),
-            mayMoveTags: context.Granted().Rights.HasFlag(Rights.MoveTags),
-            CancellationToken.None);
+            MayMoveTags: context.Granted().Rights.HasFlag(Rights.MoveTags));
+        var result = await pushedOver.PutAsync(push, CancellationToken.None);
         if (!result.IsStored)
         {
-            await pushedOver.UndoAsync(repository, pushed, CancellationToken.None);
             await context.WriteErrorsAsync(result.Problems is { Count: > 0 } problems
                 ? problems
                 : [OciError.PreconditionFailed()]);
             return;
         }
 
-        if (isUpstreams)
-        {
-            await pushedOver.EndAsync(repository, digest, manifest, CancellationToken.None);
-        }
-
-        audit.Pushed(
-            context, repository, digest, allTags.Select(tag => tag.ToString()));
+        audit.Pushed(context, repository, digest, push.AllTags.Select(tag => tag.ToString()));
         var response = context.Response;
         response.StatusCode = StatusCodes.Status201Created;
         response.Headers.Location = $"{request.PathBase}/v2/{repository}/manifests/{digest}";
@@ -162,21 +149,9 @@ internal sealed class ManifestEndpoints(
     public async Task Delete(HttpContext context, RepositoryName repository, Reference reference)
     {
         var precondition = EntityTags.PreconditionOf(context.Request);
-        var isUpstreams = upstreams.Of(repository) is not null;
-        var known = isUpstreams && reference.Tag is { } asked
-            ? await resolved.ReadAsync(repository, asked, CancellationToken.None)
-            : null;
-        var outcome = reference.Tag is { } tag
-            ? await manifests.DeleteAsync(repository, tag, precondition, CancellationToken.None)
-            : await manifests.DeleteAsync(repository, reference.Digest!.Value, precondition, CancellationToken.None);
-        switch (outcome)
+        switch (await deletion.DeleteManifestAsync(repository, reference, precondition, CancellationToken.None))
         {
             case ManifestDeleteOutcome.Deleted:
-                if (isUpstreams && reference.Tag is { } gone)
-                {
-                    await resolved.SetUnsureAsync(repository, gone, known, CancellationToken.None);
-                }
-
                 audit.Deleted(context, repository, reference.ToString());
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
                 context.Response.ContentLength = 0;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http;
+using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
 using OciRegistry.Uploads;
 
@@ -11,7 +12,8 @@ namespace OciRegistry.Endpoints;
 /// A Location carries the session and the offset where the next request starts. It is relative, so that no proxy can
 /// break it, and needs no secret: the offset is only the client's claim, and is checked against the session.
 /// </remarks>
-internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs blobs, AccessControl access)
+internal sealed class UploadEndpoints(
+    UploadSessions sessions, RepositoryBlobs blobs, PushedOver pushedOver, AccessControl access)
 {
     private const string OffsetParameter = "offset";
 
@@ -37,7 +39,7 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
 
             switch (await MountAsync(context, repository, mount))
             {
-                case { IsMounted: true }:
+                case { IsMounted: true } when await pushedOver.KeepBlobAsync(repository, mount, CancellationToken.None):
                     WriteBlobCreated(context, repository, mount);
                     return;
 
@@ -157,6 +159,12 @@ internal sealed class UploadEndpoints(UploadSessions sessions, RepositoryBlobs b
         var hasBody = claim.IsRange || await HasBodyAsync(context.Request, body, context.RequestAborted);
         var result = await sessions.CompleteAsync(
             OwnerOf(context, repository), session, claim, digest, context.TraceIdentifier, hasBody ? body : null, context.RequestAborted);
+        if (result.Outcome == UploadOutcome.Completed
+            && !await pushedOver.KeepBlobAsync(repository, digest, CancellationToken.None))
+        {
+            result = new UploadResult(UploadOutcome.Unknown);
+        }
+
         if (result.Outcome != UploadOutcome.Completed)
         {
             await RefuseAsync(context, repository, session, claim, result);

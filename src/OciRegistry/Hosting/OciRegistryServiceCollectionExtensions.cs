@@ -55,6 +55,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.AddHostedService<UploadExpiryService>();
 
         services.TryAddSingleton<Upstreams>();
+        services.TryAddSingleton<PulledRepositories>();
         services.TryAddSingleton<PulledParts>();
         services.TryAddSingleton<ResolvedTags>();
         services.TryAddSingleton<PulledEntries>();
@@ -64,6 +65,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<PulledTags>();
         services.TryAddSingleton<PulledReferrers>();
         services.TryAddSingleton<PushedOver>();
+        services.TryAddSingleton<PulledDeletion>();
         services.TryAddSingleton<PulledSweep>();
         services.TryAddSingleton<Prefetch>();
         services.AddHostedService(static provider => provider.GetRequiredService<PulledBlobs>());

@@ -235,7 +235,7 @@ internal sealed partial class PulledBlobs(
             var (size, problem) = await StatAsync(upstream, repository, digest, there, _stopping.Token);
             if (size == present)
             {
-                await entries.AddAsync(upstream, repository, digest, PulledKind.Blob, present, CancellationToken.None);
+                await entries.AddAsync(repository, digest, PulledKind.Blob, present, CancellationToken.None);
                 if (await repositoryBlobs.LinkAsync(repository, digest, present, isHeld: false, CancellationToken.None))
                 {
                     upstream.Traffic.Followed(present);
@@ -303,7 +303,7 @@ internal sealed partial class PulledBlobs(
         try
         {
             // (4)
-            await entries.AddAsync(upstream, repository, digest, PulledKind.Blob, length, CancellationToken.None);
+            await entries.AddAsync(repository, digest, PulledKind.Blob, length, CancellationToken.None);
             var owner = new UploadOwner(repository, Subject);
             var requestId = $"pull-through-{Guid.NewGuid():n}";
             var session = broken?.Session
@@ -323,9 +323,17 @@ internal sealed partial class PulledBlobs(
             {
                 stored = await storing;
             }
-            catch (IOException) when (copied is not null)
+            catch (IOException e) when (copied is not null)
             {
-                isKept = await TryKeepAsync(repository, digest, owner, session, content, spool);
+                if (e.InnerException is StorageException)
+                {
+                    await GiveUpAsync(owner, session); // there is no room here: what has arrived takes it from others
+                }
+                else
+                {
+                    isKept = await TryKeepAsync(repository, digest, owner, session, content, spool);
+                }
+
                 return copied;
             }
             catch

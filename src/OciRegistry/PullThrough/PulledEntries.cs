@@ -2,16 +2,17 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Caching.Memory;
 using Microsoft.Extensions.Logging;
-using OciRegistry.Repositories;
 using OciRegistry.Storage;
 
 namespace OciRegistry.PullThrough;
 
 /// <summary>
 /// What was pulled through, and when it was last asked for: one document each, beside the content, which is stored like any
-/// other. Content without such a document was pushed, and is never removed.
+/// other. Content without such a document was pushed, and is never removed. So is content of which a second document says
+/// that it was pushed: a fetch that was under way may have noted it since.
 /// </summary>
-internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock clock, ILogger<PulledEntries> log) : IDisposable
+internal sealed partial class PulledEntries(
+    IDocumentStore documents, PulledRepositories repositories, StoreClock clock, ILogger<PulledEntries> log) : IDisposable
 {
     // What a replica has noted lately: a pull costs no write most of the time.
     private readonly MemoryCache _noted = new(new MemoryCacheOptions { SizeLimit = 100_000 });
@@ -22,7 +23,7 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
     /// </summary>
     /// <returns>The version of a new note; null when there was a note of this content already.</returns>
     public async ValueTask<string?> AddAsync(
-        Upstream upstream, RepositoryName repository, Digest digest, PulledKind kind, long size, CancellationToken cancellationToken)
+        RepositoryName repository, Digest digest, PulledKind kind, long size, CancellationToken cancellationToken)
     {
         string? written;
         Document? found;
@@ -38,9 +39,60 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
         }
         while (written is null);
 
-        await AddRepositoryAsync(upstream, repository, cancellationToken);
+        await repositories.AddAsync(repository, cancellationToken);
         return found is null ? written : null;
     }
+
+    /// <summary>
+    /// Notes that content was pushed, whether it is there or not: from now on no sweep removes it. Repeatable, also after a call
+    /// that has failed.
+    /// </summary>
+    /// <param name="repository">Where.</param>
+    /// <param name="digest">What.</param>
+    /// <param name="renew">
+    /// To give content that was noted as cached another version: a sweep that has looked for this note too early deletes by the
+    /// version that it has read.
+    /// </param>
+    /// <param name="cancellationToken">Of the call.</param>
+    public async ValueTask SetPushedAsync(
+        RepositoryName repository,
+        Digest digest,
+        Func<CancellationToken, ValueTask> renew,
+        CancellationToken cancellationToken)
+    {
+        if (await PushedVersionAsync(repository, digest, cancellationToken) is null)
+        {
+            await documents.WriteAsync(
+                RegistryLayout.PushedContent(repository, digest),
+                ReadOnlyMemory<byte>.Empty,
+                WriteCondition.Absent,
+                Durability.Synced,
+                cancellationToken);
+        }
+
+        while (await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken) is { } cached)
+        {
+            await renew(cancellationToken);
+            await TakeAsync(repository, digest, cached.Version, cancellationToken);
+        }
+    }
+
+    /// <summary>The version of the note that content was pushed; null when there is none.</summary>
+    public async ValueTask<string?> PushedVersionAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
+        (await documents.ReadAsync(RegistryLayout.PushedContent(repository, digest), cancellationToken))?.Version;
+
+    /// <summary>Takes that note away, with the content.</summary>
+    public async ValueTask TakePushedAsync(
+        RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken) =>
+        await documents.DeleteAsync(
+            RegistryLayout.PushedContent(repository, digest), WriteCondition.Unchanged(version), Durability.Synced, cancellationToken);
+
+    /// <summary>Whether content is cached: noted as such, and not as pushed.</summary>
+    public async ValueTask<bool> IsCachedAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
+        await ReadAsync(repository, digest, cancellationToken) is not null
+        && await PushedVersionAsync(repository, digest, cancellationToken) is null;
 
     /// <summary>Notes that content was asked for, now and then; a failure to is nobody's concern.</summary>
     public async ValueTask TouchAsync(Upstream upstream, RepositoryName repository, Digest digest, CancellationToken cancellationToken)
@@ -72,19 +124,6 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
     public static TimeSpan Precision(Upstream upstream) =>
         TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerHour, upstream.Options.ContentTtl.Ticks / 10));
 
-    /// <summary>Deletes the note of content that a client has pushed, readable or not; whether there was one.</summary>
-    public async ValueTask<bool> ForgetAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken)
-    {
-        var wasNoted = false;
-        while (await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken) is { } found)
-        {
-            wasNoted = true;
-            await TakeAsync(repository, digest, found.Version, cancellationToken);
-        }
-
-        return wasNoted;
-    }
-
     public async ValueTask<VersionedEntry?> ReadAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
         await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken) is { } document
@@ -105,12 +144,28 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
             cancellationToken);
     }
 
-    /// <summary>Whether the note is still the one that <see cref="MarkAsync"/> has written.</summary>
+    /// <summary>
+    /// Whether the content may be removed, of which a version was read before: the note is still the one that
+    /// <see cref="MarkAsync"/> has written, and nobody has pushed the content.
+    /// </summary>
     public async ValueTask<bool> IsMarkedAsync(
-        RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken) =>
-        (await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken))?.Version == version;
+        RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken)
+    {
+        if ((await documents.ReadAsync(RegistryLayout.PulledContent(repository, digest), cancellationToken))?.Version != version)
+        {
+            return false;
+        }
 
-    /// <summary>Takes the note of removed content away; false when it was fetched again meanwhile.</summary>
+        if (await PushedVersionAsync(repository, digest, cancellationToken) is null)
+        {
+            return true;
+        }
+
+        await TakeAsync(repository, digest, version, cancellationToken); // a fetch has noted it after the push
+        return false;
+    }
+
+    /// <summary>Takes the note of removed content away; false when it was written again meanwhile.</summary>
     public ValueTask<bool> TakeAsync(
         RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken) =>
         documents.DeleteAsync(
@@ -120,23 +175,7 @@ internal sealed partial class PulledEntries(IDocumentStore documents, StoreClock
         RepositoryName repository, string? after, int limit, CancellationToken cancellationToken) =>
         documents.ListAsync(RegistryLayout.PulledContent(repository), after, limit, cancellationToken);
 
-    public ValueTask<IReadOnlyList<string>> ListRepositoriesAsync(
-        Upstream upstream, string? after, int limit, CancellationToken cancellationToken) =>
-        documents.ListAsync(RegistryLayout.PulledRepositories(upstream.Prefix), after, limit, cancellationToken);
-
-    public ValueTask RemoveRepositoryIfEmptyAsync(
-        Upstream upstream, RepositoryName repository, CancellationToken cancellationToken) =>
-        PresenceEntry.RemoveIfEmptyAsync(
-            documents,
-            RegistryLayout.PulledRepository(upstream.Prefix, repository),
-            token => documents.AnyAsync(RegistryLayout.PulledContent(repository), token),
-            cancellationToken);
-
     public void Dispose() => _noted.Dispose();
-
-    private async ValueTask AddRepositoryAsync(
-        Upstream upstream, RepositoryName repository, CancellationToken cancellationToken) =>
-        await PresenceEntry.AddAsync(documents, RegistryLayout.PulledRepository(upstream.Prefix, repository), cancellationToken);
 
     private async ValueTask<string?> WriteAsync(
         RepositoryName repository, Digest digest, PulledEntry entry, WriteCondition condition, CancellationToken cancellationToken)

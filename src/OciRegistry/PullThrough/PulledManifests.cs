@@ -143,7 +143,7 @@ internal sealed partial class PulledManifests(
             : found?.Digest;
         var stored = digest is { } named ? await manifests.GetAsync(repository, named, cancellationToken) : null;
         if (known is { Tag.IsDamaged: true } damaged && stored is not null
-            && await entries.ReadAsync(repository, stored.Digest, cancellationToken) is null)
+            && !await entries.IsCachedAsync(repository, stored.Digest, cancellationToken))
         {
             known = damaged with { Tag = ResolvedTag.Pushed };
         }
@@ -275,6 +275,19 @@ internal sealed partial class PulledManifests(
     private async ValueTask SetAsync(
         RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag said, CancellationToken cancellationToken)
     {
+        try
+        {
+            await TrySetAsync(repository, tag, known, said, cancellationToken);
+        }
+        catch (StorageException e)
+        {
+            LogNotSet(log, e, tag, repository); // on a full disk, say: what the upstream has just said is right all the same
+        }
+    }
+
+    private async ValueTask TrySetAsync(
+        RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag said, CancellationToken cancellationToken)
+    {
         var entry = await tags.FindAsync(repository, tag, cancellationToken);
         if (!await resolved.WriteAsync(repository, tag, known, said, cancellationToken) || entry?.Digest == said.Digest)
         {
@@ -375,8 +388,7 @@ internal sealed partial class PulledManifests(
             return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
         }
 
-        var noted = await entries.AddAsync(
-            upstream, repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
+        var noted = await entries.AddAsync(repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
         if (!await manifests.AddAsync(repository, digest, manifest, content, CancellationToken.None) && noted is not null)
         {
             // It was there before its note: a client has pushed it. Another fetch would have noted it first, or since.
@@ -422,6 +434,9 @@ internal sealed partial class PulledManifests(
 
     [LoggerMessage(LogLevel.Information, "The upstream of {Prefix} has no tag {Tag} in {Repository} any more: it is gone here too.")]
     private static partial void LogGone(ILogger logger, Tag tag, RepositoryName repository, string prefix);
+
+    [LoggerMessage(LogLevel.Warning, "What the upstream says of tag {Tag} in {Repository} cannot be stored. It is asked again with the next pull.")]
+    private static partial void LogNotSet(ILogger logger, Exception exception, Tag tag, RepositoryName repository);
 
     [LoggerMessage(LogLevel.Warning, "The upstream of {Prefix} sent content for {Resource} of {Repository} that has another digest; nothing was kept.")]
     private static partial void LogWrongDigest(ILogger logger, string prefix, string resource, RepositoryName repository);

@@ -13,6 +13,8 @@ internal sealed class PulledReferrers(
     ReferrerIndex referrers,
     ManifestStore manifests,
     PulledEntries entries,
+    PulledRepositories repositories,
+    RecentlyUnknown unknown,
     IDocumentStore documents,
     IOptions<OciRegistryOptions> options,
     StoreClock clock)
@@ -22,12 +24,16 @@ internal sealed class PulledReferrers(
 
     private readonly SingleFlight<(RepositoryName, Digest), UpstreamFailure?> _refreshes = new();
 
-    /// <summary>Asks the upstream when that was long ago. A failure, other than 404, means that the list may be old.</summary>
+    /// <summary>
+    /// Asks the upstream when that was long ago. A failure, other than 404, means that the list may be old. That it lists nothing
+    /// is remembered by each replica for itself: clients ask for referrers of whatever they pull, and most has none.
+    /// </summary>
     public async ValueTask<UpstreamFailure?> RefreshAsync(
         Upstream upstream, RepositoryName repository, Digest subject, CancellationToken cancellationToken)
     {
         var there = upstream.NameThere(repository);
         if (!upstream.Allows(there)
+            || unknown.Contains(repository, ResourceOf(subject))
             || (await ReadAsync(repository, subject, cancellationToken) is { } known
                 && (clock.Now - known.Checked).Duration() < upstream.Options.TagTtl))
         {
@@ -64,7 +70,7 @@ internal sealed class PulledReferrers(
     private async Task<UpstreamFailure?> RefreshAsync(
         Upstream upstream, RepositoryName repository, Digest subject, string there)
     {
-        var (listed, failure) = await AskAsync(upstream, there, $"referrers/{subject}");
+        var (listed, failure) = await AskAsync(upstream, there, ResourceOf(subject));
         if (failure?.Outcome == UpstreamOutcome.Unknown)
         {
             // A registry without the API: clients keep the list under a tag (spec.md#referrers-tag-schema).
@@ -78,10 +84,16 @@ internal sealed class PulledReferrers(
 
         var now = listed ?? [];
         var before = (await ReadAsync(repository, subject, CancellationToken.None))?.Referrers ?? [];
+        if (now.Count + before.Count == 0)
+        {
+            unknown.Add(repository, ResourceOf(subject), upstream.Options.TagTtl);
+            return null;
+        }
 
         // The note first: what was put in and not noted would never be taken out.
         await WriteAsync(repository, subject, new ReferredSubject(
             default, [.. before.Union(now.Select(referrer => referrer.Digest))]));
+        await repositories.AddAsync(repository, CancellationToken.None);
         foreach (var referrer in now)
         {
             await referrers.AddAsync(repository, subject, referrer, CancellationToken.None);
@@ -155,7 +167,7 @@ internal sealed class PulledReferrers(
         {
             var version = await referrers.VersionAsync(repository, subject, digest, cancellationToken);
             var isPushed = await manifests.GetAsync(repository, digest, cancellationToken) is not null
-                && await entries.ReadAsync(repository, digest, cancellationToken) is null;
+                && !await entries.IsCachedAsync(repository, digest, cancellationToken);
             if (!isPushed && version is not null)
             {
                 await referrers.RemoveAsync(repository, subject, digest, version, cancellationToken);
@@ -194,6 +206,8 @@ internal sealed class PulledReferrers(
             WriteCondition.None,
             Durability.Synced,
             CancellationToken.None);
+
+    private static string ResourceOf(Digest subject) => $"referrers/{subject}";
 
     private static string TagOf(Digest subject) =>
         $"{subject.Algorithm.Name()}-{subject.Hex[..Math.Min(subject.Hex.Length, MaxTagLength)]}";

@@ -14,6 +14,7 @@ namespace OciRegistry.PullThrough;
 internal sealed partial class PulledSweep(
     Upstreams upstreams,
     PulledEntries entries,
+    PulledRepositories repositories,
     ResolvedTags resolved,
     PulledReferrers referrers,
     PulledParts parts,
@@ -124,9 +125,9 @@ internal sealed partial class PulledSweep(
     /// <summary>Removes cached content from a repository; false when it was pulled or pushed meanwhile, and then it stays.</summary>
     /// <remarks>
     ///   (1) mark the note                             so that a sweep that dies leaves a note of what is to be removed
-    ///   (2) read the version of the content, then that the note is still marked
-    ///   (3) delete that version                       a push deletes the note, then writes the content anew: it is found
-    ///                                                 by (2), or has given the content another version
+    ///   (2) read the version of the content, then that the note is still marked, and that there is none of a push
+    ///   (3) delete that version                       a push is noted first, then writes noted content anew: it is found by
+    ///                                                 (2), or has given the content another version
     ///   (4) delete the marked note                    refused for content that was fetched again
     /// </remarks>
     private async ValueTask<bool> RemoveAsync(
@@ -193,15 +194,29 @@ internal sealed partial class PulledSweep(
             {
                 if (Tag.TryParse(name, out var tag)
                     && await resolved.ReadAsync(repository, tag, cancellationToken) is { } known
-                    && now - known.Tag.Checked > TagNoteLife
-                    && await tags.FindAsync(repository, tag, cancellationToken) is null)
+                    && now - known.Tag.Checked > TagNoteLife)
                 {
-                    await resolved.DeleteAsync(repository, tag, known, cancellationToken);
+                    await ForgetAsync(repository, tag, known, cancellationToken);
                 }
             }
 
             await referrers.ExpireAsync(upstream, repository, now, cancellationToken);
-            await entries.RemoveRepositoryIfEmptyAsync(upstream, repository, cancellationToken);
+            await repositories.RemoveIfEmptyAsync(upstream, repository, cancellationToken);
+        }
+    }
+
+    private async ValueTask ForgetAsync(
+        RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken)
+    {
+        if (await tags.FindAsync(repository, tag, cancellationToken) is not { } found)
+        {
+            await resolved.DeleteAsync(repository, tag, known, cancellationToken);
+        }
+        else if (known.Tag.IsPushed && found.Digest is { } digest
+            && await entries.IsCachedAsync(repository, digest, cancellationToken))
+        {
+            // It names cached content, so the push that has noted it has died before it set the tag.
+            await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);
         }
     }
 
@@ -231,7 +246,7 @@ internal sealed partial class PulledSweep(
         Upstream upstream, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
         string? last = null;
-        while (await entries.ListRepositoriesAsync(upstream, last, PageSize, cancellationToken) is { Count: > 0 } page)
+        while (await repositories.ListAsync(upstream, last, PageSize, cancellationToken) is { Count: > 0 } page)
         {
             foreach (var name in page)
             {

@@ -13,10 +13,22 @@ internal sealed class RecentlyUnknown(TimeProvider time) : IDisposable
     private readonly MemoryCache _unknown = new(new MemoryCacheOptions { SizeLimit = 10_000 });
 
     public bool Contains(RepositoryName repository, string resource) =>
-        _unknown.TryGetValue((repository, resource), out long since) && time.GetElapsedTime(since) < Life;
+        _unknown.TryGetValue((repository, resource), out (long Since, TimeSpan Life) known)
+        && time.GetElapsedTime(known.Since) < known.Life;
 
-    public void Add(RepositoryName repository, string resource) => _unknown.Set(
-        (repository, resource), time.GetTimestamp(), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Life });
+    public void Add(RepositoryName repository, string resource) => Add(repository, resource, Life);
+
+    /// <summary>For what seldom appears, so that it need not be asked for again so soon.</summary>
+    public void Add(RepositoryName repository, string resource, TimeSpan life)
+    {
+        if (life > TimeSpan.Zero)
+        {
+            _unknown.Set(
+                (repository, resource),
+                (time.GetTimestamp(), life),
+                new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = life });
+        }
+    }
 
     public void Dispose() => _unknown.Dispose();
 }

@@ -6,7 +6,7 @@ using OciRegistry.Storage;
 namespace OciRegistry.PullThrough;
 
 /// <summary>What an upstream said that a tag names: one document each, which all replicas read with every pull of the tag.</summary>
-internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
+internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, PulledRepositories repositories, StoreClock clock)
 {
     // For as long as a store hands out the same document again, which it has not read again.
     private readonly ConditionalWeakTable<Document, ResolvedTag> _read = [];
@@ -16,7 +16,10 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
             ? new VersionedTag(_read.GetValue(document, static read => Deserialize(read.Content.Span)), document.Version)
             : null;
 
-    /// <summary>False when it is not what it was any more: somebody has pushed the tag, or asked for it.</summary>
+    /// <summary>
+    /// False when it is not what it was any more: somebody has pushed the tag, or asked for it. What a push has noted is never
+    /// replaced: its tag may just not be there yet.
+    /// </summary>
     /// <param name="repository">Where.</param>
     /// <param name="tag">Of what.</param>
     /// <param name="known">As it was read; null when there was none.</param>
@@ -29,6 +32,11 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
     public async ValueTask<bool> WriteAsync(
         RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag said, CancellationToken cancellationToken)
     {
+        if (known is { Tag.IsPushed: true })
+        {
+            return false;
+        }
+
         if (said.Digest is { } digest && digest != known?.Tag.Digest)
         {
             await documents.WriteAsync(
@@ -49,7 +57,8 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
         while (true)
         {
             var before = await ReadAsync(repository, tag, cancellationToken);
-            if (await WriteVersionAsync(repository, tag, ResolvedTag.Pushed, Condition(before), cancellationToken) is { } version)
+            var pushed = new ResolvedTag(null, clock.Now) { IsPushed = true };
+            if (await WriteVersionAsync(repository, tag, pushed, Condition(before), cancellationToken) is { } version)
             {
                 return new PushedTag(tag, before?.Tag, version);
             }
@@ -128,14 +137,22 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts)
     private static WriteCondition Condition(VersionedTag? known) =>
         known is { } read ? WriteCondition.Unchanged(read.Version) : WriteCondition.Absent;
 
-    private ValueTask<string?> WriteVersionAsync(
-        RepositoryName repository, Tag tag, ResolvedTag said, WriteCondition condition, CancellationToken cancellationToken) =>
-        documents.WriteAsync(
+    private async ValueTask<string?> WriteVersionAsync(
+        RepositoryName repository, Tag tag, ResolvedTag said, WriteCondition condition, CancellationToken cancellationToken)
+    {
+        var version = await documents.WriteAsync(
             RegistryLayout.ResolvedTag(repository, tag),
             JsonSerializer.SerializeToUtf8Bytes(said, PulledJson.Default.ResolvedTag),
             condition,
             Durability.Synced,
             cancellationToken);
+        if (version is not null && condition.MustNotExist)
+        {
+            await repositories.AddAsync(repository, cancellationToken);
+        }
+
+        return version;
+    }
 
     private static ResolvedTag Deserialize(ReadOnlySpan<byte> content)
     {
@@ -164,12 +181,19 @@ internal sealed record ResolvedTag(Digest? Digest, DateTimeOffset Checked)
 {
     public static ResolvedTag Unsure { get; } = new(null, default);
 
-    /// <summary>Pushed here: the upstream has no say in it for as long as there is such a tag.</summary>
+    /// <summary>
+    /// For a tag whose own note does not say that it was pushed, and cannot: the upstream has no say in it for as long as there
+    /// is such a tag.
+    /// </summary>
     public static ResolvedTag Pushed { get; } = new(null, default) { IsPushed = true };
 
     /// <summary>Its document cannot be read, so it is not known whether the tag was pushed.</summary>
     public static ResolvedTag Damaged { get; } = new(null, default) { IsDamaged = true };
 
+    /// <summary>
+    /// A client has pushed it, or begun to: <see cref="Checked"/> says when. The upstream has no say in it for as long as there is
+    /// such a tag.
+    /// </summary>
     public bool IsPushed { get; init; }
 
     [JsonIgnore]

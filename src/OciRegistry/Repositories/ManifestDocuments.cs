@@ -24,7 +24,7 @@ internal sealed partial class ManifestDocuments(
     public async ValueTask<FoundManifest?> FindAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
         await documents.ReadAsync(RegistryLayout.Manifest(repository, digest), cancellationToken) is { } document
-            ? new FoundManifest(Verify(repository, digest, document), document.Version)
+            ? new FoundManifest(Verify(repository, digest, document), document)
             : null;
 
     /// <summary>Whether there is a document, intact or not.</summary>
@@ -148,5 +148,22 @@ internal sealed partial class ManifestDocuments(
 internal sealed record StoredManifest(Digest Digest, string MediaType, ReadOnlyMemory<byte> Content);
 
 /// <param name="Manifest">Null when the document is damaged.</param>
-/// <param name="Version">Of the document.</param>
-internal readonly record struct FoundManifest(StoredManifest? Manifest, string Version);
+/// <param name="Document">As it was read.</param>
+internal readonly record struct FoundManifest(StoredManifest? Manifest, Document Document)
+{
+    public string Version => Document.Version;
+
+    /// <summary>
+    /// The manifest's subject. Of a damaged document what can still be read in it: good enough to look for its referrer entry.
+    /// </summary>
+    public Digest? Subject()
+    {
+        var content = Document.Content;
+        var end = content.Span.IndexOf((byte)'\n');
+        return end > 0
+            && OciRegistry.Repositories.Manifest.TryParse(
+                content[(end + 1)..], Encoding.UTF8.GetString(content.Span[..end]), out var manifest, out _)
+                ? manifest.Subject
+                : null;
+    }
+}

@@ -24,7 +24,7 @@ internal sealed class ManifestReferenceCheck(
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(manifest.Blobs, parallel, async (blob, cancellation) =>
         {
-            var size = await blobs.StatAsync(repository, blob.Digest, cancellation);
+            var size = await blobs.StatHeldAsync(repository, blob.Digest, cancellation);
             if (size is null)
             {
                 problems[blob.Digest] = OciError.ManifestBlobUnknown(blob.Digest);
@@ -66,6 +66,6 @@ internal sealed class ManifestReferenceCheck(
         // An index may list anything; build caches list layers.
         return !MediaTypes.IsImage(child.MediaType)
             && !MediaTypes.IsIndex(child.MediaType)
-            && await blobs.StatAsync(repository, child.Digest, cancellationToken) is not null;
+            && await blobs.StatHeldAsync(repository, child.Digest, cancellationToken) is not null;
     }
 }

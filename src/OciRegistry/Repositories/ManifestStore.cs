@@ -33,9 +33,19 @@ internal sealed class ManifestStore(
             return await documents.ReadAsync(repository, digest, cancellationToken);
         }
 
-        return await tags.ReadAsync(repository, reference.Tag!.Value, cancellationToken) is { } tag
-            ? await documents.ReadAsync(repository, tag.Digest, cancellationToken)
-            : null;
+        if (await tags.ReadAsync(repository, reference.Tag!.Value, cancellationToken) is not { } tag)
+        {
+            return null;
+        }
+
+        var found = await documents.ReadAsync(repository, tag.Digest, cancellationToken);
+        if (found is null)
+        {
+            // A push that has died beside a delete has left the tag: it must not stay in lists.
+            await TryRemoveIfDanglingAsync(repository, reference.Tag!.Value);
+        }
+
+        return found;
     }
 
     /// <summary>Stores a manifest (spec end-7a) and points tags at it (end-7b).</summary>
@@ -47,28 +57,38 @@ internal sealed class ManifestStore(
     ///   (4) manifest, referrer entry, reverse entries of the tags are all there
     ///                                                 else (3): a delete ran at the same time, and this push comes second
     /// </remarks>
-    public async ValueTask<ManifestPutResult> PutAsync(
-        RepositoryName repository,
-        Digest digest,
-        Manifest manifest,
-        ReadOnlyMemory<byte> content,
-        Reference target,
-        IReadOnlyList<Tag> moreTags,
-        Precondition precondition,
-        bool mayMoveTags,
-        CancellationToken cancellationToken)
+    public async ValueTask<ManifestPutResult> PutAsync(ManifestPush push, CancellationToken cancellationToken)
+    {
+        if (await CheckAsync(push, cancellationToken) is { } unacceptable)
+        {
+            return unacceptable;
+        }
+
+        try
+        {
+            return await StoreAsync(push, cancellationToken);
+        }
+        catch
+        {
+            // Half of it is harmless, but for names of a manifest that a delete at the same time has removed.
+            await TryRemoveNamesAsync(push);
+            throw;
+        }
+    }
+
+    /// <summary>The steps (1) and (2) of <see cref="PutAsync"/>, which change nothing: why the push is refused, or null.</summary>
+    public async ValueTask<ManifestPutResult?> CheckAsync(ManifestPush push, CancellationToken cancellationToken)
     {
         // (1)
-        if (!precondition.IsNone
-            && !precondition.Allows((await GetAsync(repository, target, cancellationToken))?.Digest))
+        if (!push.Precondition.IsNone
+            && !push.Precondition.Allows((await GetAsync(push.Repository, push.Target, cancellationToken))?.Digest))
         {
             return ManifestPutResult.PreconditionFailed;
         }
 
-        Tag[] allTags = target.Tag is { } named ? [named, .. moreTags] : [.. moreTags];
-        foreach (var tag in mayMoveTags ? [] : allTags)
+        foreach (var tag in push.MayMoveTags ? [] : push.AllTags)
         {
-            if (await GetAsync(repository, tag, cancellationToken) is { } present && present.Digest != digest)
+            if (await GetAsync(push.Repository, tag, cancellationToken) is { } present && present.Digest != push.Digest)
             {
                 return ManifestPutResult.TagTaken(tag);
             }
@@ -77,28 +97,35 @@ internal sealed class ManifestStore(
         // (2)
         if (options.Value.Manifests.References != ManifestReferences.Off)
         {
-            var problems = await references.FindProblemsAsync(repository, manifest, cancellationToken);
+            var problems = await references.FindProblemsAsync(push.Repository, push.Manifest, cancellationToken);
             if (problems.Count > 0)
             {
                 return new ManifestPutResult(false, problems);
             }
         }
 
+        return null;
+    }
+
+    /// <summary>The steps (3) and (4) of <see cref="PutAsync"/>.</summary>
+    private async ValueTask<ManifestPutResult> StoreAsync(ManifestPush push, CancellationToken cancellationToken)
+    {
+        var (repository, digest, manifest, content) = (push.Repository, push.Digest, push.Manifest, push.Content);
         var versions = new Dictionary<Tag, string>(); // of the tags that this request has set
         ManifestPutResult? refused = null;
         do
         {
             // (3)
-            await documents.WriteAsync(repository, digest, manifest.MediaType, content, mayMoveTags, cancellationToken);
+            await documents.WriteAsync(repository, digest, manifest.MediaType, content, push.MayMoveTags, cancellationToken);
             await AddReferrerAsync(repository, digest, manifest, content.Length, cancellationToken);
-            foreach (var tag in refused is null ? allTags : [.. versions.Keys])
+            foreach (var tag in refused is null ? push.AllTags : [.. versions.Keys])
             {
                 var (outcome, version) = await TagAsync(
                     repository,
                     tag,
                     digest,
-                    tag == target.Tag ? precondition : Precondition.None,
-                    mayMoveTags,
+                    tag == push.Target.Tag ? push.Precondition : Precondition.None,
+                    push.MayMoveTags,
                     versions.GetValueOrDefault(tag),
                     cancellationToken);
                 if (outcome != TagOutcome.Set)
@@ -185,7 +212,7 @@ internal sealed class ManifestStore(
             }
 
             // (1)
-            subject = SubjectOf(present.Manifest) ?? subject;
+            subject = present.Subject() ?? subject;
             await tags.DeleteAllOfAsync(repository, digest, cancellationToken);
             if (subject is { } of && await referrers.VersionAsync(repository, of, digest, cancellationToken) is { } version)
             {
@@ -221,7 +248,7 @@ internal sealed class ManifestStore(
             return false;
         }
 
-        await RemoveNamesAsync(repository, digest, SubjectOf(found.Manifest), cancellationToken);
+        await RemoveNamesAsync(repository, digest, found.Subject(), cancellationToken);
         await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
         return true;
     }
@@ -254,6 +281,44 @@ internal sealed class ManifestStore(
             last = names.Last;
         }
         while (last is not null);
+    }
+
+    /// <summary>The same for a push that has failed; tags too whose reverse entry a delete has removed.</summary>
+    private async ValueTask TryRemoveNamesAsync(ManifestPush push)
+    {
+        foreach (var tag in push.AllTags)
+        {
+            await TryRemoveIfDanglingAsync(push.Repository, tag);
+        }
+
+        try
+        {
+            await RemoveNamesAsync(push.Repository, push.Digest, push.Manifest.Subject, CancellationToken.None);
+        }
+        catch (StorageException)
+        {
+            // The push has its own error. A delete of the manifest removes the rest.
+        }
+    }
+
+    /// <summary>
+    /// Deletes a tag whose manifest is missing. Its version is read before the manifest is looked for: a push that stores the
+    /// manifest after that look gives the tag another version.
+    /// </summary>
+    private async ValueTask TryRemoveIfDanglingAsync(RepositoryName repository, Tag tag)
+    {
+        try
+        {
+            if (await tags.FindAsync(repository, tag, CancellationToken.None) is { Digest: { } digest } found
+                && !await documents.ExistsAsync(repository, digest, CancellationToken.None))
+            {
+                await tags.DeleteAsync(repository, tag, found.Version, CancellationToken.None);
+            }
+        }
+        catch (StorageException)
+        {
+            // The request has its own answer; the next pull of the tag tries again.
+        }
     }
 
     /// <summary>Whether all that a push has written is there.</summary>
@@ -346,11 +411,28 @@ internal sealed class ManifestStore(
             await referrers.AddAsync(repository, subject, referrer, cancellationToken);
         }
     }
+}
 
-    private static Digest? SubjectOf(StoredManifest? stored) =>
-        stored is not null && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _)
-            ? manifest.Subject
-            : null;
+/// <summary>A manifest that a client pushes (spec end-7a, 7b).</summary>
+/// <param name="Repository">Where to.</param>
+/// <param name="Digest">Of <paramref name="Content"/>.</param>
+/// <param name="Manifest">What it says.</param>
+/// <param name="Content">Its bytes, as they are to be served.</param>
+/// <param name="Target">What the request names: a tag, or the digest.</param>
+/// <param name="MoreTags">Tags to set besides.</param>
+/// <param name="Precondition">What the client requires of <paramref name="Target"/>.</param>
+/// <param name="MayMoveTags">Whether tags may be moved from other manifests.</param>
+internal sealed record ManifestPush(
+    RepositoryName Repository,
+    Digest Digest,
+    Manifest Manifest,
+    ReadOnlyMemory<byte> Content,
+    Reference Target,
+    IReadOnlyList<Tag> MoreTags,
+    Precondition Precondition,
+    bool MayMoveTags)
+{
+    public IReadOnlyList<Tag> AllTags { get; } = Target.Tag is { } named ? [named, .. MoreTags] : MoreTags;
 }
 
 /// <summary>How a manifest PUT ended; problems are what is wrong with its references.</summary>

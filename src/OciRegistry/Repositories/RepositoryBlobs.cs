@@ -62,6 +62,20 @@ internal sealed partial class RepositoryBlobs(
     }
 
     /// <summary>
+    /// As <see cref="StatAsync"/>, for a manifest that is to keep the blob: its content is held from now on. A request that died
+    /// between its link and the look at its reverse link, while a delete removed that, has left a blob that nothing holds.
+    /// </summary>
+    public async ValueTask<long?> StatHeldAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        var found = StatAsync(repository, digest, cancellationToken).AsTask();
+        var reverse = await documents.ReadAsync(RegistryLayout.Link(digest, repository), cancellationToken);
+        return await found is not { } size ? null
+            : IsLinked(reverse) || await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None) ? size
+            : null;
+    }
+
+    /// <summary>
     /// Whether the repository serves a blob, and still does after a power cut: for an answer that it is stored. Another
     /// request may have linked it just now.
     /// </summary>
@@ -148,8 +162,7 @@ internal sealed partial class RepositoryBlobs(
                 Durability.Synced,
                 cancellationToken);
         }
-        while (await documents.ReadAsync(reverse, cancellationToken) is not { } confirmed
-            || !confirmed.Content.Span.SequenceEqual(CondemnedContent.Linked.Span));
+        while (!IsLinked(await documents.ReadAsync(reverse, cancellationToken)));
 
         await catalog.AddAsync(repository, cancellationToken);
         return true;
@@ -320,6 +333,9 @@ internal sealed partial class RepositoryBlobs(
 
         return new MountResult(false, withheld);
     }
+
+    private static bool IsLinked(Document? reverse) =>
+        reverse is not null && reverse.Content.Span.SequenceEqual(CondemnedContent.Linked.Span);
 
     /// <summary>
     /// A link without its content, or with another size of it, is a damaged store: the blob is not there, so that the

@@ -18,6 +18,7 @@ namespace OciRegistry.Storage;
 ///   repositories/{repository}/_referrers/{alg}/{hex}  digest         a descriptor that refers to that subject
 ///   _pulled/{prefix of an upstream}               repository         it has content that was pulled through
 ///   repositories/{repository}/_pulled             digest             such content: its size, when it was last pulled
+///   repositories/{repository}/_pushed             digest             such a repository's content that is not to be removed
 ///   repositories/{repository}/_resolved           tag                what the upstream said that it names, and when
 ///   repositories/{repository}/_parts/{alg}/{hex}  digest             a manifest pulled through that is made of that content
 ///   repositories/{repository}/_referred           digest             which referrers of it the upstream listed, and when
@@ -89,6 +90,9 @@ internal static class RegistryLayout
 
     public static DocumentKey PulledContent(RepositoryName repository, Digest digest) =>
         new(PulledContent(repository), digest.ToString());
+
+    public static DocumentKey PushedContent(RepositoryName repository, Digest digest) =>
+        new($"repositories/{repository}/_pushed", digest.ToString());
 
     public static string ResolvedTags(RepositoryName repository) => $"repositories/{repository}/_resolved";
 

@@ -47,8 +47,8 @@ internal sealed class PreparedStore : IDisposable
         for (var first = 0; first < tags; first += tagsAtATime)
         {
             var more = Enumerable.Range(first, Math.Min(tagsAtATime, tags - first)).Select(TagOf).ToList();
-            await _manifests.PutAsync(
-                name, ContentDigest, _manifest, Content, ContentDigest, more, default, mayMoveTags: true, default);
+            var push = new ManifestPush(name, ContentDigest, _manifest, Content, ContentDigest, more, default, MayMoveTags: true);
+            await _manifests.PutAsync(push, default);
         }
     }
 

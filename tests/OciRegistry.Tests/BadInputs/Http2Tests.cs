@@ -166,7 +166,9 @@ public sealed class Http2Tests : IAsyncLifetime
         pushed.StatusCode.ShouldBe(HttpStatusCode.Created);
         (await _http.GetByteArrayAsync(new Uri($"/v2/{repository}/blobs/{Digest.Of(bytes)}", UriKind.Relative)))
             .ShouldBe(bytes);
-        _registry.Log.Lines.ShouldBeEmpty();
+
+        // Kestrel may end the connection that resets too much, and says so.
+        _registry.Log.Lines.Where(line => !line.Contains("exceeded the output operations", StringComparison.Ordinal)).ShouldBeEmpty();
     }
 
     /// <summary>A request made by hand is HTTP/1.1 unless it says otherwise, whatever its client prefers.</summary>

@@ -95,6 +95,7 @@ public sealed class PulledManifestTests
         await using var registry = await PulledRegistry.StartAsync(up => up.TagTtl = TagTtl, time: _time);
         var upstream = registry.Upstream;
         var first = upstream.AddImage("a", "v1", [1]);
+        upstream.AddReferrer("a", first.Digest, "application/signature");
         await PullAsync(registry.Http, first);
         await ListReferrersAsync();
         var second = upstream.AddImage("a", "v1", [2]);

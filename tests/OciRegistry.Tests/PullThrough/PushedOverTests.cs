@@ -6,7 +6,7 @@ using OciRegistry.Tests.Support;
 namespace OciRegistry.Tests.PullThrough;
 
 /// <summary>Content that a client pushes into an upstream's repository: neither the cache nor the upstream takes it away.</summary>
-public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
+public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
 {
     private static readonly TimeSpan ContentTtl = TimeSpan.FromHours(1);
 
@@ -19,22 +19,7 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        _registry = await FaultyRegistry.StartAsync(
-            uploads: uploads => uploads.CommitWait = TimeSpan.FromSeconds(55),
-            time: _time,
-            settings: all =>
-            {
-                // The test sweeps.
-                all.PullThrough.SweepInterval = TimeSpan.FromDays(30);
-                all.Uploads.SweepInterval = TimeSpan.FromDays(30);
-                all.PullThrough.Upstreams.Add(new UpstreamOptions
-                {
-                    Prefix = "up",
-                    Url = _upstream.Url.AbsoluteUri,
-                    AllowPush = true,
-                    ContentTtl = ContentTtl,
-                });
-            });
+        _registry = await StartAsync();
     }
 
     public async ValueTask DisposeAsync()
@@ -51,6 +36,8 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         for (var stop = 1 + new Random(Seed.Next(output)).Next(stride); await PushWhileSweepingAsync(stop); stop += stride)
         {
             stops++;
+            await _registry.DisposeAsync();
+            _registry = await StartAsync(); // so that each sweep has the same to do
         }
 
         stops.ShouldBeGreaterThan(3);
@@ -302,6 +289,23 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         await AssertIsWholeAsync("a", "v1", image);
     }
 
+    private Task<FaultyRegistry> StartAsync() => FaultyRegistry.StartAsync(
+        uploads: uploads => uploads.CommitWait = TimeSpan.FromSeconds(55),
+        time: _time,
+        settings: all =>
+        {
+            // The test sweeps.
+            all.PullThrough.SweepInterval = TimeSpan.FromDays(30);
+            all.Uploads.SweepInterval = TimeSpan.FromDays(30);
+            all.PullThrough.Upstreams.Add(new UpstreamOptions
+            {
+                Prefix = "up",
+                Url = _upstream.Url.AbsoluteUri,
+                AllowPush = true,
+                ContentTtl = ContentTtl,
+            });
+        });
+
     /// <summary>False when the sweep has ended before its call of that number.</summary>
     private async Task<bool> PushWhileSweepingAsync(int stop)
     {
@@ -343,9 +347,11 @@ public sealed class PushedOverTests(ITestOutputHelper output) : IAsyncLifetime
         "push and sweep are done");
 
     /// <summary>An image that was pulled through, so long ago that the next sweep removes it.</summary>
-    private async Task<FakeImage> CachedAsync(string repository)
+    private Task<FakeImage> CachedAsync(string repository) =>
+        CachedAsync(repository, _upstream.AddImage(repository, "v1", RegistryClient.RandomBytes(1_000)));
+
+    private async Task<FakeImage> CachedAsync(string repository, FakeImage image)
     {
-        var image = _upstream.AddImage(repository, "v1", RegistryClient.RandomBytes(1_000));
         foreach (var path in image.Layers.Append(image.Config).Select(blob => $"blobs/{blob.Digest}").Prepend("manifests/v1"))
         {
             using var pulled = await Http.RequestAsync("GET", $"/v2/up/{repository}/{path}");

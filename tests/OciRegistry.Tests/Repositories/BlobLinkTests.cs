@@ -114,6 +114,29 @@ public sealed class BlobLinkTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Manifest_holds_a_layer_whose_mount_died_before_it_looked_at_its_reverse_link()
+    {
+        await A.Http.PushBlobAsync(_target, "{}"u8.ToArray());
+        var confirming = A.Plan.Hold(StoreCall.DocumentRead, ReverseLink.ToString());
+        var mount = A.Http.StartUploadAsync(_target, $"?mount={Digest}&from={_source}");
+        await confirming.Reached;
+        var reverse = (await B.Documents.ReadAsync(ReverseLink, default)).ShouldNotBeNull();
+        await B.Documents.DeleteAsync(ReverseLink, WriteCondition.Unchanged(reverse.Version), Durability.Synced, default);
+        var dead = A.Plan.FailEverything();
+        confirming.Release();
+        (await Until.DoneAsync(mount)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        dead.Release();
+
+        using (var put = await B.Http.PutManifestAsync(_target, "v1", RegistryClient.ImageManifest("{}"u8.ToArray(), [_content])))
+        {
+            await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        }
+
+        await DeleteAsync(B, _source);
+        await AssertIsKeptAsync();
+    }
+
+    [Fact]
     public async Task Manifest_with_a_layer_whose_content_is_gone_is_refused_until_the_layer_is_pushed_again()
     {
         var layer = RegistryClient.RandomBytes(100);

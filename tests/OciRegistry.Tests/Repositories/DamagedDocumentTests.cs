@@ -49,6 +49,26 @@ public sealed class DamagedDocumentTests : IAsyncLifetime
         await AssertServedAsync("v1");
     }
 
+    [Fact]
+    public async Task Damaged_manifest_is_deleted_with_its_referrer_entry()
+    {
+        var subject = Digest.Of("subject"u8);
+        var manifest = RegistryClient.ImageIndex([], subject);
+        using (var put = await Http.PutManifestAsync(_repository, "signature", manifest, MediaTypes.ImageIndex))
+        {
+            await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        }
+
+        var key = RegistryLayout.Manifest(Repository, Digest.Of(manifest));
+        byte[] damaged = [.. (await _registry.Documents.ReadAsync(key, default)).ShouldNotBeNull().Content.Span, (byte)' '];
+        await _registry.Documents.WriteAsync(key, damaged, WriteCondition.None, Durability.Synced, default);
+
+        (await Http.DeleteAsync($"/v2/{_repository}/manifests/{Digest.Of(manifest)}")).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+
+        using var list = await Http.RequestAsync("GET", $"/v2/{_repository}/referrers/{subject}");
+        (await list.JsonAsync())["manifests"]!.AsArray().ShouldBeEmpty();
+    }
+
     [Theory]
     [InlineData("If-Match", "*")]
     [InlineData("If-None-Match", "*")]

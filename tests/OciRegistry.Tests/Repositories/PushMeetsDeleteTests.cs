@@ -198,6 +198,53 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
         await AssertNothingComesBackAsync(_repository, _manifest, "pushed again");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Push_that_fails_after_a_delete_overtook_it_leaves_no_tag_that_is_listed_and_404(bool isDead)
+    {
+        await PutAsync(A, _repository, RegistryClient.EmptyIndex());
+        var tagging = A.Plan.Hold(StoreCall.DocumentWrite, TagKey.ToString());
+        var push = A.Http.PutManifestAsync(_repository, Name, _manifest, MediaTypes.ImageIndex);
+        await tagging.Reached;
+        await DeleteAsync(B, _repository, _manifest);
+        using (new Released(A.Plan.Fail(StoreCall.DocumentRead, on: "_catalog/", times: int.MaxValue)))
+        using (new Released(isDead ? A.Plan.Fail(StoreCall.DocumentDelete, times: int.MaxValue) : null))
+        {
+            tagging.Release();
+            (await Until.DoneAsync(push)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        }
+
+        if (isDead)
+        {
+            // What is left of it goes with the first pull.
+            (await B.Http.GetManifestAsync(_repository, Name)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        }
+
+        foreach (var replica in new[] { A, B })
+        {
+            using var tags = await replica.Http.RequestAsync("GET", $"/v2/{_repository}/tags/list");
+            (await tags.JsonAsync()).Texts("tags").ShouldBeEmpty();
+        }
+    }
+
+    [Fact]
+    public async Task A_pull_that_finds_a_tag_without_its_manifest_leaves_the_tag_of_a_push_that_comes_meanwhile()
+    {
+        await PutAsync(A, _repository, _manifest);
+        var manifest = (await A.Documents.ReadAsync(ManifestKey, default)).ShouldNotBeNull();
+        (await A.Documents.DeleteAsync(ManifestKey, WriteCondition.Unchanged(manifest.Version), Durability.Synced, default)).ShouldBeTrue();
+        var deleting = B.Plan.Hold(StoreCall.DocumentDelete, TagKey.ToString());
+        var pull = B.Http.GetManifestAsync(_repository, Name);
+        await deleting.Reached;
+        await PutAsync(A, _repository, _manifest);
+
+        deleting.Release();
+
+        (await Until.DoneAsync(pull)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        (await _replicas.AssertAgreesAsync(_repository, Digest, Name, Subject)).ShouldBeTrue();
+    }
+
     [Fact]
     public async Task Delete_that_was_interrupted_after_the_manifest_is_finished_by_the_next_one()
     {
