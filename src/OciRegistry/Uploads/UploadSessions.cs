@@ -262,7 +262,13 @@ internal sealed partial class UploadSessions(
             // (4)
             if (await stagedHash.DigestAsync(session, digest.Algorithm, cancellationToken) is not { } computed)
             {
-                await ThrowIfUnchangedAsync(loaded);
+                if (await IsUnchangedAsync(loaded) && await DiscardAsync(loaded))
+                {
+                    LogStagedBytesLost(log, id, session.Repository, session.Offset);
+                    metrics.IntegrityEvent("staged");
+                    return new UploadResult(UploadOutcome.Unknown);
+                }
+
                 continue; // somebody else has published them meanwhile
             }
 
@@ -653,8 +659,9 @@ internal sealed partial class UploadSessions(
         using var read = await stagedHash.ReadAsync(session, session.Algorithm, length, cancellationToken);
         if (read is null)
         {
-            await ThrowIfUnchangedAsync(loaded);
-            return null;
+            return await IsUnchangedAsync(loaded)
+                ? throw new StorageException($"The staged bytes of upload session {session.Id} are fewer than recorded.")
+                : null;
         }
 
         var hash = length == 0 ? null : read.Save();
@@ -669,14 +676,13 @@ internal sealed partial class UploadSessions(
         return await documents.ReplaceAsync(loaded, rehashed, CancellationToken.None);
     }
 
-    /// <summary>Staged bytes that are gone have gone the way of their session; else the store has lost them.</summary>
-    private async ValueTask ThrowIfUnchangedAsync(Versioned loaded)
-    {
-        if ((await documents.ReadAsync(loaded.Session.Id, CancellationToken.None))?.Version == loaded.Version)
-        {
-            throw new StorageException($"The staged bytes of upload session {loaded.Session.Id} are fewer than recorded.");
-        }
-    }
+    /// <summary>
+    /// Staged bytes that are gone have gone the way of their session; else the store has lost them. In a store of blocks a
+    /// closing request that hashes them again puts together what there is: a repetition that was sending then has staged more
+    /// in vain.
+    /// </summary>
+    private async ValueTask<bool> IsUnchangedAsync(Versioned loaded) =>
+        (await documents.ReadAsync(loaded.Session.Id, CancellationToken.None))?.Version == loaded.Version;
 
     /// <summary>Whether a request that was refused only repeats one that completes, or has completed, the session.</summary>
     private async ValueTask<bool> IsCompletingAsync(

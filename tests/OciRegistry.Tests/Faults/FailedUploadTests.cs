@@ -48,6 +48,28 @@ public sealed class FailedUploadTests
         }
     }
 
+    [Fact]
+    [Trait("staging", "files")]
+    public async Task A_session_whose_staged_bytes_are_gone_is_over_when_its_closing_request_has_to_read_them()
+    {
+        await using var registry = await FaultyRegistry.StartAsync();
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(Acknowledged);
+        var location = await StartAsync(registry, repository, content);
+        foreach (var file in Directory.EnumerateFiles(registry.Root.Staged))
+        {
+            File.Delete(file);
+        }
+
+        var digest = Digest.Of(content, DigestAlgorithm.Sha512); // another algorithm than the bytes were hashed with
+        using (var closed = await registry.Http.CompleteAsync(location, digest.ToString()))
+        {
+            await closed.ShouldBeErrorAsync(HttpStatusCode.NotFound, "BLOB_UPLOAD_UNKNOWN");
+        }
+
+        registry.UploadFiles().ShouldBeEmpty();
+    }
+
     [Theory]
     [MemberData(nameof(Transient))]
     public async Task A_client_that_repeats_the_failed_request_is_served(string failure, Locks locks)
