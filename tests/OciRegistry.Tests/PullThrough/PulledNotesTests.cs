@@ -27,6 +27,8 @@ public sealed class PulledNotesTests : IAsyncLifetime
                     "GET", $"/v2/up/no/such/repository-{i}/referrers/{Digest.Of(RegistryClient.RandomBytes(10))}");
                 list.StatusCode.ShouldBe(HttpStatusCode.OK);
             }
+
+            Documents().ShouldBeEmpty();
         });
     }
 
@@ -124,6 +126,8 @@ public sealed class PulledNotesTests : IAsyncLifetime
     {
         var before = Documents();
         await act();
+        _time.Advance(TimeSpan.FromHours(2));
+        await _registry.SweepAsync(); // too early
         _time.Advance(TimeSpan.FromDays(20));
         for (var i = 0; i < 3; i++)
         {

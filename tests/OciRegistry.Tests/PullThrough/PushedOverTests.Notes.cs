@@ -59,6 +59,27 @@ public sealed partial class PushedOverTests
         }
     }
 
+    [Theory]
+    [InlineData(StoreCall.DocumentDelete, "_manifests/")]
+    [InlineData(StoreCall.DocumentWrite, "_links/")]
+    public async Task A_pushed_index_keeps_what_the_sweep_was_about_to_delete_of_its_children(StoreCall call, string on)
+    {
+        var image = await CachedAsync("a");
+        var about = _registry.Plan.Hold(call, on);
+        var sweep = SweepAsync();
+        await about.Reached;
+        var index = IndexOf(image);
+        await PutAsync("a", "ours", index, HttpStatusCode.Created);
+
+        about.Release();
+
+        await Until.DoneAsync(sweep);
+        _upstream.Faults = _ => new UpstreamFault { Status = 404 };
+        await AssertNamesAsync("a", "ours", index);
+        using var child = await Http.GetManifestAsync("up/a", image.Digest.ToString());
+        await child.ShouldBeContentAsync(image.Digest, image.Manifest);
+    }
+
     [Fact]
     public async Task A_layer_that_was_being_fetched_when_its_image_was_pushed_is_not_cached_content()
     {
@@ -186,7 +207,7 @@ public sealed partial class PushedOverTests
     [Fact]
     public async Task A_tag_whose_push_died_follows_the_upstream_two_days_later()
     {
-        _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        var image = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
         (await Http.GetManifestAsync("up/a", "v1")).StatusCode.ShouldBe(HttpStatusCode.OK);
         var noted = RegistryLayout.ResolvedTag(Repository("a"), TagNamed("v1")).ToString();
         _registry.Plan.Fail(StoreCall.DocumentWrite, on: noted, nth: 2, times: int.MaxValue); // what it would restore
@@ -198,9 +219,8 @@ public sealed partial class PushedOverTests
 
         for (var day = 0; day < 2; day++)
         {
-            using var pulled = await Http.GetManifestAsync("up/a", "v1"); // so that its content stays
             _time.Advance(TimeSpan.FromDays(1.1));
-            using var again = await Http.GetManifestAsync("up/a", "v1");
+            using var pulled = await Http.GetManifestAsync("up/a", image.Digest.ToString()); // so that it stays
             await Until.DoneAsync(SweepAsync());
         }
 
@@ -279,6 +299,28 @@ public sealed partial class PushedOverTests
 
         _registry.BlobFiles().ShouldBeEmpty();
         (await _registry.Documents.ReadAsync(RegistryLayout.Manifest(Repository("a"), image.Digest), default)).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task Tag_of_pushed_content_that_a_fetch_has_noted_since_stays_when_its_own_note_cannot_be_read()
+    {
+        _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        var ours = RegistryClient.EmptyIndex();
+        await PutAsync("a", "v1", ours, HttpStatusCode.Created);
+        await NoteAsCachedAsync(Digest.Of(ours));
+        await DamageAsync(RegistryLayout.ResolvedTag(Repository("a"), TagNamed("v1")));
+        await AssertNamesAsync("a", "v1", ours);
+    }
+
+    private async Task NoteAsCachedAsync(Digest digest)
+    {
+        var note = $$"""{"kind":"Manifest","size":1,"pulled":"{{_time.GetUtcNow():O}}"}""";
+        await _registry.Documents.WriteAsync(
+            RegistryLayout.PulledContent(Repository("a"), digest),
+            System.Text.Encoding.UTF8.GetBytes(note),
+            WriteCondition.Absent,
+            Durability.Synced,
+            default);
     }
 
     private static byte[] IndexOf(FakeImage image) => RegistryClient.ImageIndex(

@@ -245,8 +245,10 @@ public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLi
         await AssertNamesAsync("a", "v1", ours);
     }
 
-    [Fact]
-    public async Task Referrer_that_is_pushed_while_the_upstream_does_not_list_it_any_more_stays()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Referrer_that_is_pushed_while_the_upstream_does_not_list_it_any_more_stays(bool isNotedAsCachedSince)
     {
         var image = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
         var signature = _upstream.AddReferrer("a", image.Digest, "application/signature");
@@ -263,6 +265,10 @@ public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLi
         var listing = ReferrersAsync(image.Digest);
         await removing.Reached;
         await PutAsync("a", "signature", manifest, HttpStatusCode.Created, cached.Content.Headers.ContentType!.MediaType!);
+        if (isNotedAsCachedSince)
+        {
+            await NoteAsCachedAsync(signature); // by a fetch that was under way
+        }
 
         removing.Release();
 
