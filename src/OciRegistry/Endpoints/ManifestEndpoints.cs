@@ -109,6 +109,7 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
+        var rights = context.Granted().Rights;
         var push = new ManifestPush(
             repository,
             digest,
@@ -117,10 +118,15 @@ internal sealed class ManifestEndpoints(
             reference,
             tags,
             EntityTags.PreconditionOf(request),
-            MayMoveTags: context.Granted().Rights.HasFlag(Rights.MoveTags));
-        var result = await pushedOver.PutAsync(push, CancellationToken.None);
+            MayMoveTags: rights.HasFlag(Rights.MoveTags));
+        var result = await pushedOver.PutAsync(push, mayFetch: rights.HasFlag(Rights.Pull), context.RequestAborted);
         if (!result.IsStored)
         {
+            if (result.Problems is [{ Status: StatusCodes.Status429TooManyRequests or StatusCodes.Status503ServiceUnavailable }])
+            {
+                context.Response.Headers.RetryAfter = "5";
+            }
+
             await context.WriteErrorsAsync(result.Problems is { Count: > 0 } problems
                 ? problems
                 : [OciError.PreconditionFailed()]);

@@ -4,8 +4,9 @@ namespace OciRegistry.PullThrough;
 
 /// <summary>Deletes by clients, in any repository; in an upstream's with the notes of what is deleted.</summary>
 /// <remarks>
-/// Each note is deleted by the version that was read before the content was deleted: a push that comes meanwhile keeps its
-/// own. A process that dies in between leaves notes without content, which change nothing that is there.
+/// Each note is changed by the version that was read before the content was deleted: a push that comes second writes its own
+/// notes anew once it has stored the content. A process that dies in between leaves notes without content: if the upstream has
+/// the content, the sweep does not remove it.
 /// </remarks>
 internal sealed class PulledDeletion(
     Upstreams upstreams,
@@ -14,6 +15,7 @@ internal sealed class PulledDeletion(
     PulledParts parts,
     ManifestStore manifests,
     ManifestDocuments documents,
+    TagStore tags,
     RepositoryBlobs blobs)
 {
     /// <summary>As <see cref="ManifestStore.DeleteAsync(RepositoryName, Tag, Precondition, CancellationToken)"/>, or the one for a digest.</summary>
@@ -29,7 +31,11 @@ internal sealed class PulledDeletion(
     {
         var pushed = await PushedVersionAsync(repository, digest, cancellationToken);
         var isDeleted = await blobs.UnlinkAsync(repository, digest, cancellationToken);
-        await TakeAsync(repository, digest, pushed, cancellationToken);
+        if (isDeleted && pushed is not null)
+        {
+            await entries.TakePushedAsync(repository, digest, pushed, cancellationToken);
+        }
+
         return isDeleted;
     }
 
@@ -50,18 +56,31 @@ internal sealed class PulledDeletion(
     private async ValueTask<ManifestDeleteOutcome> DeleteAsync(
         RepositoryName repository, Digest digest, Precondition precondition, CancellationToken cancellationToken)
     {
-        var pushed = await PushedVersionAsync(repository, digest, cancellationToken);
-        var stored = upstreams.Of(repository) is not null
-            ? await documents.ReadAsync(repository, digest, cancellationToken)
-            : null;
-        var outcome = await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
-        if (outcome != ManifestDeleteOutcome.PreconditionFailed)
+        if (upstreams.Of(repository) is null)
         {
-            await TakeAsync(repository, digest, pushed, cancellationToken);
+            return await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
         }
 
-        if (outcome == ManifestDeleteOutcome.Deleted && stored is not null
-            && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
+        var pushed = await PushedVersionAsync(repository, digest, cancellationToken);
+        var names = await PushedTagsAsync(repository, digest, cancellationToken);
+        var stored = await documents.ReadAsync(repository, digest, cancellationToken);
+        var outcome = await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
+        if (outcome != ManifestDeleteOutcome.Deleted)
+        {
+            return outcome;
+        }
+
+        if (pushed is not null)
+        {
+            await entries.TakePushedAsync(repository, digest, pushed, cancellationToken);
+        }
+
+        foreach (var (tag, known) in names)
+        {
+            await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);
+        }
+
+        if (stored is not null && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
         {
             await parts.RemoveAsync(repository, digest, manifest, cancellationToken);
         }
@@ -69,18 +88,26 @@ internal sealed class PulledDeletion(
         return outcome;
     }
 
+    /// <summary>The tags that name a manifest and were pushed, with their notes.</summary>
+    private async ValueTask<IReadOnlyList<(Tag Tag, VersionedTag Known)>> PushedTagsAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        var pushed = new List<(Tag, VersionedTag)>();
+        var names = await tags.NamesOfAsync(repository, digest, null, int.MaxValue, cancellationToken);
+        foreach (var tag in names.Tags.Where(name => name.Version is not null).Select(name => name.Tag))
+        {
+            if (await resolved.ReadAsync(repository, tag, cancellationToken) is { Tag.IsPushed: true } known)
+            {
+                pushed.Add((tag, known));
+            }
+        }
+
+        return pushed;
+    }
+
     private async ValueTask<string?> PushedVersionAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
         upstreams.Of(repository) is not null
             ? await entries.PushedVersionAsync(repository, digest, cancellationToken)
             : null;
-
-    private async ValueTask TakeAsync(
-        RepositoryName repository, Digest digest, string? version, CancellationToken cancellationToken)
-    {
-        if (version is not null)
-        {
-            await entries.TakePushedAsync(repository, digest, version, cancellationToken);
-        }
-    }
 }

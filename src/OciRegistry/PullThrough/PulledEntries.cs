@@ -53,19 +53,23 @@ internal sealed partial class PulledEntries(
     /// To give content that was noted as cached another version: a sweep that has looked for this note too early deletes by the
     /// version that it has read.
     /// </param>
+    /// <param name="isAnew">
+    /// Whether a note that is there is written again: a delete takes the version that it has read before it deleted the content.
+    /// </param>
     /// <param name="cancellationToken">Of the call.</param>
     public async ValueTask SetPushedAsync(
         RepositoryName repository,
         Digest digest,
         Func<CancellationToken, ValueTask> renew,
+        bool isAnew,
         CancellationToken cancellationToken)
     {
-        if (await PushedVersionAsync(repository, digest, cancellationToken) is null)
+        if (isAnew || await PushedVersionAsync(repository, digest, cancellationToken) is null)
         {
             await documents.WriteAsync(
                 RegistryLayout.PushedContent(repository, digest),
                 ReadOnlyMemory<byte>.Empty,
-                WriteCondition.Absent,
+                WriteCondition.None,
                 Durability.Synced,
                 cancellationToken);
         }

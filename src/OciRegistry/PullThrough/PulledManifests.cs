@@ -142,6 +142,11 @@ internal sealed partial class PulledManifests(
             ? there.Read().Digest
             : found?.Digest;
         var stored = digest is { } named ? await manifests.GetAsync(repository, named, cancellationToken) : null;
+        if (found is not null && stored is null)
+        {
+            await manifests.TryRemoveIfDanglingAsync(repository, tag);
+        }
+
         if (known is { Tag.IsDamaged: true } damaged && stored is not null
             && !await entries.IsCachedAsync(repository, stored.Digest, cancellationToken))
         {

@@ -212,10 +212,10 @@ internal sealed partial class PulledSweep(
         {
             await resolved.DeleteAsync(repository, tag, known, cancellationToken);
         }
-        else if (known.Tag.IsPushed && found.Digest is { } digest
+        else if (known.Tag.Push is not null && found.Digest is { } digest
             && await entries.IsCachedAsync(repository, digest, cancellationToken))
         {
-            // It names cached content, so the push that has noted it has died before it set the tag.
+            // It names cached content, so the push has died before it set the tag.
             await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);
         }
     }

@@ -50,38 +50,42 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
         return await WriteVersionAsync(repository, tag, said, Condition(known), cancellationToken) is not null;
     }
 
-    /// <summary>To be called before a tag is pushed: from now on the upstream does not change it.</summary>
-    /// <returns>What to hand to <see cref="UndoPushedAsync"/> when it is not pushed.</returns>
-    public async ValueTask<PushedTag> SetPushedAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken)
+    /// <summary>
+    /// To be called before a tag is pushed, from when on the upstream does not change it, and again, without
+    /// <paramref name="push"/>, once it is.
+    /// </summary>
+    /// <param name="repository">Where.</param>
+    /// <param name="tag">Which.</param>
+    /// <param name="push">The name of the push, for <see cref="UndoPushedAsync"/> when it fails; null when it is done.</param>
+    /// <param name="cancellationToken">Of the call.</param>
+    public async ValueTask SetPushedAsync(RepositoryName repository, Tag tag, string? push, CancellationToken cancellationToken)
     {
-        while (true)
+        VersionedTag? before;
+        do
         {
-            var before = await ReadAsync(repository, tag, cancellationToken);
-            var pushed = new ResolvedTag(null, clock.Now) { IsPushed = true };
-            if (await WriteVersionAsync(repository, tag, pushed, Condition(before), cancellationToken) is { } version)
-            {
-                return new PushedTag(tag, before?.Tag, version);
-            }
+            before = await ReadAsync(repository, tag, cancellationToken);
         }
+        while (await WriteVersionAsync(repository, tag, Pushed(before?.Tag, push), Condition(before), cancellationToken) is null);
     }
 
-    /// <summary>Restores what was known of a tag that was not pushed after all, unless another push has begun since.</summary>
-    public async ValueTask UndoPushedAsync(RepositoryName repository, PushedTag pushed, CancellationToken cancellationToken)
+    /// <summary>Restores what was known of a tag before a push that has failed, unless another push has noted it since.</summary>
+    public async ValueTask UndoPushedAsync(
+        RepositoryName repository, Tag tag, string push, CancellationToken cancellationToken)
     {
-        var condition = WriteCondition.Unchanged(pushed.Version);
-        if (pushed.Before is { IsDamaged: true })
+        if (await ReadAsync(repository, tag, cancellationToken) is not { } known || known.Tag.Push != push)
         {
-            return; // the tag may have been pushed before: it stays as it is
+            return;
         }
 
-        if (pushed.Before is { } before)
+        var condition = WriteCondition.Unchanged(known.Version);
+        if (known.Tag.Before is { } before)
         {
-            await WriteVersionAsync(repository, pushed.Tag, before, condition, cancellationToken);
+            await WriteVersionAsync(repository, tag, before, condition, cancellationToken);
         }
         else
         {
             await documents.DeleteAsync(
-                RegistryLayout.ResolvedTag(repository, pushed.Tag), condition, Durability.Synced, cancellationToken);
+                RegistryLayout.ResolvedTag(repository, tag), condition, Durability.Synced, cancellationToken);
         }
     }
 
@@ -134,6 +138,19 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
         RepositoryName repository, string? after, int limit, CancellationToken cancellationToken) =>
         documents.ListAsync(RegistryLayout.ResolvedTags(repository), after, limit, cancellationToken);
 
+    private ResolvedTag Pushed(ResolvedTag? before, string? push)
+    {
+        // Another push that has not ended has what was known before it. After one that has, and where it is not known whether
+        // there was one, the tag stays pushed.
+        var mayBePushed = before is { IsPushed: true, Push: null } or { IsDamaged: true };
+        return new ResolvedTag(null, clock.Now)
+        {
+            IsPushed = true,
+            Push = mayBePushed ? null : push,
+            Before = push is null || mayBePushed ? null : before is { IsPushed: true } ? before.Before : before,
+        };
+    }
+
     private static WriteCondition Condition(VersionedTag? known) =>
         known is { } read ? WriteCondition.Unchanged(read.Version) : WriteCondition.Absent;
 
@@ -167,11 +184,6 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
     }
 }
 
-/// <param name="Tag">A tag that is being pushed.</param>
-/// <param name="Before">What was known of it before; null when nothing was.</param>
-/// <param name="Version">Of the note that it is being pushed.</param>
-internal readonly record struct PushedTag(Tag Tag, ResolvedTag? Before, string Version);
-
 internal readonly record struct VersionedTag(ResolvedTag Tag, string Version);
 
 /// <summary>What is known of a tag in an upstream's repository.</summary>
@@ -195,6 +207,12 @@ internal sealed record ResolvedTag(Digest? Digest, DateTimeOffset Checked)
     /// such a tag.
     /// </summary>
     public bool IsPushed { get; init; }
+
+    /// <summary>The push that has begun, and not ended yet; null when it has, or may have.</summary>
+    public string? Push { get; init; }
+
+    /// <summary>What was known before that push; null when nothing was.</summary>
+    public ResolvedTag? Before { get; init; }
 
     [JsonIgnore]
     public bool IsDamaged { get; init; }

@@ -17,22 +17,22 @@ internal sealed class ManifestReferenceCheck(
     private const int MaxProblems = 1_000;
 
     /// <summary>Empty when all is there. The subject is never looked for: it may come later, or not at all.</summary>
-    public async ValueTask<IReadOnlyList<OciError>> FindProblemsAsync(
+    public async ValueTask<IReadOnlyList<ReferenceProblem>> FindProblemsAsync(
         RepositoryName repository, Manifest manifest, CancellationToken cancellationToken)
     {
-        var problems = new ConcurrentDictionary<Digest, OciError>();
+        var problems = new ConcurrentDictionary<Digest, ReferenceProblem>();
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(manifest.Blobs, parallel, async (blob, cancellation) =>
         {
             var size = await blobs.StatHeldAsync(repository, blob.Digest, cancellation);
             if (size is null)
             {
-                problems[blob.Digest] = OciError.ManifestBlobUnknown(blob.Digest);
+                problems[blob.Digest] = ReferenceProblem.Missing(blob);
             }
             else if (size != blob.Size)
             {
-                problems[blob.Digest] = OciError.ManifestInvalid(
-                    $"The manifest says that {blob.Digest} has {blob.Size} bytes; it has {size}.");
+                problems[blob.Digest] = new ReferenceProblem(blob, IsMissing: false, OciError.ManifestInvalid(
+                    $"The manifest says that {blob.Digest} has {blob.Size} bytes; it has {size}."));
             }
         });
 
@@ -42,18 +42,22 @@ internal sealed class ManifestReferenceCheck(
             {
                 if (!await ExistsAsync(repository, child, cancellation))
                 {
-                    problems[child.Digest] = OciError.ManifestBlobUnknown(child.Digest);
+                    problems[child.Digest] = ReferenceProblem.Missing(child);
                 }
             });
         }
 
         // In the manifest's own order, whatever order they were looked up in.
         return [.. manifest.Blobs.Concat(manifest.Manifests)
-            .Where(d => problems.ContainsKey(d.Digest))
-            .Select(d => problems[d.Digest])
+            .Select(part => part.Digest)
             .Distinct()
+            .Where(problems.ContainsKey)
+            .Select(digest => problems[digest])
             .Take(MaxProblems)];
     }
+
+    /// <summary>An index may list anything; build caches list layers.</summary>
+    public static bool IsManifest(Descriptor child) => MediaTypes.IsImage(child.MediaType) || MediaTypes.IsIndex(child.MediaType);
 
     private async ValueTask<bool> ExistsAsync(
         RepositoryName repository, Descriptor child, CancellationToken cancellationToken)
@@ -63,9 +67,15 @@ internal sealed class ManifestReferenceCheck(
             return true;
         }
 
-        // An index may list anything; build caches list layers.
-        return !MediaTypes.IsImage(child.MediaType)
-            && !MediaTypes.IsIndex(child.MediaType)
+        return !IsManifest(child)
             && await blobs.StatHeldAsync(repository, child.Digest, cancellationToken) is not null;
     }
+}
+
+/// <param name="Of">What the manifest refers to.</param>
+/// <param name="IsMissing">It is not in the repository.</param>
+/// <param name="Error">For the client.</param>
+internal sealed record ReferenceProblem(Descriptor Of, bool IsMissing, OciError Error)
+{
+    public static ReferenceProblem Missing(Descriptor part) => new(part, true, OciError.ManifestBlobUnknown(part.Digest));
 }

@@ -100,7 +100,10 @@ internal sealed class ManifestStore(
             var problems = await references.FindProblemsAsync(push.Repository, push.Manifest, cancellationToken);
             if (problems.Count > 0)
             {
-                return new ManifestPutResult(false, problems);
+                return new ManifestPutResult(false, [.. problems.Select(problem => problem.Error)])
+                {
+                    Missing = [.. problems.Where(problem => problem.IsMissing).Select(problem => problem.Of)],
+                };
             }
         }
 
@@ -286,13 +289,13 @@ internal sealed class ManifestStore(
     /// <summary>The same for a push that has failed; tags too whose reverse entry a delete has removed.</summary>
     private async ValueTask TryRemoveNamesAsync(ManifestPush push)
     {
-        foreach (var tag in push.AllTags)
-        {
-            await TryRemoveIfDanglingAsync(push.Repository, tag);
-        }
-
         try
         {
+            foreach (var tag in push.AllTags)
+            {
+                await RemoveIfDanglingAsync(push.Repository, tag);
+            }
+
             await RemoveNamesAsync(push.Repository, push.Digest, push.Manifest.Subject, CancellationToken.None);
         }
         catch (StorageException)
@@ -302,18 +305,26 @@ internal sealed class ManifestStore(
     }
 
     /// <summary>
-    /// Deletes a tag whose manifest is missing. Its version is read before the manifest is looked for: a push that stores the
-    /// manifest after that look gives the tag another version.
+    /// Deletes a tag whose manifest is missing, and what else names that manifest. The tag's version is read before the manifest
+    /// is looked for: a push that stores the manifest after that look gives the tag another version.
     /// </summary>
-    private async ValueTask TryRemoveIfDanglingAsync(RepositoryName repository, Tag tag)
+    private async ValueTask RemoveIfDanglingAsync(RepositoryName repository, Tag tag)
+    {
+        if (await tags.FindAsync(repository, tag, CancellationToken.None) is { Digest: { } digest } found
+            && !await documents.ExistsAsync(repository, digest, CancellationToken.None)
+            && await tags.DeleteAsync(repository, tag, found.Version, CancellationToken.None))
+        {
+            await RemoveNamesAsync(repository, digest, null, CancellationToken.None);
+            await catalog.RemoveIfEmptyAsync(repository, CancellationToken.None);
+        }
+    }
+
+    /// <summary>The same for a pull that has found such a tag.</summary>
+    public async ValueTask TryRemoveIfDanglingAsync(RepositoryName repository, Tag tag)
     {
         try
         {
-            if (await tags.FindAsync(repository, tag, CancellationToken.None) is { Digest: { } digest } found
-                && !await documents.ExistsAsync(repository, digest, CancellationToken.None))
-            {
-                await tags.DeleteAsync(repository, tag, found.Version, CancellationToken.None);
-            }
+            await RemoveIfDanglingAsync(repository, tag);
         }
         catch (StorageException)
         {
@@ -438,6 +449,9 @@ internal sealed record ManifestPush(
 /// <summary>How a manifest PUT ended; problems are what is wrong with its references.</summary>
 internal sealed record ManifestPutResult(bool IsStored, IReadOnlyList<OciError> Problems)
 {
+    /// <summary>What the manifest refers to, and is not in the repository.</summary>
+    public IReadOnlyList<Descriptor> Missing { get; init; } = [];
+
     public static ManifestPutResult Stored { get; } = new(true, []);
 
     /// <summary>Neither stored nor wrong: the client's condition does not hold.</summary>

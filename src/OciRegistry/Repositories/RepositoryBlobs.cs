@@ -28,19 +28,7 @@ internal sealed partial class RepositoryBlobs(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
         var link = await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
-        if (link is null)
-        {
-            return null;
-        }
-
-        if (long.TryParse(link.Content.Span, CultureInfo.InvariantCulture, out var size))
-        {
-            return size;
-        }
-
-        metrics.IntegrityEvent("blob_link");
-        LogLinkDamaged(log, digest, repository);
-        return null;
+        return link is null ? null : SizeIn(link, repository, digest);
     }
 
     /// <summary>The version of the link to a blob, for <see cref="UnlinkAsync(RepositoryName, Digest, string, CancellationToken)"/>; null when there is none.</summary>
@@ -68,11 +56,31 @@ internal sealed partial class RepositoryBlobs(
     public async ValueTask<long?> StatHeldAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
-        var found = StatAsync(repository, digest, cancellationToken).AsTask();
+        if (await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken) is not { } link
+            || SizeIn(link, repository, digest) is not { } size)
+        {
+            return null;
+        }
+
+        var found = blobs.StatAsync(digest, cancellationToken).AsTask();
         var reverse = await documents.ReadAsync(RegistryLayout.Link(digest, repository), cancellationToken);
-        return await found is not { } size ? null
-            : IsLinked(reverse) || await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None) ? size
-            : null;
+        return IsIntact(repository, digest, size, await found)
+            && (IsLinked(reverse) || await LinkAsync(repository, digest, size, isHeld: false, link.Version, CancellationToken.None))
+                ? size
+                : null;
+    }
+
+    /// <summary>
+    /// Gives the link of a blob another version, so that a delete of the one that was read before is refused. Nothing where
+    /// there is no link, or it is deleted meanwhile.
+    /// </summary>
+    public async ValueTask RenewAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        if (await documents.ReadAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken) is { } link
+            && SizeIn(link, repository, digest) is { } size)
+        {
+            await LinkAsync(repository, digest, size, isHeld: false, link.Version, cancellationToken);
+        }
     }
 
     /// <summary>
@@ -136,8 +144,18 @@ internal sealed partial class RepositoryBlobs(
     /// taken the reverse link away, nothing held the content for a moment: it is held again, and then looked for again. The
     /// link is written in any case: its new version keeps it from a delete that has read the former one.
     /// </remarks>
-    public async ValueTask<bool> LinkAsync(
-        RepositoryName repository, Digest digest, long size, bool isHeld, CancellationToken cancellationToken)
+    public ValueTask<bool> LinkAsync(
+        RepositoryName repository, Digest digest, long size, bool isHeld, CancellationToken cancellationToken) =>
+        LinkAsync(repository, digest, size, isHeld, over: null, cancellationToken);
+
+    /// <param name="repository">Where.</param>
+    /// <param name="digest">What.</param>
+    /// <param name="size">Its bytes.</param>
+    /// <param name="isHeld">Whether it was held before it was seen in the store.</param>
+    /// <param name="over">The only version of a link that is replaced: one that was deleted stays deleted. Null for any, or none.</param>
+    /// <param name="cancellationToken">Of the call.</param>
+    private async ValueTask<bool> LinkAsync(
+        RepositoryName repository, Digest digest, long size, bool isHeld, string? over, CancellationToken cancellationToken)
     {
         var reverse = RegistryLayout.Link(digest, repository);
         var link = RegistryLayout.RepositoryBlob(repository, digest);
@@ -155,12 +173,20 @@ internal sealed partial class RepositoryBlobs(
             }
 
             isHeld = false;
-            written = await documents.WriteAsync(
+            var version = await documents.WriteAsync(
                 link,
                 Encoding.ASCII.GetBytes(size.ToString(CultureInfo.InvariantCulture)),
-                WriteCondition.None,
+                over is null ? WriteCondition.None : WriteCondition.Unchanged(written ?? over),
                 Durability.Synced,
                 cancellationToken);
+            if (version is null)
+            {
+                // Deleted, or linked by another request, which has the reverse link then: it stays.
+                await condemned.LetGoAsync(repository, digest);
+                return await LinkVersionAsync(repository, digest, cancellationToken) is not null;
+            }
+
+            written = version;
         }
         while (!IsLinked(await documents.ReadAsync(reverse, cancellationToken)));
 
@@ -283,7 +309,7 @@ internal sealed partial class RepositoryBlobs(
         return await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None);
     }
 
-    /// <summary>Takes back what a <see cref="LinkAsync"/> has written, and nothing that another has written over it.</summary>
+    /// <summary>Takes back what linking has written, and nothing that another has written over it.</summary>
     private async ValueTask TakeBackAsync(RepositoryName repository, Digest digest, string? written)
     {
         if (written is not null)
@@ -332,6 +358,18 @@ internal sealed partial class RepositoryBlobs(
         }
 
         return new MountResult(false, withheld);
+    }
+
+    private long? SizeIn(Document link, RepositoryName repository, Digest digest)
+    {
+        if (long.TryParse(link.Content.Span, CultureInfo.InvariantCulture, out var size))
+        {
+            return size;
+        }
+
+        metrics.IntegrityEvent("blob_link");
+        LogLinkDamaged(log, digest, repository);
+        return null;
     }
 
     private static bool IsLinked(Document? reverse) =>

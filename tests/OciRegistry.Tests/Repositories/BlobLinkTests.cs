@@ -136,6 +136,26 @@ public sealed class BlobLinkTests : IAsyncLifetime
         await AssertIsKeptAsync();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Blob_that_was_deleted_stays_deleted_beside_a_manifest_that_refers_to_it(bool isRefused)
+    {
+        await A.Http.PushBlobAsync(_target, "{}"u8.ToArray());
+        await A.Http.PushBlobAsync(_target, _content);
+        byte[][] layers = isRefused ? [_content, RegistryClient.RandomBytes(5)] : [_content];
+        var looking = A.Plan.Hold(StoreCall.DocumentRead, ReverseLink.ToString());
+        var put = A.Http.PutManifestAsync(_target, "v1", RegistryClient.ImageManifest("{}"u8.ToArray(), layers));
+        await looking.Reached;
+        (await DeleteAsync(B, _target)).ShouldBe(HttpStatusCode.Accepted);
+
+        looking.Release();
+
+        await Until.DoneAsync(put);
+        (await A.Http.HeadBlobAsync(_target, Digest)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        (await A.Documents.ReadAsync(ReverseLink, default)).ShouldBeNull();
+    }
+
     [Fact]
     public async Task Manifest_with_a_layer_whose_content_is_gone_is_refused_until_the_layer_is_pushed_again()
     {

@@ -246,6 +246,20 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
     }
 
     [Fact]
+    public async Task A_pull_that_finds_a_tag_without_its_manifest_takes_all_of_it_away()
+    {
+        await PutAsync(A, _repository, _manifest);
+        var manifest = (await A.Documents.ReadAsync(ManifestKey, default)).ShouldNotBeNull();
+        (await A.Documents.DeleteAsync(ManifestKey, WriteCondition.Unchanged(manifest.Version), Durability.Synced, default)).ShouldBeTrue();
+
+        (await B.Http.GetManifestAsync(_repository, Name)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+
+        (await A.Documents.ReadAsync(TagKey, default)).ShouldBeNull();
+        (await A.Documents.ReadAsync(ReverseKey, default)).ShouldBeNull();
+        (await A.Http.GetStringAsync(new Uri("/v2/_catalog", UriKind.Relative))).ShouldNotContain(_repository);
+    }
+
+    [Fact]
     public async Task Delete_that_was_interrupted_after_the_manifest_is_finished_by_the_next_one()
     {
         await PutAsync(A, _repository, _manifest);

@@ -123,7 +123,10 @@ internal sealed partial class FileSystemProbe(FileSystemRoot root, ILogger<FileS
         {
             _isStarted = true;
             return new StorageProblem(
-                $"The disk of '{root.Root}' is full: what is stored is served, pushes are refused. Free disk space.") { IsFull = true };
+                $"The disk of '{root.Root}' is full: what is stored is served, pushes are refused. Free disk space.")
+            {
+                IsFull = true,
+            };
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
