@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -19,6 +20,10 @@ internal sealed partial class RepositoryBlobs(
 {
     // Most blobs have one holder, or a few; that of a base image may have thousands.
     private const int HolderPage = 100;
+    private const int MaxHeld = 50_000; // some 10 MB
+
+    // Links whose reverse link was seen to stand, by their version: it stands for as long as that version does.
+    private readonly ConcurrentDictionary<(RepositoryName, Digest), string> _held = [];
 
     /// <summary>
     /// The size in bytes of a blob that the repository was given and has not deleted since, or null; whether its content is
@@ -63,9 +68,9 @@ internal sealed partial class RepositoryBlobs(
         }
 
         var found = blobs.StatAsync(digest, cancellationToken).AsTask();
-        var reverse = await documents.ReadAsync(RegistryLayout.Link(digest, repository), cancellationToken);
+        var isHeld = await IsHeldAsync(repository, digest, link.Version, cancellationToken);
         return IsIntact(repository, digest, size, await found)
-            && (IsLinked(reverse) || await LinkAsync(repository, digest, size, isHeld: false, link.Version, CancellationToken.None))
+            && (isHeld || await LinkAsync(repository, digest, size, isHeld: false, link.Version, CancellationToken.None))
                 ? size
                 : null;
     }
@@ -188,7 +193,9 @@ internal sealed partial class RepositoryBlobs(
 
             written = version;
         }
-        while (!IsLinked(await documents.ReadAsync(reverse, cancellationToken)));
+        while (!await IsReverseLinkedAsync(reverse, cancellationToken));
+
+        RememberHeld(repository, digest, written);
 
         await catalog.AddAsync(repository, cancellationToken);
         return true;
@@ -372,8 +379,36 @@ internal sealed partial class RepositoryBlobs(
         return null;
     }
 
-    private static bool IsLinked(Document? reverse) =>
-        reverse is not null && reverse.Content.Span.SequenceEqual(CondemnedContent.Linked.Span);
+    private async ValueTask<bool> IsHeldAsync(
+        RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken)
+    {
+        if (_held.TryGetValue((repository, digest), out var held) && held == version)
+        {
+            return true;
+        }
+
+        if (!await IsReverseLinkedAsync(RegistryLayout.Link(digest, repository), cancellationToken))
+        {
+            return false;
+        }
+
+        RememberHeld(repository, digest, version);
+        return true;
+    }
+
+    private async ValueTask<bool> IsReverseLinkedAsync(DocumentKey reverse, CancellationToken cancellationToken) =>
+        await documents.ReadAsync(reverse, cancellationToken) is { } found
+        && found.Content.Span.SequenceEqual(CondemnedContent.Linked.Span);
+
+    private void RememberHeld(RepositoryName repository, Digest digest, string version)
+    {
+        if (_held.Count >= MaxHeld)
+        {
+            _held.Clear(); // costs a read for each
+        }
+
+        _held[(repository, digest)] = version;
+    }
 
     /// <summary>
     /// A link without its content, or with another size of it, is a damaged store: the blob is not there, so that the

@@ -251,6 +251,7 @@ public sealed partial class PushedOverTests
         var image = await CachedAsync("a");
         var (layer, content) = image.Layers[0];
         await Http.PushBlobAsync("elsewhere", content);
+        await WriteAsync(RegistryLayout.RepositoryBlob(Repository("a"), layer), $"{content.Length}"); // as another replica
         var looking = _registry.Plan.Hold(StoreCall.DocumentRead, RegistryLayout.Link(layer, Repository("a")).ToString());
         var refused = RegistryClient.ImageManifest(RegistryClient.RandomBytes(9), [content]);
         var put = PutAsync("a", "ours", refused, HttpStatusCode.NotFound, MediaTypes.ImageManifest);

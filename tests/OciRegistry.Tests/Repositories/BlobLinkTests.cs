@@ -142,7 +142,7 @@ public sealed class BlobLinkTests : IAsyncLifetime
     public async Task Blob_that_was_deleted_stays_deleted_beside_a_manifest_that_refers_to_it(bool isRefused)
     {
         await A.Http.PushBlobAsync(_target, "{}"u8.ToArray());
-        await A.Http.PushBlobAsync(_target, _content);
+        await B.Http.PushBlobAsync(_target, _content);
         byte[][] layers = isRefused ? [_content, RegistryClient.RandomBytes(5)] : [_content];
         var looking = A.Plan.Hold(StoreCall.DocumentRead, ReverseLink.ToString());
         var put = A.Http.PutManifestAsync(_target, "v1", RegistryClient.ImageManifest("{}"u8.ToArray(), layers));
