@@ -17,4 +17,6 @@ public static class MediaTypes
     public static bool IsImage(string mediaType) => mediaType is ImageManifest or DockerManifest;
 
     public static bool IsIndex(string mediaType) => mediaType is ImageIndex or DockerManifestList;
+
+    internal static bool IsManifest(string mediaType) => IsImage(mediaType) || IsIndex(mediaType);
 }

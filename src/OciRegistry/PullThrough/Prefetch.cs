@@ -113,7 +113,7 @@ internal sealed partial class Prefetch(Upstreams upstreams, PulledManifests mani
             new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken },
             async (part, token) =>
             {
-                var isManifest = MediaTypes.IsImage(part.MediaType) || MediaTypes.IsIndex(part.MediaType);
+                var isManifest = MediaTypes.IsManifest(part.MediaType);
                 if (isManifest && depth == 0)
                 {
                     return;

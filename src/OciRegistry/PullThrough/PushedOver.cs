@@ -153,7 +153,7 @@ internal sealed partial class PushedOver(
             return unknown;
         }
 
-        var error = ManifestReferenceCheck.IsManifest(part)
+        var error = MediaTypes.IsManifest(part.MediaType)
             ? (await pulledManifests.GetAsync(upstream, repository, part.Digest, withContent: true, cancellationToken)).Error
             : (await pulledBlobs.FetchAsync(upstream, repository, part.Digest, cancellationToken))?.For<BlobSize>(unknown).Error;
         return error is { Status: StatusCodes.Status403Forbidden or StatusCodes.Status404NotFound } ? unknown : error;
@@ -162,28 +162,26 @@ internal sealed partial class PushedOver(
     /// <summary>Keeps what a manifest is made of, and what the manifests that it lists, and are here, are made of.</summary>
     private async ValueTask KeepPartsAsync(RepositoryName repository, Manifest manifest, CancellationToken cancellationToken)
     {
-        var reached = PartsOf(manifest).ToHashSet();
-        var own = reached.Count;
+        var own = PartsOf(manifest).ToHashSet();
+        var reached = own.ToHashSet();
         var listed = new Queue<Digest>(manifest.Manifests.Select(child => child.Digest).Distinct());
-        var inOrder = reached.ToList();
         while (listed.TryDequeue(out var digest))
         {
             if (await documents.ReadAsync(repository, digest, cancellationToken) is { } stored
                 && Manifest.TryParse(stored.Content, stored.MediaType, out var child, out _))
             {
-                inOrder.AddRange(child.Blobs.Select(blob => blob.Digest).Where(reached.Add));
+                reached.UnionWith(child.Blobs.Select(blob => blob.Digest));
                 foreach (var grandchild in child.Manifests.Select(one => one.Digest).Where(reached.Add))
                 {
-                    inOrder.Add(grandchild);
                     listed.Enqueue(grandchild);
                 }
             }
         }
 
         await Parallel.ForEachAsync(
-            inOrder.Select((digest, index) => (digest, isOwn: index < own)),
+            reached,
             new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken },
-            (part, token) => KeepAsync(repository, part.digest, isAnew: part.isOwn, token));
+            (part, token) => KeepAsync(repository, part, isAnew: own.Contains(part), token));
     }
 
     private static IEnumerable<Digest> PartsOf(Manifest manifest) =>

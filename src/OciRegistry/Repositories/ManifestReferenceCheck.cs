@@ -56,9 +56,6 @@ internal sealed class ManifestReferenceCheck(
             .Take(MaxProblems)];
     }
 
-    /// <summary>An index may list anything; build caches list layers.</summary>
-    public static bool IsManifest(Descriptor child) => MediaTypes.IsImage(child.MediaType) || MediaTypes.IsIndex(child.MediaType);
-
     private async ValueTask<bool> ExistsAsync(
         RepositoryName repository, Descriptor child, CancellationToken cancellationToken)
     {
@@ -67,7 +64,8 @@ internal sealed class ManifestReferenceCheck(
             return true;
         }
 
-        return !IsManifest(child)
+        // An index may list anything; build caches list layers.
+        return !MediaTypes.IsManifest(child.MediaType)
             && await blobs.StatHeldAsync(repository, child.Digest, cancellationToken) is not null;
     }
 }

@@ -264,9 +264,7 @@ internal sealed partial class UploadSessions(
             {
                 if (await IsUnchangedAsync(loaded) && await DiscardAsync(loaded))
                 {
-                    LogStagedBytesLost(log, id, session.Repository, session.Offset);
-                    metrics.IntegrityEvent("staged");
-                    return new UploadResult(UploadOutcome.Unknown);
+                    return Lost(session);
                 }
 
                 continue; // somebody else has published them meanwhile
@@ -466,9 +464,7 @@ internal sealed partial class UploadSessions(
                     continue; // they went with a session that somebody has completed or cancelled meanwhile
                 }
 
-                LogStagedBytesLost(log, id, owner.Repository, session.Offset);
-                metrics.IntegrityEvent("staged");
-                return new UploadResult(UploadOutcome.Unknown);
+                return Lost(session);
             }
 
             // Somebody who was paused still has the file open: leave it to him.
@@ -503,9 +499,16 @@ internal sealed partial class UploadSessions(
             throw;
         }
 
+        var lost = Lost(session);
+        await FinishDiscardAsync(session);
+        return lost;
+    }
+
+    /// <summary>What the client of a session is told whose staged bytes are gone: it pushes them again.</summary>
+    private UploadResult Lost(UploadSession session)
+    {
         LogStagedBytesLost(log, session.Id, session.Repository, session.Offset);
         metrics.IntegrityEvent("staged");
-        await FinishDiscardAsync(session);
         return new UploadResult(UploadOutcome.Unknown);
     }
 

@@ -85,12 +85,9 @@ public sealed partial class PushedOverTests
     {
         var image = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
         var layer = image.Layers[0].Digest;
-        var (reached, asked) = (new TaskCompletionSource(), new TaskCompletionSource());
-        _upstream.Faults = call => call.Path.EndsWith($"/blobs/{layer}", StringComparison.Ordinal)
-            ? new UpstreamFault { Before = () => { reached.TrySetResult(); return asked.Task; } }
-            : null;
+        var (reached, asked) = HoldUpstream($"/blobs/{layer}");
         var pull = Http.GetBlobAsync("up/a", layer);
-        await Until.DoneAsync(reached.Task);
+        await Until.DoneAsync(reached);
         await PushBlobsAsync("a", image);
         await PutAsync("a", "ours", image.Manifest, HttpStatusCode.Created, MediaTypes.ImageManifest);
 
@@ -251,12 +248,9 @@ public sealed partial class PushedOverTests
             StoreCall.DocumentWrite, RegistryLayout.Manifest(Repository("a"), Digest.Of(ours)).ToString());
         var push = PutAsync("a", "v1", ours, HttpStatusCode.Created);
         await storing.Reached;
-        var (reached, asked) = (new TaskCompletionSource(), new TaskCompletionSource());
-        _upstream.Faults = call => call.Path.EndsWith("/manifests/v1", StringComparison.Ordinal)
-            ? new UpstreamFault { Before = () => { reached.TrySetResult(); return asked.Task; } }
-            : null;
+        var (reached, asked) = HoldUpstream("/manifests/v1");
         var pull = Http.GetManifestAsync("up/a", "v1");
-        await Until.DoneAsync(reached.Task);
+        await Until.DoneAsync(reached);
         storing.Release();
         await Until.DoneAsync(push);
 

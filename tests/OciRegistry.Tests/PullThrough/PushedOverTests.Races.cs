@@ -19,12 +19,9 @@ public sealed partial class PushedOverTests
         var taking = _registry.Plan.Hold(StoreCall.DocumentDelete, RegistryLayout.PushedContent(Repository("a"), layer).ToString());
         var delete = Http.DeleteAsync($"/v2/up/a/blobs/{layer}");
         await taking.Reached;
-        var (reached, asked) = (new TaskCompletionSource(), new TaskCompletionSource());
-        _upstream.Faults = call => call.Path.EndsWith($"/blobs/{layer}", StringComparison.Ordinal)
-            ? new UpstreamFault { Before = () => { reached.TrySetResult(); return asked.Task; } }
-            : null;
+        var (reached, asked) = HoldUpstream($"/blobs/{layer}");
         var pull = Http.GetBlobAsync("up/a", layer);
-        await Until.DoneAsync(reached.Task);
+        await Until.DoneAsync(reached);
         await PushBlobsAsync("a", image);
         await PutAsync("a", "ours", image.Manifest, HttpStatusCode.Created, MediaTypes.ImageManifest);
         taking.Release();

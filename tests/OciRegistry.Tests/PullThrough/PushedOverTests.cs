@@ -281,18 +281,25 @@ public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLi
         var image = await CachedAsync("a");
         _time.Advance(ContentTtl / 2);
         _upstream.RemoveTag("a", "v1");
-        var (reached, asked) = (new TaskCompletionSource(), new TaskCompletionSource());
-        _upstream.Faults = call => call.Path.EndsWith("/manifests/v1", StringComparison.Ordinal)
-            ? new UpstreamFault { Before = () => { reached.TrySetResult(); return asked.Task; } }
-            : null;
+        var (reached, asked) = HoldUpstream("/manifests/v1");
         var pulling = Http.GetManifestAsync("up/a", "v1");
-        await Until.DoneAsync(reached.Task);
+        await Until.DoneAsync(reached);
         await PushAsync("a", "v1", image);
 
         asked.SetResult();
         (await Until.DoneAsync(pulling)).Dispose();
 
         await AssertIsWholeAsync("a", "v1", image);
+    }
+
+    /// <summary>The upstream answers no request for that until it may.</summary>
+    private (Task Reached, TaskCompletionSource Answer) HoldUpstream(string pathEnd)
+    {
+        var (reached, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _upstream.Faults = call => call.Path.EndsWith(pathEnd, StringComparison.Ordinal)
+            ? new UpstreamFault { Before = () => { reached.TrySetResult(); return answer.Task; } }
+            : null;
+        return (reached.Task, answer);
     }
 
     private Task<FaultyRegistry> StartAsync() => FaultyRegistry.StartAsync(
