@@ -216,27 +216,36 @@ internal sealed class SmallBlobs(AzureContainer container)
     {
         var id = Guid.NewGuid().ToString("n");
         string? created = null;
+
+        // An attempt goes on where the one before failed: beginning anew, it would need up to three good answers in a row.
+        var over = condition.Version;
+        var mustLook = false;
         var written = await container.CallAsync<(string? Version, BlobProperties? Found)>(
             async (mayHaveHappened, token) =>
             {
-                // A create of which other attempts may be on their way. Over a tombstone, and once marked, for ever.
-                var over = condition.Version;
                 while (true)
                 {
+                    // A create of which other attempts may be on their way. Over a tombstone, and once marked, for ever.
                     var isUnsettled = IsUnsettled(over) || (condition.MustNotExist && mayHaveHappened);
-                    try
+                    if (!mustLook)
                     {
-                        return (await PutAsync(name, content, over, isUnsettled, id, note, token), null);
-                    }
-                    catch (RequestFailedException e) when (AzureProblem.IsRefused(e) || AzureProblem.IsMissing(e))
-                    {
-                        if (!mayHaveHappened && !condition.MustNotExist)
+                        try
                         {
-                            return (null, null);
+                            return (await PutAsync(name, content, over, isUnsettled, id, note, token), null);
+                        }
+                        catch (RequestFailedException e) when (AzureProblem.IsRefused(e) || AzureProblem.IsMissing(e))
+                        {
+                            if (!mayHaveHappened && !condition.MustNotExist)
+                            {
+                                return (null, null);
+                            }
+
+                            mustLook = true;
                         }
                     }
 
                     var found = await FindAsync(container.Blob(name), token);
+                    mustLook = false;
                     if (found is not null && found.Metadata.TryGetValue(WrittenBy, out var by) && by == id)
                     {
                         created = VersionOf(found);

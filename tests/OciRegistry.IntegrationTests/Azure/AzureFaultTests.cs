@@ -118,6 +118,40 @@ public sealed class AzureFaultTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task A_create_that_needs_several_calls_succeeds_although_each_second_call_fails()
+    {
+        // The first answer is lost. Then: refused, it is ours, written again. Who begins anew after each failure gets no further.
+        await using var proxy = await AzuriteProxy.StartAsync();
+        await using var replicas = await ReplicaSet.StartAsync(
+            await SharedContainer.CreateAsync(proxy.ConnectionString), withRedis: false, "OciRegistry:Storage:AzureBlobs:RetryFor=00:00:20");
+        await replicas[0].Http.PushBlobAsync(_repository, "{}"u8.ToArray());
+        var manifest = RegistryClient.ImageManifest("{}"u8.ToArray(), []);
+        var calls = new List<StoreRequest>();
+        proxy.Faults = request =>
+        {
+            if (!request.Blob.EndsWith("@v1!", StringComparison.Ordinal) || (calls.Count == 0 && request.Operation != "Put Blob"))
+            {
+                return null;
+            }
+
+            calls.Add(request);
+            return calls.Count == 1 ? new StoreFault { LosesAnswer = true }
+                : calls.Count % 2 == 1 ? new StoreFault { Status = 503 }
+                : null;
+        };
+
+        using (var put = await replicas[0].Http.PutManifestAsync(_repository, "v1", manifest))
+        {
+            await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        }
+
+        output.WriteLine(string.Join('\n', calls));
+        proxy.Faults = null;
+        using var pulled = await replicas[1].Http.GetManifestAsync(_repository, "v1");
+        await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
+    }
+
+    [Fact]
     public async Task A_storage_that_stays_away_is_answered_with_503_and_the_push_goes_on_when_it_is_back()
     {
         await using var proxy = await AzuriteProxy.StartAsync();
