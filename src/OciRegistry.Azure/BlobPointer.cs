@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using OciRegistry.Storage;
@@ -39,7 +38,7 @@ internal sealed class BlobPointers
 {
     private const int Capacity = 100_000; // of about 200 bytes
 
-    private readonly ConcurrentDictionary<Digest, KnownPointer> _known = [];
+    private readonly Remembered<Digest, KnownPointer> _known = new(Capacity);
     private readonly SmallBlobs _blobs;
     private long _hits;
     private long _misses;
@@ -56,12 +55,12 @@ internal sealed class BlobPointers
 
     public KnownPointer? Known(Digest digest)
     {
-        var isKnown = _known.TryGetValue(digest, out var pointer);
+        var isKnown = _known.TryGet(digest, out var pointer);
         Interlocked.Increment(ref isKnown ? ref _hits : ref _misses);
         return isKnown ? pointer : null;
     }
 
-    public void Forget(Digest digest) => _known.TryRemove(digest, out _);
+    public void Forget(Digest digest) => _known.Forget(digest);
 
     /// <summary>What is in the storage; null when there is none. One that cannot be read leads nowhere, but has a version.</summary>
     public async ValueTask<StoredPointer?> ReadAsync(Digest digest, CancellationToken cancellationToken)
@@ -74,12 +73,7 @@ internal sealed class BlobPointers
         var pointer = BlobPointer.Parse(stored.Content.Span);
         if (pointer is { } known)
         {
-            if (_known.Count >= Capacity)
-            {
-                _known.Clear(); // costs a request for each that is asked for again
-            }
-
-            _known[digest] = new KnownPointer(known, stored.Note);
+            _known.Set(digest, new KnownPointer(known, stored.Note));
         }
 
         return new StoredPointer(pointer, stored.Version, stored.Note);

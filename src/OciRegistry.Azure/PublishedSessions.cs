@@ -1,4 +1,4 @@
-using System.Collections.Concurrent;
+using OciRegistry.Storage;
 
 namespace OciRegistry.Azure;
 
@@ -10,17 +10,9 @@ internal sealed class PublishedSessions
 {
     private const int Capacity = 10_000;
 
-    private readonly ConcurrentDictionary<UploadSessionId, bool> _sessions = [];
+    private readonly Remembered<UploadSessionId, bool> _sessions = new(Capacity);
 
-    public void Add(UploadSessionId session)
-    {
-        if (_sessions.Count >= Capacity)
-        {
-            _sessions.Clear();
-        }
+    public void Add(UploadSessionId session) => _sessions.Set(session, true);
 
-        _sessions[session] = true;
-    }
-
-    public bool Contains(UploadSessionId session) => _sessions.ContainsKey(session);
+    public bool Contains(UploadSessionId session) => _sessions.Contains(session);
 }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Azure;
 using Azure.Storage;
@@ -49,7 +48,7 @@ internal sealed class SmallBlobs(AzureContainer container)
     private static readonly TimeSpan LongestConflictPause = TimeSpan.FromMilliseconds(500);
 
     // What was last seen of blobs: the condition of a write or delete of whatever is there. Old ones are refused, and read.
-    private readonly ConcurrentDictionary<string, string> _versions = [];
+    private readonly Remembered<string, string> _versions = new(RememberedVersions);
 
     /// <summary>Null when there is no such blob.</summary>
     public ValueTask<SmallBlob?> ReadAsync(string name, CancellationToken cancellationToken) =>
@@ -65,7 +64,7 @@ internal sealed class SmallBlobs(AzureContainer container)
                         return null;
                     }
 
-                    Remember(name, version);
+                    _versions.Set(name, version);
                     return new SmallBlob(read.Content.ToMemory(), version, read.Details.Metadata.TryGetValue(NoteBeside, out var note) ? note : null);
                 }
                 catch (RequestFailedException e) when (AzureProblem.IsMissing(e))
@@ -98,7 +97,7 @@ internal sealed class SmallBlobs(AzureContainer container)
         }
 
         // New, unless it was seen before: most documents are written once.
-        condition = _versions.TryGetValue(name, out var known) ? WriteCondition.Unchanged(known) : WriteCondition.Absent;
+        condition = _versions.TryGet(name, out var known) ? WriteCondition.Unchanged(known) : WriteCondition.Absent;
         for (var conflicts = 0; ; conflicts++)
         {
             var (version, found) = await TryWriteAsync(name, content, condition, note, cancellationToken);
@@ -128,7 +127,7 @@ internal sealed class SmallBlobs(AzureContainer container)
 
         for (var conflicts = 0; ; conflicts++)
         {
-            if (conflicts > 0 || !_versions.TryGetValue(name, out var known))
+            if (conflicts > 0 || !_versions.TryGet(name, out var known))
             {
                 if (await PropertiesAsync(name, cancellationToken) is not { } found || found.ContentType == Tombstone)
                 {
@@ -278,11 +277,11 @@ internal sealed class SmallBlobs(AzureContainer container)
             content.Length);
         if (written.Version is { } version)
         {
-            Remember(name, version);
+            _versions.Set(name, version);
         }
         else if (written.Found is { ContentType: not Tombstone } found)
         {
-            Remember(name, VersionOf(found));
+            _versions.Set(name, VersionOf(found));
         }
 
         return written;
@@ -315,7 +314,7 @@ internal sealed class SmallBlobs(AzureContainer container)
 
     private async ValueTask<bool> TryDeleteAsync(string name, string version, CancellationToken cancellationToken)
     {
-        _versions.TryRemove(name, out _);
+        _versions.Forget(name);
         return IsUnsettled(version)
             ? await BuryAsync(name, version, cancellationToken)
             : await container.CallAsync(
@@ -396,16 +395,6 @@ internal sealed class SmallBlobs(AzureContainer container)
             var longest = Math.Min(LongestConflictPause.TotalMilliseconds, 10 << Math.Min(conflicts, 10));
             await Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.NextDouble() * longest), cancellationToken);
         }
-    }
-
-    private void Remember(string name, string version)
-    {
-        if (_versions.Count >= RememberedVersions)
-        {
-            _versions.Clear();
-        }
-
-        _versions[name] = version;
     }
 
     private static async Task<BlobProperties?> FindAsync(BlockBlobClient blob, CancellationToken cancellationToken)

@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
@@ -35,14 +33,14 @@ internal sealed class DocumentFolders(FileSystemRoot root)
     private const int MaxAttempts = 100;
     private const int MaxRemembered = 50_000; // some 5 MB
 
-    private readonly ConcurrentDictionary<FolderIdentity, bool> _durable = [];
+    private readonly Remembered<FolderIdentity, bool> _durable = new(MaxRemembered);
 
     /// <summary>Makes a folder and the missing ones above it; the entries of those that it makes are on disk when this returns.</summary>
     public void Create(string folder)
     {
         if (Posix.FolderAt(folder) is null)
         {
-            MakeDurable(folder);
+            MakeDurable(folder, found: null);
         }
     }
 
@@ -71,22 +69,25 @@ internal sealed class DocumentFolders(FileSystemRoot root)
     public void Sync(string folder)
     {
         List<string> gone = [];
-        while (folder != root.Documents)
+        do
         {
-            var found = Posix.FolderAt(folder);
-            if (found is null)
+            while (folder != root.Documents)
             {
-                // The nearest one above that is there: its entries say that the folder is gone.
-                gone.Add(folder);
-                folder = Path.GetDirectoryName(folder)!;
-            }
-            else if (IsDurable(folder, found) || TryMakeDurable(folder, mayMake: false))
-            {
-                break;
+                var found = Posix.FolderAt(folder);
+                if (found is null)
+                {
+                    // The nearest one above that is there: its entries say that the folder is gone.
+                    gone.Add(folder);
+                    folder = Path.GetDirectoryName(folder)!;
+                }
+                else if (IsDurable(folder, found) || TryMakeDurable(folder, mayMake: false) is not null)
+                {
+                    break;
+                }
             }
         }
+        while (!DurableFile.SyncFolder(folder) && folder != root.Documents); // others may have removed it since
 
-        DurableFile.SyncFolder(folder);
         gone.ForEach(DurableFile.ForgetFailedSync);
     }
 
@@ -104,14 +105,24 @@ internal sealed class DocumentFolders(FileSystemRoot root)
         }
     }
 
-    private void MakeDurable(string folder)
+    /// <param name="folder">Which one.</param>
+    /// <param name="found">What is there, as the caller has just seen.</param>
+    /// <returns>The folder whose entry is on disk.</returns>
+    private FolderIdentity? MakeDurable(string folder, FolderIdentity? found)
     {
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            if (IsDurable(folder, Posix.FolderAt(folder)) || TryMakeDurable(folder, mayMake: true))
+            if (IsDurable(folder, found))
             {
-                return;
+                return found;
             }
+
+            if (TryMakeDurable(folder, mayMake: true) is { } made)
+            {
+                return made;
+            }
+
+            found = Posix.FolderAt(folder);
         }
 
         root.ThrowIfGone();
@@ -119,26 +130,27 @@ internal sealed class DocumentFolders(FileSystemRoot root)
     }
 
     /// <summary>
-    /// Syncs the entry of a folder, which it makes, if it may, where it is missing. False when others have removed it meanwhile.
+    /// Syncs the entry of a folder, which it makes, if it may, where it is missing. Null when others have removed it meanwhile.
     /// </summary>
-    private bool TryMakeDurable(string folder, bool mayMake)
+    private FolderIdentity? TryMakeDurable(string folder, bool mayMake)
     {
         var parent = Path.GetDirectoryName(folder)!;
-        if (mayMake)
+        var holder = Posix.FolderAt(parent);
+        if (!IsDurable(parent, holder))
         {
-            MakeDurable(parent);
-        }
-        else if (!IsDurable(parent, Posix.FolderAt(parent)) && !TryMakeDurable(parent, mayMake))
-        {
-            return false;
+            holder = mayMake ? MakeDurable(parent, holder) : TryMakeDurable(parent, mayMake: false);
         }
 
-        var holder = Posix.FolderAt(parent);
+        if (holder is null)
+        {
+            return null;
+        }
+
         var isParentMissing = false;
         var isOurs = mayMake && Posix.TryMakeFolder(folder, out isParentMissing);
         if (isParentMissing || Posix.FolderAt(folder) is not { } made)
         {
-            return false;
+            return null;
         }
 
         try
@@ -155,27 +167,17 @@ internal sealed class DocumentFolders(FileSystemRoot root)
         // made durable, or one that others have made since.
         if (Posix.FolderAt(folder) != made || Posix.FolderAt(parent) != holder)
         {
-            return false;
+            return null;
         }
 
         if (made.Born != 0)
         {
-            Remember(made);
+            _durable.Set(made, true);
         }
 
-        return true;
+        return made;
     }
 
     private bool IsDurable(string folder, FolderIdentity? found) =>
-        folder == root.Documents || (found is { Born: not 0 } known && _durable.ContainsKey(known));
-
-    private void Remember(FolderIdentity folder)
-    {
-        if (_durable.Count >= MaxRemembered)
-        {
-            _durable.Clear(); // costs some syncs
-        }
-
-        _durable[folder] = true;
-    }
+        folder == root.Documents || (found is { Born: not 0 } known && _durable.Contains(known));
 }

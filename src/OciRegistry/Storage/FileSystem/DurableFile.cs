@@ -46,14 +46,17 @@ internal static class DurableFile
     /// Returns once the entries of a folder are on disk. After a sync of it that failed, the entries are changed first, so
     /// that the system writes them again. One that has failed beside this one counts too: it may have been told of our entries.
     /// </summary>
-    public static void SyncFolder(string path)
+    /// <returns>False when there is no such folder: then nothing was synced.</returns>
+    public static bool SyncFolder(string path)
     {
+        bool isThere;
         do
         {
             var isRepeated = Unsynced.TryGetValue(path, out var failure);
             try
             {
                 using var folder = Posix.OpenRead(path);
+                isThere = folder is not null;
                 if (folder is not null)
                 {
                     if (isRepeated)
@@ -76,6 +79,7 @@ internal static class DurableFile
             }
         }
         while (Unsynced.ContainsKey(path));
+        return isThere;
     }
 
     /// <summary>To be called for a folder that is gone, once the one above is synced: nothing is left to sync.</summary>

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace OciRegistry.Storage.FileSystem;
 
 /// <summary>
@@ -13,6 +15,8 @@ namespace OciRegistry.Storage.FileSystem;
 /// </remarks>
 internal static class MountedEpoch
 {
+    private static readonly ConcurrentDictionary<string, string> Folders = [];
+
     private static readonly string Boot = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
     /// <summary>The epoch of the file system that a folder is on now.</summary>
@@ -29,6 +33,24 @@ internal static class MountedEpoch
 
     private static ulong? InstanceOf(string device)
     {
+        // Each session asks: what its device and its type are called is looked up when the folder is no longer there.
+        if (Folders.TryGetValue(device, out var known) && InodeOf(known) is { } inode)
+        {
+            return inode;
+        }
+
+        if (FolderOf(device) is not { } folder)
+        {
+            return null;
+        }
+
+        Folders[device] = folder;
+        return InodeOf(folder);
+    }
+
+    /// <summary>Where the kernel describes what is mounted from a device; null where it does not.</summary>
+    private static string? FolderOf(string device)
+    {
         // A block device's name; what is no link has none.
         if (new FileInfo($"/sys/dev/block/{device}").LinkTarget is not { } target)
         {
@@ -41,6 +63,8 @@ internal static class MountedEpoch
             .Where(fields => fields[2] == device)
             .Select(fields => fields[Array.IndexOf(fields, "-") + 1])
             .FirstOrDefault();
-        return type is null ? null : Posix.Stat($"/sys/fs/{type}/{Path.GetFileName(target)}")?.Identity.Inode;
+        return type is null ? null : $"/sys/fs/{type}/{Path.GetFileName(target)}";
     }
+
+    private static ulong? InodeOf(string folder) => Posix.Stat(folder)?.Identity.Inode;
 }
