@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -23,7 +22,7 @@ internal sealed partial class RepositoryBlobs(
     private const int MaxHeld = 50_000; // some 10 MB
 
     // Links whose reverse link was seen to stand, by their version: it stands for as long as that version does.
-    private readonly ConcurrentDictionary<(RepositoryName, Digest), string> _held = [];
+    private readonly Remembered<(RepositoryName, Digest), string> _held = new(MaxHeld);
 
     /// <summary>
     /// The size in bytes of a blob that the repository was given and has not deleted since, or null; whether its content is
@@ -165,7 +164,7 @@ internal sealed partial class RepositoryBlobs(
         var reverse = RegistryLayout.Link(digest, repository);
         var link = RegistryLayout.RepositoryBlob(repository, digest);
         string? written = null;
-        do
+        while (true)
         {
             if (!isHeld)
             {
@@ -187,16 +186,26 @@ internal sealed partial class RepositoryBlobs(
             if (version is null)
             {
                 // Deleted, or linked by another request, which has the reverse link then: it stays.
-                await condemned.LetGoAsync(repository, digest);
-                return await LinkVersionAsync(repository, digest, cancellationToken) is not null;
+                var isLetGo = await condemned.LetGoAsync(repository, digest);
+                var found = await LinkVersionAsync(repository, digest, cancellationToken);
+                if (found is null || !isLetGo)
+                {
+                    return found is not null;
+                }
+
+                // Linked while we let go: nobody may hold it now, for who has linked it may have died before the look.
+                (over, written) = (found, null);
+                continue;
             }
 
             written = version;
+            if (await IsReverseLinkedAsync(reverse, cancellationToken))
+            {
+                break;
+            }
         }
-        while (!await IsReverseLinkedAsync(reverse, cancellationToken));
 
-        RememberHeld(repository, digest, written);
-
+        _held.Set((repository, digest), written);
         await catalog.AddAsync(repository, cancellationToken);
         return true;
     }
@@ -382,7 +391,7 @@ internal sealed partial class RepositoryBlobs(
     private async ValueTask<bool> IsHeldAsync(
         RepositoryName repository, Digest digest, string version, CancellationToken cancellationToken)
     {
-        if (_held.TryGetValue((repository, digest), out var held) && held == version)
+        if (_held.TryGet((repository, digest), out var held) && held == version)
         {
             return true;
         }
@@ -392,23 +401,13 @@ internal sealed partial class RepositoryBlobs(
             return false;
         }
 
-        RememberHeld(repository, digest, version);
+        _held.Set((repository, digest), version);
         return true;
     }
 
     private async ValueTask<bool> IsReverseLinkedAsync(DocumentKey reverse, CancellationToken cancellationToken) =>
         await documents.ReadAsync(reverse, cancellationToken) is { } found
         && found.Content.Span.SequenceEqual(CondemnedContent.Linked.Span);
-
-    private void RememberHeld(RepositoryName repository, Digest digest, string version)
-    {
-        if (_held.Count >= MaxHeld)
-        {
-            _held.Clear(); // costs a read for each
-        }
-
-        _held[(repository, digest)] = version;
-    }
 
     /// <summary>
     /// A link without its content, or with another size of it, is a damaged store: the blob is not there, so that the

@@ -136,6 +136,30 @@ public sealed class BlobLinkTests : IAsyncLifetime
         await AssertIsKeptAsync();
     }
 
+    [Fact]
+    public async Task Manifest_holds_a_layer_that_a_push_that_died_has_linked_while_the_manifest_let_it_go()
+    {
+        await A.Http.PushBlobAsync(_target, "{}"u8.ToArray());
+        await B.Http.PushBlobAsync(_target, _content);
+        var link = (await B.Documents.ReadAsync(Link, default)).ShouldNotBeNull();
+        var reverse = (await B.Documents.ReadAsync(ReverseLink, default)).ShouldNotBeNull();
+        await B.Documents.DeleteAsync(ReverseLink, WriteCondition.Unchanged(reverse.Version), Durability.Synced, default);
+        var linking = A.Plan.Hold(StoreCall.DocumentWrite, Link.ToString());
+        var put = A.Http.PutManifestAsync(_target, "v1", RegistryClient.ImageManifest("{}"u8.ToArray(), [_content]));
+        await linking.Reached; // it holds the layer again
+        (await DeleteAsync(B, _target)).ShouldBe(HttpStatusCode.Accepted);
+        var lettingGo = A.Plan.Hold(StoreCall.DocumentDelete, ReverseLink.ToString());
+        linking.Release();
+        await lettingGo.Reached; // there is no link
+        await B.Documents.WriteAsync(Link, link.Content, WriteCondition.Absent, Durability.Synced, default); // and dies
+
+        lettingGo.Release();
+
+        (await Until.DoneAsync(put)).StatusCode.ShouldBe(HttpStatusCode.Created);
+        await DeleteAsync(B, _source);
+        await AssertIsKeptAsync();
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
