@@ -64,6 +64,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<PulledBlobs>();
         services.TryAddSingleton<PulledTags>();
         services.TryAddSingleton<PulledReferrers>();
+        services.TryAddSingleton<PushedParts>();
         services.TryAddSingleton<PushedOver>();
         services.TryAddSingleton<PulledDeletion>();
         services.TryAddSingleton<PulledSweep>();

@@ -4,9 +4,10 @@ namespace OciRegistry.PullThrough;
 
 /// <summary>Deletes by clients, in any repository; in an upstream's with the notes of what is deleted.</summary>
 /// <remarks>
-/// Each note is changed by the version that was read before the content was deleted: a push that comes second writes its own
-/// notes anew once it has stored the content. A process that dies in between leaves notes without content: if the upstream has
-/// the content, the sweep does not remove it.
+/// Once the content is gone: read the version of its note, look whether the content is still gone, and change the note by that
+/// version. A push that has stored the content since is found by the look; one that stores it later writes its notes anew, and
+/// begins again where the one of a tag was taken. A process that dies in between leaves notes without content: the next delete
+/// takes them, and the next pull that of a tag; else what is fetched later is not removed by the sweep.
 /// </remarks>
 internal sealed class PulledDeletion(
     Upstreams upstreams,
@@ -29,9 +30,10 @@ internal sealed class PulledDeletion(
     public async ValueTask<bool> DeleteBlobAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
-        var pushed = await PushedVersionAsync(repository, digest, cancellationToken);
         var isDeleted = await blobs.UnlinkAsync(repository, digest, cancellationToken);
-        if (isDeleted && pushed is not null)
+        if (upstreams.Of(repository) is not null
+            && await entries.PushedVersionAsync(repository, digest, cancellationToken) is { } pushed
+            && await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is null)
         {
             await entries.TakePushedAsync(repository, digest, pushed, cancellationToken);
         }
@@ -42,12 +44,10 @@ internal sealed class PulledDeletion(
     private async ValueTask<ManifestDeleteOutcome> DeleteAsync(
         RepositoryName repository, Tag tag, Precondition precondition, CancellationToken cancellationToken)
     {
-        var isUpstreams = upstreams.Of(repository) is not null;
-        var known = isUpstreams ? await resolved.ReadAsync(repository, tag, cancellationToken) : null;
         var outcome = await manifests.DeleteAsync(repository, tag, precondition, cancellationToken);
-        if (isUpstreams && outcome == ManifestDeleteOutcome.Deleted)
+        if (upstreams.Of(repository) is not null && IsGone(outcome))
         {
-            await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);
+            await ForgetAsync(repository, tag, outcome == ManifestDeleteOutcome.Deleted, cancellationToken);
         }
 
         return outcome;
@@ -61,23 +61,23 @@ internal sealed class PulledDeletion(
             return await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
         }
 
-        var pushed = await PushedVersionAsync(repository, digest, cancellationToken);
-        var names = await PushedTagsAsync(repository, digest, cancellationToken);
+        var names = await tags.NamesOfAsync(repository, digest, null, int.MaxValue, cancellationToken);
         var stored = await documents.ReadAsync(repository, digest, cancellationToken);
         var outcome = await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
-        if (outcome != ManifestDeleteOutcome.Deleted)
+        if (!IsGone(outcome))
         {
             return outcome;
         }
 
-        if (pushed is not null)
+        if (await entries.PushedVersionAsync(repository, digest, cancellationToken) is { } pushed
+            && await documents.ReadAsync(repository, digest, cancellationToken) is null)
         {
             await entries.TakePushedAsync(repository, digest, pushed, cancellationToken);
         }
 
-        foreach (var (tag, known) in names)
+        foreach (var name in names.Tags)
         {
-            await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);
+            await ForgetAsync(repository, name.Tag, isDeleted: false, cancellationToken);
         }
 
         if (stored is not null && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
@@ -88,26 +88,18 @@ internal sealed class PulledDeletion(
         return outcome;
     }
 
-    /// <summary>The tags that name a manifest and were pushed, with their notes.</summary>
-    private async ValueTask<IReadOnlyList<(Tag Tag, VersionedTag Known)>> PushedTagsAsync(
-        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    /// <summary>The upstream is asked for a tag with the next pull, unless somebody has pushed it, or pulled it, meanwhile.</summary>
+    private async ValueTask ForgetAsync(RepositoryName repository, Tag tag, bool isDeleted, CancellationToken cancellationToken)
     {
-        var pushed = new List<(Tag, VersionedTag)>();
-        var names = await tags.NamesOfAsync(repository, digest, null, int.MaxValue, cancellationToken);
-        foreach (var tag in names.Tags.Where(name => name.Version is not null).Select(name => name.Tag))
+        var known = await resolved.ReadAsync(repository, tag, cancellationToken);
+        if ((isDeleted || known is { Tag.IsPushed: true })
+            && await tags.FindAsync(repository, tag, cancellationToken) is null)
         {
-            if (await resolved.ReadAsync(repository, tag, cancellationToken) is { Tag.IsPushed: true } known)
-            {
-                pushed.Add((tag, known));
-            }
+            await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);
         }
-
-        return pushed;
     }
 
-    private async ValueTask<string?> PushedVersionAsync(
-        RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
-        upstreams.Of(repository) is not null
-            ? await entries.PushedVersionAsync(repository, digest, cancellationToken)
-            : null;
+    /// <summary>Also when it was gone before: a delete that has failed on its way is repeated, and has left the notes.</summary>
+    private static bool IsGone(ManifestDeleteOutcome outcome) =>
+        outcome is ManifestDeleteOutcome.Deleted or ManifestDeleteOutcome.Unknown;
 }

@@ -26,6 +26,7 @@ internal sealed partial class PulledManifests(
     ResolvedTags resolved,
     PulledEntries entries,
     PulledParts parts,
+    PushedParts pushedParts,
     RecentlyUnknown unknown,
     IOptions<OciRegistryOptions> options,
     StoreClock clock,
@@ -162,6 +163,14 @@ internal sealed partial class PulledManifests(
     {
         var cancellationToken = CancellationToken.None;
         var (stored, known) = await LookAsync(repository, tag, cancellationToken);
+        if (stored is null && known is { Tag: { IsPushed: true, Push: null } } left
+            && await tags.FindAsync(repository, tag, cancellationToken) is null)
+        {
+            // A delete of the tag has failed before it took the note along. A push that is under way notes it again.
+            await resolved.SetUnsureAsync(repository, tag, left, cancellationToken);
+            known = await resolved.ReadAsync(repository, tag, cancellationToken);
+        }
+
         var isCurrent = stored is not null && known?.Tag.Digest == stored.Digest;
 
         // (3)
@@ -393,6 +402,7 @@ internal sealed partial class PulledManifests(
             return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
         }
 
+        await KeepPartsAsync();
         var noted = await entries.AddAsync(repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
         if (!await manifests.AddAsync(repository, digest, manifest, content, CancellationToken.None) && noted is not null)
         {
@@ -400,8 +410,13 @@ internal sealed partial class PulledManifests(
             await entries.TakeAsync(repository, digest, noted, CancellationToken.None);
         }
 
+        await KeepPartsAsync(); // a push that did not find it yet has noted it since
         await parts.AddAsync(repository, digest, manifest, CancellationToken.None);
         return new Fetched(new StoredManifest(digest, manifest.MediaType, content), null);
+
+        ValueTask KeepPartsAsync() => upstream.Options.AllowPush
+            ? pushedParts.KeepPartsIfPushedAsync(repository, digest, manifest, CancellationToken.None)
+            : ValueTask.CompletedTask;
 
         Fetched Wrong(string what) => new(null, UpstreamFailure.Wrong(upstream, what));
     }

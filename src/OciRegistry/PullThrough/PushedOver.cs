@@ -12,15 +12,14 @@ namespace OciRegistry.PullThrough;
 internal sealed partial class PushedOver(
     Upstreams upstreams,
     ResolvedTags resolved,
-    PulledEntries entries,
     PulledBlobs pulledBlobs,
     PulledManifests pulledManifests,
     ManifestStore manifests,
-    ManifestDocuments documents,
+    PushedParts parts,
     RepositoryBlobs blobs,
     ILogger<PushedOver> log)
 {
-    private const int Parallelism = 16;
+    private const int MaxRounds = 100;
     private const int FetchParallelism = 4;
 
     /// <summary>Stores a manifest in any repository, as <see cref="ManifestStore.PutAsync"/> does.</summary>
@@ -35,7 +34,9 @@ internal sealed partial class PushedOver(
     ///   (3) note that its tags are being pushed       from now on the upstream does not change them
     ///   (4) the push is acceptable still: a sweep may have removed something before (2); it is stored
     ///                                                 else what was known of its tags is restored
-    ///   (5) note the manifest and its tags anew       a delete of the former ones that has not ended keeps off
+    ///   (5) note the manifest, its parts and its tags anew: a delete of the former ones that has not ended keeps off
+    ///                                                 where a delete, or another push that has failed, has taken the note of
+    ///                                                 a tag, a pull may have pointed it to the upstream's: (3) again
     /// A process that dies after (3) leaves tags that the upstream does not change until the sweep finds, a day later, that they
     /// name cached content. One that dies after (2) leaves content that the sweep does not remove.
     /// </remarks>
@@ -69,34 +70,48 @@ internal sealed partial class PushedOver(
             return true;
         }
 
-        await KeepAsync(repository, digest, isAnew: true, cancellationToken);
+        await parts.KeepAsync(repository, digest, isAnew: true, cancellationToken);
         return await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is not null;
     }
 
     /// <summary>The steps (2) to (5), which no client ends.</summary>
     private async ValueTask<ManifestPutResult> StoreAsync(ManifestPush push)
     {
-        // (2)
-        await KeepPartsAsync(push.Repository, push.Manifest, CancellationToken.None);
-        await KeepAsync(push.Repository, push.Digest, isAnew: true, CancellationToken.None);
-
+        await KeepAsync(push); // (2)
         var name = Guid.NewGuid().ToString("n");
+        for (var round = 0; round < MaxRounds; round++)
+        {
+            // (3), (4)
+            var result = await StoreAsync(push, name);
+            if (!result.IsStored)
+            {
+                return result;
+            }
+
+            // (5)
+            await KeepAsync(push);
+            if (await TryEndAsync(push))
+            {
+                return ManifestPutResult.Stored;
+            }
+        }
+
+        throw new StorageException($"The tags of {push.Digest} are pushed and deleted by too many others at once. Try again.");
+    }
+
+    private async ValueTask<ManifestPutResult> StoreAsync(ManifestPush push, string name)
+    {
         var isStored = false;
         try
         {
-            // (3)
             foreach (var tag in push.AllTags)
             {
                 await resolved.SetPushedAsync(push.Repository, tag, name, CancellationToken.None);
             }
 
-            // (4)
             var result = await manifests.PutAsync(push, CancellationToken.None);
             isStored = result.IsStored;
-            if (!isStored)
-            {
-                return result;
-            }
+            return result;
         }
         finally
         {
@@ -105,15 +120,26 @@ internal sealed partial class PushedOver(
                 await TryUndoAsync(push, name);
             }
         }
+    }
 
-        // (5)
-        await KeepAsync(push.Repository, push.Digest, isAnew: true, CancellationToken.None);
+    private async ValueTask KeepAsync(ManifestPush push)
+    {
+        await parts.KeepPartsAsync(push.Repository, push.Manifest, CancellationToken.None);
+        await parts.KeepAsync(push.Repository, push.Digest, isAnew: true, CancellationToken.None);
+    }
+
+    /// <summary>False when somebody has taken a tag's note away, with which a pull may have pointed the tag elsewhere.</summary>
+    private async ValueTask<bool> TryEndAsync(ManifestPush push)
+    {
         foreach (var tag in push.AllTags)
         {
-            await resolved.SetPushedAsync(push.Repository, tag, push: null, CancellationToken.None);
+            if (!await resolved.TryEndPushAsync(push.Repository, tag, CancellationToken.None))
+            {
+                return false;
+            }
         }
 
-        return ManifestPutResult.Stored;
+        return true;
     }
 
     /// <summary>Null when all is here now; else why the first that failed is not, 404 when the upstream does not have it.</summary>
@@ -158,46 +184,6 @@ internal sealed partial class PushedOver(
             : (await pulledBlobs.FetchAsync(upstream, repository, part.Digest, cancellationToken))?.For<BlobSize>(unknown).Error;
         return error is { Status: StatusCodes.Status403Forbidden or StatusCodes.Status404NotFound } ? unknown : error;
     }
-
-    /// <summary>Keeps what a manifest is made of, and what the manifests that it lists, and are here, are made of.</summary>
-    private async ValueTask KeepPartsAsync(RepositoryName repository, Manifest manifest, CancellationToken cancellationToken)
-    {
-        var own = PartsOf(manifest).ToHashSet();
-        var reached = own.ToHashSet();
-        var listed = new Queue<Digest>(manifest.Manifests.Select(child => child.Digest).Distinct());
-        while (listed.TryDequeue(out var digest))
-        {
-            if (await documents.ReadAsync(repository, digest, cancellationToken) is { } stored
-                && Manifest.TryParse(stored.Content, stored.MediaType, out var child, out _))
-            {
-                reached.UnionWith(child.Blobs.Select(blob => blob.Digest));
-                foreach (var grandchild in child.Manifests.Select(one => one.Digest).Where(reached.Add))
-                {
-                    listed.Enqueue(grandchild);
-                }
-            }
-        }
-
-        await Parallel.ForEachAsync(
-            reached,
-            new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken },
-            (part, token) => KeepAsync(repository, part, isAnew: own.Contains(part), token));
-    }
-
-    private static IEnumerable<Digest> PartsOf(Manifest manifest) =>
-        manifest.Blobs.Concat(manifest.Manifests).Select(part => part.Digest);
-
-    private ValueTask KeepAsync(RepositoryName repository, Digest digest, bool isAnew, CancellationToken cancellationToken) =>
-        entries.SetPushedAsync(
-            repository,
-            digest,
-            async token =>
-            {
-                await documents.RenewAsync(repository, digest, token);
-                await blobs.RenewAsync(repository, digest, token);
-            },
-            isAnew,
-            cancellationToken);
 
     /// <summary>Where the storage fails for this too, the sweep does it.</summary>
     private async ValueTask TryUndoAsync(ManifestPush push, string name)

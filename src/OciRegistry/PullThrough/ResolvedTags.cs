@@ -50,15 +50,12 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
         return await WriteVersionAsync(repository, tag, said, Condition(known), cancellationToken) is not null;
     }
 
-    /// <summary>
-    /// To be called before a tag is pushed, from when on the upstream does not change it, and again, without
-    /// <paramref name="push"/>, once it is.
-    /// </summary>
+    /// <summary>To be called before a tag is pushed: from now on the upstream does not change it.</summary>
     /// <param name="repository">Where.</param>
     /// <param name="tag">Which.</param>
-    /// <param name="push">The name of the push, for <see cref="UndoPushedAsync"/> when it fails; null when it is done.</param>
+    /// <param name="push">The name of the push, for <see cref="UndoPushedAsync"/> when it fails.</param>
     /// <param name="cancellationToken">Of the call.</param>
-    public async ValueTask SetPushedAsync(RepositoryName repository, Tag tag, string? push, CancellationToken cancellationToken)
+    public async ValueTask SetPushedAsync(RepositoryName repository, Tag tag, string push, CancellationToken cancellationToken)
     {
         VersionedTag? before;
         do
@@ -66,6 +63,22 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
             before = await ReadAsync(repository, tag, cancellationToken);
         }
         while (await WriteVersionAsync(repository, tag, Pushed(before?.Tag, push), Condition(before), cancellationToken) is null);
+    }
+
+    /// <summary>
+    /// To be called once a tag is pushed. False when its note no longer says so: then a pull may have pointed it elsewhere.
+    /// </summary>
+    public async ValueTask<bool> TryEndPushAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken)
+    {
+        while (await ReadAsync(repository, tag, cancellationToken) is { Tag: { IsPushed: true } or { IsDamaged: true } } known)
+        {
+            if (await WriteVersionAsync(repository, tag, Pushed(known.Tag, push: null), Condition(known), cancellationToken) is not null)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Restores what was known of a tag before a push that has failed, unless another push has noted it since.</summary>
