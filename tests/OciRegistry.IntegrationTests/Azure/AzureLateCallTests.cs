@@ -117,7 +117,7 @@ public sealed class AzureLateCallTests(ITestOutputHelper output) : IAsyncLifetim
             var paths = Array.Empty<string>();
             await OutwaitAsync(late, PushAndDeleteAsync());
             _proxy.Faults = null;
-            calls = Math.Max(calls, seen);
+            calls = Math.Max(calls, seen - 1); // the one that was held was made again
             if (held % 2 == 0)
             {
                 await PushAsync(repository, layer);
