@@ -402,7 +402,7 @@ internal sealed partial class PulledManifests(
             return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
         }
 
-        await KeepPartsAsync();
+        var isKept = await TryKeepPartsAsync();
         var noted = await entries.AddAsync(repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
         if (!await manifests.AddAsync(repository, digest, manifest, content, CancellationToken.None) && noted is not null)
         {
@@ -410,13 +410,16 @@ internal sealed partial class PulledManifests(
             await entries.TakeAsync(repository, digest, noted, CancellationToken.None);
         }
 
-        await KeepPartsAsync(); // a push that did not find it yet has noted it since
+        if (!isKept)
+        {
+            await TryKeepPartsAsync(); // a push that did not find it yet may have noted it since
+        }
+
         await parts.AddAsync(repository, digest, manifest, CancellationToken.None);
         return new Fetched(new StoredManifest(digest, manifest.MediaType, content), null);
 
-        ValueTask KeepPartsAsync() => upstream.Options.AllowPush
-            ? pushedParts.KeepPartsIfPushedAsync(repository, digest, manifest, CancellationToken.None)
-            : ValueTask.CompletedTask;
+        async ValueTask<bool> TryKeepPartsAsync() => upstream.Options.AllowPush
+            && await pushedParts.KeepPartsIfPushedAsync(repository, digest, manifest, CancellationToken.None);
 
         Fetched Wrong(string what) => new(null, UpstreamFailure.Wrong(upstream, what));
     }

@@ -31,7 +31,7 @@ internal sealed class PushedParts(PulledEntries entries, ManifestDocuments docum
     /// </remarks>
     public async ValueTask KeepPartsAsync(RepositoryName repository, Manifest manifest, CancellationToken cancellationToken)
     {
-        var own = PartsOf(manifest).ToHashSet();
+        var own = manifest.Blobs.Concat(manifest.Manifests).Select(part => part.Digest).ToHashSet();
         var reached = own.ToHashSet();
         var listed = new Queue<Digest>(manifest.Manifests.Select(child => child.Digest).Distinct());
         while (listed.TryDequeue(out var digest))
@@ -53,21 +53,16 @@ internal sealed class PushedParts(PulledEntries entries, ManifestDocuments docum
             (part, token) => KeepAsync(repository, part, isAnew: own.Contains(part), token));
     }
 
-    /// <summary>Keeps what a fetched manifest is made of, where a manifest was pushed that lists it.</summary>
-    public async ValueTask KeepPartsIfPushedAsync(
+    /// <summary>Keeps what a fetched manifest is made of, where a manifest was pushed that lists it; false where none was.</summary>
+    public async ValueTask<bool> KeepPartsIfPushedAsync(
         RepositoryName repository, Digest digest, Manifest manifest, CancellationToken cancellationToken)
     {
         if (await entries.PushedVersionAsync(repository, digest, cancellationToken) is null)
         {
-            return;
+            return false;
         }
 
-        await Parallel.ForEachAsync(
-            PartsOf(manifest).Distinct(),
-            new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellationToken },
-            (part, token) => KeepAsync(repository, part, isAnew: false, token));
+        await KeepPartsAsync(repository, manifest, cancellationToken);
+        return true;
     }
-
-    private static IEnumerable<Digest> PartsOf(Manifest manifest) =>
-        manifest.Blobs.Concat(manifest.Manifests).Select(part => part.Digest);
 }

@@ -26,7 +26,7 @@ public sealed partial class PushedOverTests
             {
                 (await Http.GetBlobAsync($"up/{name}", blob.Digest)).StatusCode.ShouldBe(HttpStatusCode.OK);
             }
-            await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+            await UntilFetchedAsync();
             var (layer, content) = theirs.Layers[0];
             var config = "{}"u8.ToArray();
             await Http.PushBlobAsync($"up/{name}", config);
@@ -65,7 +65,7 @@ public sealed partial class PushedOverTests
 
             (await Http.GetManifestAsync($"up/{name}", "v1")).Dispose();
             (await Http.GetBlobAsync($"up/{name}", layer)).Dispose();
-            await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+            await UntilFetchedAsync();
             held.Release();
             using var answer = await Until.DoneAsync(push);
             if (answer.StatusCode != HttpStatusCode.Created)
@@ -123,7 +123,7 @@ public sealed partial class PushedOverTests
             {
                 (await Http.GetBlobAsync($"up/{name}", blob.Digest)).Dispose();
             }
-            await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+            await UntilFetchedAsync();
             var (layer, content) = theirs.Layers[0];
             var config = "{}"u8.ToArray();
             await Http.PushBlobAsync($"up/{name}", config);

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text.Json.Nodes;
 using OciRegistry.Storage;
 using OciRegistry.Tests.Faults;
 using OciRegistry.Tests.Support;
@@ -107,7 +106,7 @@ public sealed partial class PushedOverTests
             pulled.StatusCode.ShouldBe(HttpStatusCode.OK);
         }
 
-        await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+        await UntilFetchedAsync();
         for (var i = 0; i < 3; i++)
         {
             _time.Advance(ContentTtl * 2);
@@ -135,16 +134,7 @@ public sealed partial class PushedOverTests
             (await Http.DeleteAsync($"/v2/up/a/manifests/{name}")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
         }
 
-        _upstream.ForgetCalls();
-        for (var i = 0; i < 5; i++)
-        {
-            await AssertNamesAsync("a", "v1", image.Manifest);
-        }
-
-        _upstream.Count("GET", "/manifests/v1").ShouldBe(1);
-        _upstream.Faults = _ => new UpstreamFault { Status = 500 };
-        using var stale = await Http.GetManifestAsync("up/a", "v1");
-        stale.StatusCode.ShouldBe(HttpStatusCode.OK);
+        await AssertIsCachedAsync("a", "v1", image);
     }
 
     [Fact]
@@ -154,19 +144,14 @@ public sealed partial class PushedOverTests
         var inner = IndexOf(image);
         var listed = _upstream.AddManifest("a", inner, MediaTypes.ImageIndex);
         (await Http.GetManifestAsync("up/a", listed.ToString())).StatusCode.ShouldBe(HttpStatusCode.OK);
-        await PutAsync("a", "ours", RegistryClient.ImageIndex([new JsonObject
-        {
-            ["mediaType"] = MediaTypes.ImageIndex,
-            ["digest"] = listed.ToString(),
-            ["size"] = inner.Length,
-        }]), HttpStatusCode.Created);
+        await PutAsync("a", "ours", IndexOf(listed, inner), HttpStatusCode.Created);
         (await Http.GetManifestAsync("up/a", image.Digest.ToString())).StatusCode.ShouldBe(HttpStatusCode.OK);
         foreach (var (digest, _) in image.Layers.Append(image.Config))
         {
             (await Http.GetBlobAsync("up/a", digest)).StatusCode.ShouldBe(HttpStatusCode.OK);
         }
 
-        await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+        await UntilFetchedAsync();
         _time.Advance(ContentTtl * 2);
         await Until.DoneAsync(SweepAsync());
         _upstream.Faults = _ => new UpstreamFault { Status = 404 };
@@ -175,6 +160,25 @@ public sealed partial class PushedOverTests
         {
             (await Http.GetBlobAsync("up/a", digest)).StatusCode.ShouldBe(HttpStatusCode.OK, $"{digest}");
         }
+    }
+
+    [Fact]
+    public async Task Cached_layers_below_a_nested_index_that_is_fetched_after_the_push_stay()
+    {
+        var image = await CachedAsync("a");
+        var inner = IndexOf(image);
+        var between = _upstream.AddManifest("a", inner, MediaTypes.ImageIndex);
+        var outer = IndexOf(between, inner);
+        var listed = _upstream.AddManifest("a", outer, MediaTypes.ImageIndex);
+        (await Http.GetManifestAsync("up/a", listed.ToString())).StatusCode.ShouldBe(HttpStatusCode.OK);
+        await PutAsync("a", "ours", IndexOf(listed, outer), HttpStatusCode.Created);
+
+        (await Http.GetManifestAsync("up/a", between.ToString())).StatusCode.ShouldBe(HttpStatusCode.OK);
+
+        _time.Advance(ContentTtl * 2);
+        await Until.DoneAsync(SweepAsync());
+        _upstream.Faults = _ => new UpstreamFault { Status = 404 };
+        (await Http.GetBlobAsync("up/a", image.Layers[0].Digest)).StatusCode.ShouldBe(HttpStatusCode.OK);
     }
 
     [Theory]
@@ -199,7 +203,7 @@ public sealed partial class PushedOverTests
         }
 
         (await Http.GetBlobAsync("up/a", layer)).StatusCode.ShouldBe(HttpStatusCode.OK); // is fetched
-        await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+        await UntilFetchedAsync();
         storing.Release();
         await Until.DoneAsync(push);
         if (isDeleteLate)

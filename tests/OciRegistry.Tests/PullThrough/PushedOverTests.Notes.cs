@@ -94,7 +94,7 @@ public sealed partial class PushedOverTests
         asked.SetResult();
 
         (await Until.DoneAsync(pull)).StatusCode.ShouldBe(HttpStatusCode.OK);
-        await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+        await UntilFetchedAsync();
         await AssertIsWholeAsync("a", "ours", image);
     }
 
@@ -317,15 +317,10 @@ public sealed partial class PushedOverTests
             default);
     }
 
-    private static byte[] IndexOf(FakeImage image) => RegistryClient.ImageIndex(
-    [
-        new JsonObject
-        {
-            ["mediaType"] = MediaTypes.ImageManifest,
-            ["digest"] = image.Digest.ToString(),
-            ["size"] = image.Manifest.Length,
-        },
-    ]);
+    private static byte[] IndexOf(FakeImage image) => IndexOf(image.Digest, image.Manifest, MediaTypes.ImageManifest);
+
+    private static byte[] IndexOf(Digest digest, byte[] manifest, string mediaType = MediaTypes.ImageIndex) => RegistryClient.ImageIndex(
+        [new JsonObject { ["mediaType"] = mediaType, ["digest"] = digest.ToString(), ["size"] = manifest.Length }]);
 
     private async Task AssertFollowsAsync(string repository, string tag)
     {

@@ -371,7 +371,7 @@ public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLi
             await pulled.ShouldHaveStatusAsync(HttpStatusCode.OK);
         }
 
-        await Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+        await UntilFetchedAsync();
         _time.Advance(ContentTtl * 2);
         return image;
     }
@@ -422,6 +422,24 @@ public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLi
     private async Task DamageAsync(DocumentKey key) =>
         (await _registry.Documents.WriteAsync(key, "{"u8.ToArray(), WriteCondition.None, Durability.Synced, default))
             .ShouldNotBeNull();
+
+    private Task UntilFetchedAsync() =>
+        Until.TrueAsync(() => !_registry.PulledBlobs.Running.Any(), "nothing is being fetched");
+
+    /// <summary>The tag names the upstream's image, which is asked for once, and served when the upstream is down.</summary>
+    private async Task AssertIsCachedAsync(string repository, string tag, FakeImage image)
+    {
+        _upstream.ForgetCalls();
+        for (var i = 0; i < 5; i++)
+        {
+            await AssertNamesAsync(repository, tag, image.Manifest);
+        }
+
+        _upstream.Count("GET", $"/manifests/{tag}").ShouldBe(1);
+        _upstream.Faults = _ => new UpstreamFault { Status = 500 };
+        using var stale = await Http.GetManifestAsync($"up/{repository}", tag);
+        stale.StatusCode.ShouldBe(HttpStatusCode.OK);
+    }
 
     private async Task AssertNamesAsync(string repository, string tag, byte[] manifest)
     {
