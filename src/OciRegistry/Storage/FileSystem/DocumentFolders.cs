@@ -130,25 +130,24 @@ internal sealed class DocumentFolders(FileSystemRoot root)
     }
 
     /// <summary>
-    /// Syncs the entry of a folder, which it makes, if it may, where it is missing. Null when others have removed it meanwhile.
+    /// Syncs the entry of a folder, which it makes, if it may, where it is missing. Null when others have removed it meanwhile,
+    /// or the one above.
     /// </summary>
     private FolderIdentity? TryMakeDurable(string folder, bool mayMake)
     {
         var parent = Path.GetDirectoryName(folder)!;
-        var holder = Posix.FolderAt(parent);
-        if (!IsDurable(parent, holder))
+        var isOurs = false;
+        if (mayMake)
         {
-            holder = mayMake ? MakeDurable(parent, holder) : TryMakeDurable(parent, mayMake: false);
+            isOurs = Posix.TryMakeFolder(folder, out var isParentMissing);
+            if (isParentMissing)
+            {
+                MakeDurable(parent, found: null);
+                return null;
+            }
         }
 
-        if (holder is null)
-        {
-            return null;
-        }
-
-        var isParentMissing = false;
-        var isOurs = mayMake && Posix.TryMakeFolder(folder, out isParentMissing);
-        if (isParentMissing || Posix.FolderAt(folder) is not { } made)
+        if (Posix.FolderAt(folder) is not { } made)
         {
             return null;
         }
@@ -163,9 +162,9 @@ internal sealed class DocumentFolders(FileSystemRoot root)
             throw;
         }
 
-        // It was there before the sync and is after it, so the folder above has been the same all the time: the one that was
-        // made durable, or one that others have made since.
-        if (Posix.FolderAt(folder) != made || Posix.FolderAt(parent) != holder)
+        // The folder was there before the sync. It still is, in this same folder above, or it is gone for good: what is removed
+        // and made again is another one. So it is enough that the one that is above now is durable itself.
+        if (!IsDurable(parent, Posix.FolderAt(parent)) && TryMakeDurable(parent, mayMake: false) is null)
         {
             return null;
         }

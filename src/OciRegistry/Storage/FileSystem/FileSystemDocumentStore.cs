@@ -52,7 +52,7 @@ internal sealed class FileSystemDocumentStore(
         CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var version = Guid.NewGuid();
+        var version = UniqueId.New();
         var isWritten = durability == Durability.Atomic && OverwrittenDocument.Fits(key, content.Length)
             ? await OverwriteAsync(key, version, content, condition, cancellationToken)
             : await ReplaceAsync(key, version, content, condition, durability, cancellationToken);
@@ -371,7 +371,7 @@ internal sealed class FileSystemDocumentStore(
     {
         using SafeFileHandle file = Posix.OpenReadWrite(path, create: true)
             ?? throw new DirectoryNotFoundException($"The folder of '{path}' is gone.");
-        RandomAccess.Write(file, Encode(version, content), 0);
+        Posix.Write(file, Encode(version, content), 0);
         if (durability == Durability.Synced)
         {
             Posix.Sync(file);

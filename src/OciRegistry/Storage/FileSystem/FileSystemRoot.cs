@@ -86,9 +86,9 @@ internal sealed class FileSystemRoot
     public string StagedLaterGenerations(UploadSessionId session) =>
         Path.Combine(Root, RegistryLayout.StagedLater(session));
 
-    public string NewTemporary() => Path.Combine(Temporary, Guid.NewGuid().ToString("n"));
+    public string NewTemporary() => Path.Combine(Temporary, UniqueId.New().ToString("n"));
 
-    public string NewSpare() => Path.Combine(Spare, Guid.NewGuid().ToString("n"));
+    public string NewSpare() => Path.Combine(Spare, UniqueId.New().ToString("n"));
 
     /// <summary>
     /// Letters, digits and <c>._:=-</c> stand for themselves, '+' for '/', all else is percent-encoded UTF-8. So is a dot at

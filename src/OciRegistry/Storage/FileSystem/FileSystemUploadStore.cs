@@ -35,14 +35,14 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            var file = OpenAlone(root.StagedGeneration(key), create: offset == 0, out _);
-            if (file is not null && RandomAccess.GetLength(file) < offset)
+            var file = OpenAlone(root.StagedGeneration(key), create: offset == 0, out var length, out _);
+            if (file is not null && length < offset)
             {
                 file.Dispose();
                 return ValueTask.FromResult<IStagedBlob?>(null);
             }
 
-            return ValueTask.FromResult<IStagedBlob?>(file is null ? null : new StagedBlob(file, offset));
+            return ValueTask.FromResult<IStagedBlob?>(file is null ? null : new StagedBlob(file, offset, isLonger: length > offset));
         }
         catch (Exception e) when (FileSystemFault.Is(e))
         {
@@ -254,14 +254,13 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
     {
         // (1) alone: no writer can change what is published, not even one that was paused with the file open
         //     (an empty blob has nothing staged: its file is made here)
-        using var file = OpenAlone(staged, create: size == 0, out var busy);
+        using var file = OpenAlone(staged, create: size == 0, out var length, out var busy);
         if (file is null)
         {
             return busy ? PublishResult.Busy : ConfirmPublished(published, size);
         }
 
         // (2) whole: bytes beyond the recorded size were never acknowledged
-        var length = RandomAccess.GetLength(file);
         if (length < size)
         {
             return ConfirmPublished(published, size);
@@ -306,11 +305,11 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
 
     /// <summary>
     /// Opens and locks. Between the open and the lock somebody may have renamed the file into place and let go: who holds
-    /// the lock on a file that no longer has its staged name must not touch it.
+    /// the lock on a file that no longer has its staged name must not touch it. The length stays, because nobody else writes.
     /// </summary>
-    private static SafeFileHandle? OpenAlone(string path, bool create, out bool busy)
+    private static SafeFileHandle? OpenAlone(string path, bool create, out long length, out bool busy)
     {
-        busy = false;
+        (length, busy) = (0, false);
         var file = Posix.OpenReadWrite(path, create);
         if (file is null && create)
         {
@@ -325,21 +324,23 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         }
 
         busy = !Posix.TryLock(file);
-        if (busy || Posix.Stat(path)?.Identity != Posix.Stat(file).Identity)
+        var status = Posix.Stat(file);
+        if (busy || Posix.Stat(path)?.Identity != status.Identity)
         {
             file.Dispose();
             return null;
         }
 
+        length = status.Size;
         return file;
     }
 
-    private sealed class StagedBlob(SafeFileHandle file, long length) : IStagedBlob
+    private sealed class StagedBlob(SafeFileHandle file, long length, bool isLonger) : IStagedBlob
     {
         // So that the disk works while the bytes come, and the sync of the closing request finds little left to do.
         private const int EarlyWriteSize = 8 * 1024 * 1024;
 
-        private bool _isCut;
+        private bool _isLonger = isLonger;
         private long _written = length;
 
         public long Length { get; private set; } = length;
@@ -352,13 +353,14 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         {
             try
             {
-                if (!_isCut)
+                if (_isLonger)
                 {
-                    CutOffWhatIsBeyond();
-                    _isCut = true;
+                    // Not when there is nothing: ext4 writes a file that was truncated to nothing to disk when it is closed, all of it.
+                    RandomAccess.SetLength(file, Length);
+                    _isLonger = false;
                 }
 
-                RandomAccess.Write(file, bytes.Span, Length);
+                Posix.Write(file, bytes.Span, Length);
                 Length += bytes.Length;
                 if (Length - _written >= EarlyWriteSize)
                 {
@@ -381,15 +383,6 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         {
             file.Dispose();
             return ValueTask.CompletedTask;
-        }
-
-        // Not when there is nothing: ext4 writes a file that was truncated to nothing to disk when it is closed, all of it.
-        private void CutOffWhatIsBeyond()
-        {
-            if (RandomAccess.GetLength(file) > Length)
-            {
-                RandomAccess.SetLength(file, Length);
-            }
         }
     }
 }

@@ -44,7 +44,7 @@ internal static class OverwrittenDocument
         name.CopyTo(slot[HeaderLength..]);
         content.CopyTo(slot[(HeaderLength + name.Length)..]);
         Checksum(slot, slot[ChecksumOffset..SequenceOffset]);
-        RandomAccess.Write(file, slot, (long)(sequence % 2) * SlotSize);
+        Posix.Write(file, slot, (long)(sequence % 2) * SlotSize);
     }
 
     /// <summary>

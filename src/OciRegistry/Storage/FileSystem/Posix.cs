@@ -162,6 +162,27 @@ internal static partial class Posix
         return total;
     }
 
+    /// <summary>Writes all of <paramref name="bytes"/> at <paramref name="offset"/>.</summary>
+    public static void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset)
+    {
+        while (!bytes.IsEmpty)
+        {
+            var written = pwrite(file, bytes, (nuint)bytes.Length, offset);
+            if (written > 0)
+            {
+                bytes = bytes[(int)written..];
+                offset += written;
+                continue;
+            }
+
+            var error = written == 0 ? NoSpace : Marshal.GetLastPInvokeError();
+            if (error != Interrupted)
+            {
+                throw Fault(error, "write to a file");
+            }
+        }
+    }
+
     /// <summary>
     /// Sends a part of a file to a socket that does not block. Null when it has no room now, or when sendfile(2) cannot do it
     /// with this file; 0 when the file ends there.
@@ -370,6 +391,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint pread(SafeFileHandle file, Span<byte> buffer, nuint count, long offset);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint pwrite(SafeFileHandle file, ReadOnlySpan<byte> buffer, nuint count, long offset);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint sendfile(SafeHandle socket, SafeFileHandle file, ref long offset, nuint count);
