@@ -47,7 +47,7 @@ internal sealed class PulledDeletion(
         var outcome = await manifests.DeleteAsync(repository, tag, precondition, cancellationToken);
         if (upstreams.Of(repository) is not null && IsGone(outcome))
         {
-            await ForgetAsync(repository, tag, outcome == ManifestDeleteOutcome.Deleted, cancellationToken);
+            await ForgetAsync(repository, tag, outcome, isNamed: true, cancellationToken);
         }
 
         return outcome;
@@ -77,7 +77,7 @@ internal sealed class PulledDeletion(
 
         foreach (var name in names.Tags)
         {
-            await ForgetAsync(repository, name.Tag, isDeleted: false, cancellationToken);
+            await ForgetAsync(repository, name.Tag, outcome, isNamed: false, cancellationToken);
         }
 
         if (stored is not null && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
@@ -89,10 +89,17 @@ internal sealed class PulledDeletion(
     }
 
     /// <summary>The upstream is asked for a tag with the next pull, unless somebody has pushed it, or pulled it, meanwhile.</summary>
-    private async ValueTask ForgetAsync(RepositoryName repository, Tag tag, bool isDeleted, CancellationToken cancellationToken)
+    /// <param name="repository">Where.</param>
+    /// <param name="tag">Which.</param>
+    /// <param name="outcome">Of the delete. What has deleted nothing takes no note of a push that has not ended: it may have no tag yet.</param>
+    /// <param name="isNamed">Whether the delete was of the tag.</param>
+    /// <param name="cancellationToken">Of the call.</param>
+    private async ValueTask ForgetAsync(
+        RepositoryName repository, Tag tag, ManifestDeleteOutcome outcome, bool isNamed, CancellationToken cancellationToken)
     {
         var known = await resolved.ReadAsync(repository, tag, cancellationToken);
-        if ((isDeleted || known is { Tag.IsPushed: true })
+        var isDeleted = outcome == ManifestDeleteOutcome.Deleted;
+        if ((known is { Tag.IsPushed: true } pushed ? isDeleted || pushed.Tag.Push is null : isDeleted && isNamed)
             && await tags.FindAsync(repository, tag, cancellationToken) is null)
         {
             await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);

@@ -147,12 +147,28 @@ internal sealed class PulledReferrers(
                 return false;
             }
 
-            listed.AddRange(list.EnumerateArray().Select(one => one.Deserialize(ReferrerJson.Default.Descriptor)!));
+            listed.AddRange(list.EnumerateArray().Select(ReadDescriptor).OfType<Descriptor>());
             return true;
         }
         catch (JsonException)
         {
             return false;
+        }
+    }
+
+    /// <summary>Null for an entry that is none: it must not hide the others, because whoever may push there can add one.</summary>
+    private static Descriptor? ReadDescriptor(JsonElement entry)
+    {
+        try
+        {
+            return entry.Deserialize(ReferrerJson.Default.Descriptor) is { MediaType: not null, Size: >= 0 } read
+                && read.Digest != default
+                ? read
+                : null;
+        }
+        catch (JsonException)
+        {
+            return null;
         }
     }
 

@@ -194,7 +194,7 @@ internal sealed partial class PulledSweep(
             {
                 if (Tag.TryParse(name, out var tag)
                     && await resolved.ReadAsync(repository, tag, cancellationToken) is { } known
-                    && now - known.Tag.Checked > TagNoteLife)
+                    && IsOld(upstream, now - known.Tag.Checked))
                 {
                     await ForgetAsync(repository, tag, known, cancellationToken);
                 }
@@ -204,6 +204,9 @@ internal sealed partial class PulledSweep(
             await repositories.RemoveIfEmptyAsync(upstream, repository, cancellationToken);
         }
     }
+
+    // Also older than a pull believes it to be: without the note, a tag that the pull sets just now would count as pushed.
+    private static bool IsOld(Upstream upstream, TimeSpan age) => age > TagNoteLife && age / 2 > upstream.Options.TagTtl;
 
     private async ValueTask ForgetAsync(
         RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken)

@@ -34,6 +34,7 @@ internal sealed partial class PushedOver(
     ///   (3) note that its tags are being pushed       from now on the upstream does not change them
     ///   (4) the push is acceptable still: a sweep may have removed something before (2); it is stored
     ///                                                 else what was known of its tags is restored
+    ///       (not once it was stored: then its own tags would refuse it)
     ///   (5) note the manifest, its parts and its tags anew: a delete of the former ones that has not ended keeps off
     ///                                                 where a delete, or another push that has failed, has taken the note of
     ///                                                 a tag, a pull may have pointed it to the upstream's: (3) again
@@ -78,11 +79,12 @@ internal sealed partial class PushedOver(
     private async ValueTask<ManifestPutResult> StoreAsync(ManifestPush push)
     {
         await KeepAsync(push); // (2)
-        var name = Guid.NewGuid().ToString("n");
+        var name = UniqueId.New().ToString("n");
+        var set = new Dictionary<Tag, string>();
         for (var round = 0; round < MaxRounds; round++)
         {
             // (3), (4)
-            var result = await StoreAsync(push, name);
+            var (result, runs) = await StoreAsync(push, name, set, mustCheck: round == 0);
             if (!result.IsStored)
             {
                 return result;
@@ -90,7 +92,7 @@ internal sealed partial class PushedOver(
 
             // (5)
             await KeepAsync(push);
-            if (await TryEndAsync(push))
+            if (await TryEndAsync(push, runs))
             {
                 return ManifestPutResult.Stored;
             }
@@ -99,19 +101,22 @@ internal sealed partial class PushedOver(
         throw new StorageException($"The tags of {push.Digest} are pushed and deleted by too many others at once. Try again.");
     }
 
-    private async ValueTask<ManifestPutResult> StoreAsync(ManifestPush push, string name)
+    private async ValueTask<(ManifestPutResult Result, List<string> Runs)> StoreAsync(
+        ManifestPush push, string name, Dictionary<Tag, string> set, bool mustCheck)
     {
         var isStored = false;
         try
         {
+            var runs = new List<string>();
             foreach (var tag in push.AllTags)
             {
-                await resolved.SetPushedAsync(push.Repository, tag, name, CancellationToken.None);
+                runs.Add(await resolved.SetPushedAsync(push.Repository, tag, name, CancellationToken.None));
             }
 
-            var result = await manifests.PutAsync(push, CancellationToken.None);
+            var refused = mustCheck ? await manifests.CheckAsync(push, CancellationToken.None) : null;
+            var result = refused ?? await manifests.StoreAsync(push, set, CancellationToken.None);
             isStored = result.IsStored;
-            return result;
+            return (result, runs);
         }
         finally
         {
@@ -129,11 +134,11 @@ internal sealed partial class PushedOver(
     }
 
     /// <summary>False when somebody has taken a tag's note away, with which a pull may have pointed the tag elsewhere.</summary>
-    private async ValueTask<bool> TryEndAsync(ManifestPush push)
+    private async ValueTask<bool> TryEndAsync(ManifestPush push, List<string> runs)
     {
-        foreach (var tag in push.AllTags)
+        foreach (var (tag, run) in push.AllTags.Zip(runs))
         {
-            if (!await resolved.TryEndPushAsync(push.Repository, tag, CancellationToken.None))
+            if (!await resolved.TryEndPushAsync(push.Repository, tag, run, CancellationToken.None))
             {
                 return false;
             }

@@ -55,24 +55,31 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
     /// <param name="tag">Which.</param>
     /// <param name="push">The name of the push, for <see cref="UndoPushedAsync"/> when it fails.</param>
     /// <param name="cancellationToken">Of the call.</param>
-    public async ValueTask SetPushedAsync(RepositoryName repository, Tag tag, string push, CancellationToken cancellationToken)
+    /// <returns>The run of pushes, for <see cref="TryEndPushAsync"/>.</returns>
+    public async ValueTask<string> SetPushedAsync(
+        RepositoryName repository, Tag tag, string push, CancellationToken cancellationToken)
     {
-        VersionedTag? before;
-        do
+        while (true)
         {
-            before = await ReadAsync(repository, tag, cancellationToken);
+            var before = await ReadAsync(repository, tag, cancellationToken);
+            var pushed = Pushed(before?.Tag, push, before?.Tag.Run ?? UniqueId.New().ToString("n"));
+            if (await WriteVersionAsync(repository, tag, pushed, Condition(before), cancellationToken) is not null)
+            {
+                return pushed.Run!;
+            }
         }
-        while (await WriteVersionAsync(repository, tag, Pushed(before?.Tag, push), Condition(before), cancellationToken) is null);
     }
 
     /// <summary>
-    /// To be called once a tag is pushed. False when its note no longer says so: then a pull may have pointed it elsewhere.
+    /// To be called once a tag is pushed. False when its note has not said so all the time since it was set: then a pull may
+    /// have pointed it elsewhere.
     /// </summary>
-    public async ValueTask<bool> TryEndPushAsync(RepositoryName repository, Tag tag, CancellationToken cancellationToken)
+    public async ValueTask<bool> TryEndPushAsync(
+        RepositoryName repository, Tag tag, string run, CancellationToken cancellationToken)
     {
-        while (await ReadAsync(repository, tag, cancellationToken) is { Tag: { IsPushed: true } or { IsDamaged: true } } known)
+        while (await ReadAsync(repository, tag, cancellationToken) is { } known && known.Tag.Run == run)
         {
-            if (await WriteVersionAsync(repository, tag, Pushed(known.Tag, push: null), Condition(known), cancellationToken) is not null)
+            if (await WriteVersionAsync(repository, tag, Pushed(known.Tag, push: null, run), Condition(known), cancellationToken) is not null)
             {
                 return true;
             }
@@ -151,7 +158,7 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
         RepositoryName repository, string? after, int limit, CancellationToken cancellationToken) =>
         documents.ListAsync(RegistryLayout.ResolvedTags(repository), after, limit, cancellationToken);
 
-    private ResolvedTag Pushed(ResolvedTag? before, string? push)
+    private ResolvedTag Pushed(ResolvedTag? before, string? push, string run)
     {
         // Another push that has not ended has what was known before it. After one that has, and where it is not known whether
         // there was one, the tag stays pushed.
@@ -159,6 +166,7 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
         return new ResolvedTag(null, clock.Now)
         {
             IsPushed = true,
+            Run = run,
             Push = mayBePushed ? null : push,
             Before = push is null || mayBePushed ? null : before is { IsPushed: true } ? before.Before : before,
         };
@@ -223,6 +231,12 @@ internal sealed record ResolvedTag(Digest? Digest, DateTimeOffset Checked)
 
     /// <summary>The push that has begun, and not ended yet; null when it has, or may have.</summary>
     public string? Push { get; init; }
+
+    /// <summary>
+    /// The same for as long as the tag stays pushed, by whomever: nobody has given it back to the upstream in between. Null where
+    /// it is not pushed, or was by a former release.
+    /// </summary>
+    public string? Run { get; init; }
 
     /// <summary>What was known before that push; null when nothing was.</summary>
     public ResolvedTag? Before { get; init; }

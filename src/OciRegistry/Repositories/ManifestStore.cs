@@ -57,16 +57,22 @@ internal sealed class ManifestStore(
     ///   (4) manifest, referrer entry, reverse entries of the tags are all there
     ///                                                 else (3): a delete ran at the same time, and this push comes second
     /// </remarks>
-    public async ValueTask<ManifestPutResult> PutAsync(ManifestPush push, CancellationToken cancellationToken)
-    {
-        if (await CheckAsync(push, cancellationToken) is { } unacceptable)
-        {
-            return unacceptable;
-        }
+    public async ValueTask<ManifestPutResult> PutAsync(ManifestPush push, CancellationToken cancellationToken) =>
+        await CheckAsync(push, cancellationToken) ?? await StoreAsync(push, [], cancellationToken);
 
+    /// <summary>The steps (3) and (4) of <see cref="PutAsync"/>.</summary>
+    /// <param name="push">What is pushed.</param>
+    /// <param name="set">
+    /// The versions of the tags that this request has set: a tag that still has its version meets every condition. Whoever
+    /// stores a push again hands in the same one.
+    /// </param>
+    /// <param name="cancellationToken">Of the call.</param>
+    public async ValueTask<ManifestPutResult> StoreAsync(
+        ManifestPush push, Dictionary<Tag, string> set, CancellationToken cancellationToken)
+    {
         try
         {
-            return await StoreAsync(push, cancellationToken);
+            return await StoreWholeAsync(push, set, cancellationToken);
         }
         catch
         {
@@ -110,18 +116,17 @@ internal sealed class ManifestStore(
         return null;
     }
 
-    /// <summary>The steps (3) and (4) of <see cref="PutAsync"/>.</summary>
-    private async ValueTask<ManifestPutResult> StoreAsync(ManifestPush push, CancellationToken cancellationToken)
+    private async ValueTask<ManifestPutResult> StoreWholeAsync(
+        ManifestPush push, Dictionary<Tag, string> set, CancellationToken cancellationToken)
     {
         var (repository, digest, manifest, content) = (push.Repository, push.Digest, push.Manifest, push.Content);
-        var versions = new Dictionary<Tag, string>(); // of the tags that this request has set
         ManifestPutResult? refused = null;
         do
         {
             // (3)
             await documents.WriteAsync(repository, digest, manifest.MediaType, content, push.MayMoveTags, cancellationToken);
             await AddReferrerAsync(repository, digest, manifest, content.Length, cancellationToken);
-            foreach (var tag in refused is null ? push.AllTags : [.. versions.Keys])
+            foreach (var tag in refused is null ? push.AllTags : [.. set.Keys])
             {
                 var (outcome, version) = await TagAsync(
                     repository,
@@ -129,23 +134,23 @@ internal sealed class ManifestStore(
                     digest,
                     tag == push.Target.Tag ? push.Precondition : Precondition.None,
                     push.MayMoveTags,
-                    versions.GetValueOrDefault(tag),
+                    set.GetValueOrDefault(tag),
                     cancellationToken);
                 if (outcome != TagOutcome.Set)
                 {
-                    versions.Remove(tag);
+                    set.Remove(tag);
                     refused = outcome == TagOutcome.Taken ? ManifestPutResult.TagTaken(tag) : ManifestPutResult.PreconditionFailed;
                     break;
                 }
 
-                versions[tag] = version!;
+                set[tag] = version!;
             }
 
             await catalog.AddAsync(repository, cancellationToken);
 
             // (4) for a request that is refused at a later tag, too: the tags before are set.
         }
-        while (!await IsWholeAsync(repository, digest, manifest, versions.Keys, cancellationToken));
+        while (!await IsWholeAsync(repository, digest, manifest, set.Keys, cancellationToken));
 
         return refused ?? ManifestPutResult.Stored;
     }

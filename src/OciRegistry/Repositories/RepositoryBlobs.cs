@@ -188,12 +188,12 @@ internal sealed partial class RepositoryBlobs(
                 // Deleted, or linked by another request, which has the reverse link then: it stays.
                 var isLetGo = await condemned.LetGoAsync(repository, digest);
                 var found = await LinkVersionAsync(repository, digest, cancellationToken);
-                if (found is null || !isLetGo)
+                if (found is null || (!isLetGo && await IsReverseLinkedAsync(reverse, cancellationToken)))
                 {
                     return found is not null;
                 }
 
-                // Linked while we let go: nobody may hold it now, for who has linked it may have died before the look.
+                // Linked while somebody let go: nobody may hold it now, for who has linked it may have died before the look.
                 (over, written) = (found, null);
                 continue;
             }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.PullThrough;
@@ -43,6 +44,31 @@ public sealed class PulledNotesTests : IAsyncLifetime
             using var list = await _registry.Http.RequestAsync("GET", $"/v2/up/a/referrers/{subject}");
             (await list.JsonAsync())["manifests"]!.AsArray().Count.ShouldBe(1);
         });
+    }
+
+    [Theory]
+    [InlineData("null")]
+    [InlineData("{}")]
+    [InlineData("7")]
+    [InlineData("""{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2}""")]
+    [InlineData("""{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}""")]
+    [InlineData("""{"mediaType":"a/b","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":-1}""")]
+    public async Task An_entry_of_a_referrers_list_that_is_no_descriptor_does_not_hide_the_others(string entry)
+    {
+        var subject = _registry.Upstream.AddImage("a", "v1", RegistryClient.RandomBytes(10)).Digest;
+        var referrer = Digest.Of(RegistryClient.RandomBytes(10));
+        _registry.Upstream.HasReferrers = false; // so that the list is a manifest
+        _registry.Upstream.AddManifest(
+            "a",
+            Encoding.UTF8.GetBytes(
+                $$"""{"schemaVersion":2,"manifests":[{{entry}},{"mediaType":"{{MediaTypes.ImageManifest}}","digest":"{{referrer}}","size":2}]}"""),
+            MediaTypes.ImageIndex,
+            subject.ToString().Replace(':', '-'));
+
+        using var list = await _registry.Http.RequestAsync("GET", $"/v2/up/a/referrers/{subject}");
+
+        list.StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await list.JsonAsync())["manifests"]!.AsArray().ShouldHaveSingleItem()!["digest"]!.ToString().ShouldBe(referrer.ToString());
     }
 
     [Fact]

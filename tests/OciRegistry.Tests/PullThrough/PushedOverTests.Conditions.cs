@@ -1,0 +1,126 @@
+using System.Net;
+using OciRegistry.Storage;
+using OciRegistry.Tests.Faults;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.Tests.PullThrough;
+
+/// <summary>Pushes with a condition, and several pushes of one tag, that meet in an upstream's repository.</summary>
+public sealed partial class PushedOverTests
+{
+    private static readonly string TagKey = RegistryLayout.Tag(Repository("a"), TagNamed("v1")).ToString();
+
+    [Theory]
+    [InlineData(false)] // If-None-Match: * by both
+    [InlineData(true)] // If-Match of what the upstream has, by both
+    public async Task Of_two_pushes_with_the_same_condition_at_the_same_time_one_has_set_the_tag(bool isThere)
+    {
+        var (name, value) = ("If-None-Match", "*");
+        if (isThere)
+        {
+            var theirs = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+            await AssertNamesAsync("a", "v1", theirs.Manifest);
+            (name, value) = ("If-Match", $"\"{theirs.Digest}\"");
+        }
+
+        var (one, two) = (RegistryClient.EmptyIndex(), RegistryClient.EmptyIndex());
+        var (first, storing1) = await PutUntilStoringAsync(one, name, value);
+        var (second, storing2) = await PutUntilStoringAsync(two, name, value);
+        var ending = HoldNote(one);
+        storing1.Release();
+        await ending.Reached; // the first has stored its tag
+        storing2.Release();
+        (await Until.DoneAsync(second)).StatusCode.ShouldBe(HttpStatusCode.PreconditionFailed);
+        ending.Release();
+
+        (await Until.DoneAsync(first)).StatusCode.ShouldBe(HttpStatusCode.Created);
+        await AssertNamesAsync("a", "v1", one);
+    }
+
+    [Fact]
+    public async Task Somebody_wins_each_race_to_create_a_tag()
+    {
+        for (var round = 0; round < 50; round++)
+        {
+            var answers = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => Task.Run(() => PutAsync(
+                RegistryClient.EmptyIndex(), "If-None-Match", "*", $"v{round}"))));
+
+            answers.Count(answer => answer.StatusCode == HttpStatusCode.Created).ShouldBe(1);
+        }
+    }
+
+    [Fact]
+    public async Task A_delete_that_finds_no_tag_leaves_the_push_that_creates_it_alone()
+    {
+        var ours = RegistryClient.EmptyIndex();
+        var tagging = _registry.Plan.Hold(StoreCall.DocumentWrite, TagKey);
+        var push = PutAsync(ours, "If-None-Match", "*");
+        await tagging.Reached;
+        var calls = _registry.Plan.Journal.Count;
+        (await Http.DeleteAsync("/v2/up/a/manifests/v1")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        _registry.Plan.Journal.Skip(calls).ShouldNotContain(call => call.Call == StoreCall.DocumentWrite);
+        tagging.Release();
+
+        (await Until.DoneAsync(push)).StatusCode.ShouldBe(HttpStatusCode.Created);
+        await AssertNamesAsync("a", "v1", ours);
+    }
+
+    /// <summary>
+    /// The note of the push is taken, a pull points its tag to the upstream's, and another push, which fails later, has set its
+    /// own note when the first looks.
+    /// </summary>
+    [Theory]
+    [InlineData(false)] // taken by a push that failed
+    [InlineData(true)] // taken by a delete
+    public async Task A_push_does_not_end_over_the_note_of_one_that_began_after_a_pull(bool isDeleted)
+    {
+        var theirs = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        await AssertNamesAsync("a", "v1", theirs.Manifest);
+        var ours = RegistryClient.EmptyIndex();
+        var ending = HoldNote(ours, nth: 2);
+        var push = PutAsync(ours);
+        await ending.Reached; // its tag is stored
+        if (isDeleted)
+        {
+            (await Http.DeleteAsync("/v2/up/a/manifests/v1")).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+        }
+        else
+        {
+            _registry.Plan.Fail(StoreCall.DocumentWrite, on: TagKey);
+            (await PutAsync(RegistryClient.EmptyIndex())).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        }
+
+        await AssertNamesAsync("a", "v1", theirs.Manifest); // the pull points the tag back
+        var (failing, storing) = await PutUntilStoringAsync(RegistryClient.EmptyIndex());
+        ending.Release();
+        (await Until.DoneAsync(push)).StatusCode.ShouldBe(HttpStatusCode.Created);
+        _registry.Plan.Fail(StoreCall.DocumentWrite, on: TagKey);
+        storing.Release();
+        (await Until.DoneAsync(failing)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+
+        await AssertNamesAsync("a", "v1", ours); // nobody has deleted it since it was acknowledged
+    }
+
+    private Task<HttpResponseMessage> PutAsync(
+        byte[] manifest, string? condition = null, string? value = null, string tag = "v1") =>
+        Http.PutManifestAsync(
+            "up/a",
+            tag,
+            manifest,
+            MediaTypes.ImageIndex,
+            headers => _ = condition is null || headers.TryAddWithoutValidation(condition, value));
+
+    /// <summary>A push that is held when it stores its manifest: the note of its tag is there.</summary>
+    private async Task<(Task<HttpResponseMessage> Push, Fault Storing)> PutUntilStoringAsync(
+        byte[] manifest, string? condition = null, string? value = null)
+    {
+        var storing = _registry.Plan.Hold(
+            StoreCall.DocumentWrite, RegistryLayout.Manifest(Repository("a"), Digest.Of(manifest)).ToString());
+        var push = PutAsync(manifest, condition, value);
+        await storing.Reached;
+        return (push, storing);
+    }
+
+    private Fault HoldNote(byte[] manifest, int nth = 1) => _registry.Plan.Hold(
+        StoreCall.DocumentWrite, RegistryLayout.PushedContent(Repository("a"), Digest.Of(manifest)).ToString(), nth: nth);
+}
