@@ -31,16 +31,19 @@ namespace OciRegistry.Storage.FileSystem;
 internal sealed class DocumentFolders(FileSystemRoot root)
 {
     private const int MaxAttempts = 100;
-    private const int MaxRemembered = 50_000; // some 5 MB
+    private const int MaxRemembered = 20_000; // some 8 MB
 
-    private readonly Remembered<FolderIdentity, bool> _durable = new(MaxRemembered);
+    // By path, because most writes go to a folder that was written to before; as which folder, because others may have removed
+    // and made it again.
+    private readonly Remembered<string, FolderIdentity> _durable = new(MaxRemembered);
 
     /// <summary>Makes a folder and the missing ones above it; the entries of those that it makes are on disk when this returns.</summary>
     public void Create(string folder)
     {
-        if (Posix.FolderAt(folder) is null)
+        // One that is known and was removed by others since is made by the rename.
+        if (!_durable.Contains(folder))
         {
-            MakeDurable(folder, found: null);
+            Make(folder);
         }
     }
 
@@ -59,7 +62,7 @@ internal sealed class DocumentFolders(FileSystemRoot root)
                 break;
             }
 
-            Create(Path.GetDirectoryName(target)!);
+            Make(Path.GetDirectoryName(target)!);
         }
 
         throw new FileNotFoundException($"Cannot rename '{source}' to '{target}': one of them is gone.");
@@ -80,7 +83,7 @@ internal sealed class DocumentFolders(FileSystemRoot root)
                     gone.Add(folder);
                     folder = Path.GetDirectoryName(folder)!;
                 }
-                else if (IsDurable(folder, found) || TryMakeDurable(folder, mayMake: false) is not null)
+                else if (IsDurable(folder, found) || TryMakeDurable(folder, isOurs: false))
                 {
                     break;
                 }
@@ -101,28 +104,23 @@ internal sealed class DocumentFolders(FileSystemRoot root)
             parent != root.Documents && Posix.TryRemoveFolder(folder);
             (folder, parent) = (parent, Path.GetDirectoryName(parent)!))
         {
-            // The next one above.
+            _durable.Forget(folder);
         }
     }
 
-    /// <param name="folder">Which one.</param>
-    /// <param name="found">What is there, as the caller has just seen.</param>
-    /// <returns>The folder whose entry is on disk.</returns>
-    private FolderIdentity? MakeDurable(string folder, FolderIdentity? found)
+    private void Make(string folder)
     {
-        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        for (var attempt = 0; attempt < MaxAttempts && folder != root.Documents; attempt++)
         {
-            if (IsDurable(folder, found))
+            var isOurs = Posix.TryMakeFolder(folder, out var isParentMissing);
+            if (isParentMissing)
             {
-                return found;
+                Make(Path.GetDirectoryName(folder)!);
             }
-
-            if (TryMakeDurable(folder, mayMake: true) is { } made)
+            else if (!isOurs || TryMakeDurable(folder, isOurs))
             {
-                return made;
+                return; // somebody else has made it, or we
             }
-
-            found = Posix.FolderAt(folder);
         }
 
         root.ThrowIfGone();
@@ -130,26 +128,14 @@ internal sealed class DocumentFolders(FileSystemRoot root)
     }
 
     /// <summary>
-    /// Syncs the entry of a folder, which it makes, if it may, where it is missing. Null when others have removed it meanwhile,
-    /// or the one above.
+    /// Syncs the entry of a folder that is there, and those of the ones above it. False when others have removed one meanwhile.
     /// </summary>
-    private FolderIdentity? TryMakeDurable(string folder, bool mayMake)
+    private bool TryMakeDurable(string folder, bool isOurs)
     {
         var parent = Path.GetDirectoryName(folder)!;
-        var isOurs = false;
-        if (mayMake)
+        if (Posix.FolderAt(folder) is not { } found)
         {
-            isOurs = Posix.TryMakeFolder(folder, out var isParentMissing);
-            if (isParentMissing)
-            {
-                MakeDurable(parent, found: null);
-                return null;
-            }
-        }
-
-        if (Posix.FolderAt(folder) is not { } made)
-        {
-            return null;
+            return false;
         }
 
         try
@@ -164,19 +150,19 @@ internal sealed class DocumentFolders(FileSystemRoot root)
 
         // The folder was there before the sync. It still is, in this same folder above, or it is gone for good: what is removed
         // and made again is another one. So it is enough that the one that is above now is durable itself.
-        if (!IsDurable(parent, Posix.FolderAt(parent)) && TryMakeDurable(parent, mayMake: false) is null)
+        if (!IsDurable(parent, Posix.FolderAt(parent)) && !TryMakeDurable(parent, isOurs: false))
         {
-            return null;
+            return false;
         }
 
-        if (made.Born != 0)
+        if (found.Born != 0)
         {
-            _durable.Set(made, true);
+            _durable.Set(folder, found);
         }
 
-        return made;
+        return true;
     }
 
     private bool IsDurable(string folder, FolderIdentity? found) =>
-        folder == root.Documents || (found is { Born: not 0 } known && _durable.Contains(known));
+        folder == root.Documents || (found is { Born: not 0 } && _durable.TryGet(folder, out var known) && known == found);
 }

@@ -20,26 +20,26 @@ internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDis
     private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(2);
 
-    private readonly Stripe[] _stripes = [.. Enumerable.Range(0, Count).Select(_ => new Stripe())];
+    private readonly Stripe[] _stripes =
+        [.. Enumerable.Range(0, Count).Select(index => new Stripe(Path.Combine(root.Locks, index.ToString("x2", provider: null))))];
 
     public async ValueTask<Held> LockAsync(DocumentKey key, CancellationToken cancellationToken)
     {
-        var index = IndexOf(key);
-        var stripe = _stripes[index];
+        var stripe = _stripes[IndexOf(key)];
         if (!await stripe.InProcess.WaitAsync(MaxWait, cancellationToken))
         {
-            throw new StorageException($"The lock file '{PathOf(index)}' is held by another request for too long.");
+            throw new StorageException($"The lock file '{stripe.Path}' is held by another request for too long.");
         }
 
         try
         {
             var started = time.GetTimestamp();
-            while (!TryLock(stripe, index))
+            while (!TryLock(stripe))
             {
                 if (time.GetElapsedTime(started) > MaxWait)
                 {
                     throw new StorageException(
-                        $"The lock file '{PathOf(index)}' is held by another process for {MaxWait.TotalSeconds:0} s. If that is a "
+                        $"The lock file '{stripe.Path}' is held by another process for {MaxWait.TotalSeconds:0} s. If that is a "
                         + "stopped registry (lslocks tells), let it run on or end it.");
                 }
 
@@ -80,11 +80,11 @@ internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDis
     /// The lock of the file that is at the path now. Where the volume was mounted anew, or somebody has deleted the file, the
     /// one that is open excludes nobody.
     /// </summary>
-    private bool TryLock(Stripe stripe, int index)
+    private bool TryLock(Stripe stripe)
     {
-        var file = stripe.File ??= Open(index);
+        var file = stripe.File ??= Open(stripe);
         var isLocked = Posix.TryLock(file);
-        if (Posix.Stat(PathOf(index))?.Identity == stripe.Identity)
+        if (Posix.Stat(stripe.Path)?.Identity == stripe.Identity)
         {
             return isLocked;
         }
@@ -94,15 +94,13 @@ internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDis
         return false;
     }
 
-    private SafeFileHandle Open(int index)
+    private SafeFileHandle Open(Stripe stripe)
     {
-        var file = Posix.OpenReadWrite(PathOf(index), create: true)
+        var file = Posix.OpenReadWrite(stripe.Path, create: true)
             ?? throw new DirectoryNotFoundException($"The folder '{root.Locks}' is gone.");
-        _stripes[index].Identity = Posix.Stat(file).Identity;
+        stripe.Identity = Posix.Stat(file).Identity;
         return file;
     }
-
-    private string PathOf(int index) => Path.Combine(root.Locks, index.ToString("x2", provider: null));
 
     internal readonly struct Held(Stripe stripe) : IDisposable
     {
@@ -113,8 +111,11 @@ internal sealed class FileStripes(FileSystemRoot root, TimeProvider time) : IDis
         }
     }
 
-    internal sealed class Stripe
+    internal sealed class Stripe(string path)
     {
+        /// <summary>Of the lock file.</summary>
+        public string Path { get; } = path;
+
         public SemaphoreSlim InProcess { get; } = new(1, 1);
 
         public SafeFileHandle? File { get; set; }

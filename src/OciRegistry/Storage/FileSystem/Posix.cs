@@ -54,20 +54,20 @@ internal static partial class Posix
     public static bool TryLock(SafeFileHandle file)
     {
         const int exclusiveNonBlocking = 2 | 4;
-        return Retry(() => flock(file, exclusiveNonBlocking), WouldBlock, "lock a file");
+        return Retry(() => flock(file, exclusiveNonBlocking), WouldBlock, () => "lock a file");
     }
 
     public static void Unlock(SafeFileHandle file)
     {
         const int unlock = 8;
-        Retry(() => flock(file, unlock), expected: 0, "unlock a file");
+        Retry(() => flock(file, unlock), expected: 0, () => "unlock a file");
     }
 
     /// <summary>Writes what the kernel holds of a file, or of a folder's entries, to disk.</summary>
-    public static void Sync(SafeFileHandle file) => Retry(() => fsync(file), expected: 0, "write to disk");
+    public static void Sync(SafeFileHandle file) => Retry(() => fsync(file), expected: 0, () => "write to disk");
 
     /// <summary>Sets the times of a file to the file system's clock.</summary>
-    public static void Touch(SafeFileHandle file) => Retry(() => futimens(file, 0), expected: 0, "set the times of a file");
+    public static void Touch(SafeFileHandle file) => Retry(() => futimens(file, 0), expected: 0, () => "set the times of a file");
 
     /// <summary>
     /// Has the kernel begin to write a part of a file to disk. False when that failed: bytes may be lost, and no later
@@ -82,14 +82,14 @@ internal static partial class Posix
 
     /// <summary>Gives a file a second name; false when that name is taken.</summary>
     public static bool TryLink(string existing, string name) =>
-        Retry(() => link(existing, name), AlreadyExists, $"link '{name}'");
+        Retry(() => link(existing, name), AlreadyExists, () => $"link '{name}'");
 
     /// <summary>Renames over whatever is there; false when the file, or the folder that it is to be in, does not exist.</summary>
     public static bool TryRename(string source, string target) =>
-        Retry(() => rename(source, target), NoSuchEntry, $"rename '{source}' to '{target}'");
+        Retry(() => rename(source, target), NoSuchEntry, () => $"rename '{source}' to '{target}'");
 
     /// <summary>Deletes a file, not a folder; false when there is none.</summary>
-    public static bool TryUnlink(string path) => Retry(() => unlink(path), NoSuchEntry, $"delete '{path}'");
+    public static bool TryUnlink(string path) => Retry(() => unlink(path), NoSuchEntry, () => $"delete '{path}'");
 
     /// <summary>Makes a folder for its owner alone; false when there is one, or when the folder above is missing.</summary>
     public static bool TryMakeFolder(string path, out bool isParentMissing)
@@ -237,10 +237,10 @@ internal static partial class Posix
         var (wanted, given) = (StatOpen(from), StatOpen(to));
         if (wanted.User != given.User || wanted.Group != given.Group)
         {
-            Retry(() => fchown(to, wanted.User, wanted.Group), expected: 0, "give a file to the owner of the one before");
+            Retry(() => fchown(to, wanted.User, wanted.Group), expected: 0, () => "give a file to the owner of the one before");
         }
 
-        Retry(() => fchmod(to, wanted.Mode & permissions), expected: 0, "change who may read a file");
+        Retry(() => fchmod(to, wanted.Mode & permissions), expected: 0, () => "change who may read a file");
     }
 
     public static bool IsFull(Exception exception) => exception.HResult is NoSpace or QuotaExceeded;
@@ -294,7 +294,7 @@ internal static partial class Posix
         }
     }
 
-    private static bool Retry(Func<int> call, int expected, string what)
+    private static bool Retry(Func<int> call, int expected, Func<string> what)
     {
         while (call() != 0)
         {
@@ -306,7 +306,7 @@ internal static partial class Posix
 
             if (error != Interrupted)
             {
-                throw Fault(error, what);
+                throw Fault(error, what());
             }
         }
 
