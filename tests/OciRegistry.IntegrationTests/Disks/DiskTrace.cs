@@ -157,6 +157,28 @@ internal sealed partial class DiskTrace
         return violations;
     }
 
+    /// <summary>The folders of documents that got their names, and those above, that were not synced at any time.</summary>
+    public IReadOnlyList<string> UnsyncedFolders()
+    {
+        var synced = _calls.Where(call => call.Name == "fsync" && call.Succeeded).Select(PathOf).ToHashSet();
+        var documents = Path.Combine(_root, "documents");
+        var folders = _calls.Where(call => call.Name == "rename" && call.Succeeded)
+            .Select(call => NamesOf(call)[1])
+            .Where(target => IsKept(target) && target.StartsWith(documents, StringComparison.Ordinal))
+            .SelectMany(Above)
+            .ToHashSet();
+        return [.. folders.Where(folder => !synced.Contains(folder)).Order()];
+
+        IEnumerable<string> Above(string path)
+        {
+            while (path != documents)
+            {
+                path = FolderOf(path);
+                yield return path;
+            }
+        }
+    }
+
     private static string FolderOf(string path) => Path.GetDirectoryName(path)!;
 
     private static string[] NamesOf(DiskCall call) =>

@@ -25,6 +25,26 @@ public sealed class FailingDiskTests(ITestOutputHelper output)
         names.ShouldContain("unlink");
     }
 
+    /// <summary>A process cannot know whether another one has synced the entry of a folder that it finds.</summary>
+    [Fact]
+    public async Task A_push_syncs_the_entries_of_folders_that_another_process_has_made()
+    {
+        await using var folder = new TempFolder();
+        await using var first = await StartAsync(folder.Path);
+        await using var second = await StartAsync(folder.Path);
+        var repository = RegistryClient.NewRepository();
+        var made = await PushAsync(first.Http, repository);
+        var found = await TraceAsync(second, folder, [], () => PushAsync(second.Http, repository));
+        found.UnsyncedFolders().ShouldBeEmpty();
+
+        // The same names again, but other folders.
+        await DeleteAsync(first.Http, repository, made);
+        Directory.Exists(folder[$"documents/repositories/{repository}"]).ShouldBeFalse();
+        await PushAsync(first.Http, repository);
+        found = await TraceAsync(second, folder, [], () => PushAsync(second.Http, repository));
+        found.UnsyncedFolders().ShouldAllBe(path => !path.Contains(repository, StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData("EIO")]
     [InlineData("ENOSPC")]
@@ -106,6 +126,29 @@ public sealed class FailingDiskTests(ITestOutputHelper output)
 
             await RepeatAsync(
                 () => http.DeleteAsync($"/v2/{repository}/{path}/{digest}"), HttpStatusCode.Accepted, HttpStatusCode.NotFound);
+        }
+    }
+
+    private static readonly byte[] Config = "{}"u8.ToArray();
+    private static readonly byte[] Layer = [1, 2, 3];
+
+    /// <summary>Always the same image under the same tag.</summary>
+    private static async Task<byte[]> PushAsync(HttpClient http, string repository)
+    {
+        await PushBlobAsync(http, repository, Config);
+        await PushBlobAsync(http, repository, Layer);
+        var manifest = RegistryClient.ImageManifest(Config, [Layer]);
+        using var put = await http.PutManifestAsync(repository, "latest", manifest);
+        await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        return manifest;
+    }
+
+    private static async Task DeleteAsync(HttpClient http, string repository, byte[] manifest)
+    {
+        foreach (var (content, path) in new[] { (manifest, "manifests"), (Config, "blobs"), (Layer, "blobs") })
+        {
+            using var deleted = await http.DeleteAsync($"/v2/{repository}/{path}/{Digest.Of(content)}");
+            await deleted.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
         }
     }
 

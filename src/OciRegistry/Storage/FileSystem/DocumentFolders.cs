@@ -83,7 +83,8 @@ internal sealed class DocumentFolders(FileSystemRoot root)
                     gone.Add(folder);
                     folder = Path.GetDirectoryName(folder)!;
                 }
-                else if (IsDurable(folder, found) || TryMakeDurable(folder, isOurs: false))
+                else if (IsDurable(folder, found)
+                    || (TryMakeDurable(folder, isOurs: false) && Posix.FolderAt(folder) == found))
                 {
                     break;
                 }
@@ -110,12 +111,20 @@ internal sealed class DocumentFolders(FileSystemRoot root)
 
     private void Make(string folder)
     {
+        var parent = Path.GetDirectoryName(folder)!;
         for (var attempt = 0; attempt < MaxAttempts && folder != root.Documents; attempt++)
         {
+            // The one above first: whoever makes it takes it away again when the sync of its entry fails, unless it holds something.
+            if (parent != root.Documents && !_durable.Contains(parent) && !TryMakeDurable(parent, isOurs: false))
+            {
+                Make(parent);
+                continue;
+            }
+
             var isOurs = Posix.TryMakeFolder(folder, out var isParentMissing);
             if (isParentMissing)
             {
-                Make(Path.GetDirectoryName(folder)!);
+                Make(parent);
             }
             else if (!isOurs || TryMakeDurable(folder, isOurs))
             {
@@ -144,7 +153,12 @@ internal sealed class DocumentFolders(FileSystemRoot root)
         }
         catch when (isOurs)
         {
-            Posix.TryRemoveFolder(folder); // a second sync would succeed without having written anything
+            // A second sync would succeed without having written anything.
+            if (!Posix.TryRemoveFolder(folder))
+            {
+                DurableFile.SyncFolder(parent); // others write to it already: this sync knows of the one that failed
+            }
+
             throw;
         }
 
