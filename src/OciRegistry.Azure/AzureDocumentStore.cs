@@ -12,6 +12,9 @@ internal sealed class AzureDocumentStore(SmallBlobs blobs) : IDocumentStore
             ? new Document(read.Content, read.Version)
             : null;
 
+    public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        blobs.ExistsAsync(AzureNames.Document(key), cancellationToken);
+
     public ValueTask<string?> WriteAsync(
         DocumentKey key,
         ReadOnlyMemory<byte> content,

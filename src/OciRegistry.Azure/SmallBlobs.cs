@@ -78,6 +78,9 @@ internal sealed class SmallBlobs(AzureContainer container)
     public ValueTask<BlobProperties?> PropertiesAsync(string name, CancellationToken cancellationToken) =>
         container.CallAsync<BlobProperties?>((_, token) => FindAsync(container.Blob(name), token), cancellationToken);
 
+    public async ValueTask<bool> ExistsAsync(string name, CancellationToken cancellationToken) =>
+        await PropertiesAsync(name, cancellationToken) is { } found && found.ContentType != Tombstone;
+
     /// <inheritdoc cref="IDocumentStore.WriteAsync"/>
     /// <param name="name">The blob.</param>
     /// <param name="content">Its content.</param>

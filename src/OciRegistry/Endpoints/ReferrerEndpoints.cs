@@ -17,7 +17,8 @@ internal sealed class ReferrerEndpoints(
             return;
         }
 
-        if (upstreams.Of(repository) is { } upstream
+        var upstream = upstreams.Of(repository);
+        if (upstream is not null
             && await pulled.RefreshAsync(upstream, repository, subject, context.RequestAborted) is not null)
         {
             context.SayOld(null);
@@ -27,7 +28,7 @@ internal sealed class ReferrerEndpoints(
         var filter = context.Request.Query["artifactType"].FirstOrDefault()?.Replace(' ', '+');
         filter = string.IsNullOrEmpty(filter) ? null : filter;
         var found = await referrers.ListAsync(
-            repository, subject, filter, page.After, page.Limit, context.RequestAborted);
+            repository, subject, filter, page.After, page.Limit, mustBeHere: upstream is null, context.RequestAborted);
         if (filter is not null)
         {
             context.Response.Headers["OCI-Filters-Applied"] = "artifactType";

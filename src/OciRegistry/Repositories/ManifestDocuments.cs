@@ -30,7 +30,7 @@ internal sealed partial class ManifestDocuments(
     /// <summary>Whether there is a document, intact or not.</summary>
     public async ValueTask<bool> ExistsAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
-        await documents.ReadAsync(RegistryLayout.Manifest(repository, digest), cancellationToken) is not null;
+        await documents.ExistsAsync(RegistryLayout.Manifest(repository, digest), cancellationToken);
 
     /// <summary>Returns once a manifest that was found missing stays missing after a power cut.</summary>
     public ValueTask ConfirmAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>

@@ -43,6 +43,16 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
     /// not null. A page ends at <paramref name="limit"/> entries or at a size that clients take; its last digest is where
     /// the next one starts.
     /// </summary>
+    /// <param name="repository">The repository of the subject.</param>
+    /// <param name="subject">What they refer to.</param>
+    /// <param name="artifactType">The only one that is wanted; null for all.</param>
+    /// <param name="after">The last digest of the page before; null for the first page.</param>
+    /// <param name="limit">The most entries.</param>
+    /// <param name="mustBeHere">
+    /// Whether an entry without its manifest is removed, and not listed: a process that has died within a push beside a delete
+    /// leaves one. False where entries come from an upstream.
+    /// </param>
+    /// <param name="cancellationToken">Of the call.</param>
     /// <exception cref="StorageException">An entry cannot be read: a list without it would hide a signature.</exception>
     public async ValueTask<ReferrerPage> ListAsync(
         RepositoryName repository,
@@ -50,6 +60,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         string? artifactType,
         string? after,
         int limit,
+        bool mustBeHere,
         CancellationToken cancellationToken)
     {
         var found = new List<ReadOnlyMemory<byte>>();
@@ -60,7 +71,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         {
             var batch = names.Skip(start).Take(BatchSize).ToArray();
             var read = await Task.WhenAll(
-                batch.Select(name => ReadAsync(repository, subject, name, cancellationToken).AsTask()));
+                batch.Select(name => ReadAsync(repository, subject, name, mustBeHere, cancellationToken).AsTask()));
             for (var i = 0; i < read.Length; i++)
             {
                 var isFull = found.Count == limit || (found.Count > 0 && bytes + read[i].Length > MaxPageBytes);
@@ -97,13 +108,37 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         }
     }
 
-    /// <summary>Empty when it was deleted since it was listed.</summary>
+    /// <summary>Empty when it was deleted since it was listed, or has no manifest.</summary>
     private async ValueTask<ReadOnlyMemory<byte>> ReadAsync(
-        RepositoryName repository, Digest subject, string name, CancellationToken cancellationToken) =>
-        Digest.TryParse(name, out var digest)
-        && await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken) is { } document
-            ? document.Content
-            : default;
+        RepositoryName repository, Digest subject, string name, bool mustBeHere, CancellationToken cancellationToken)
+    {
+        if (!Digest.TryParse(name, out var digest)
+            || await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken) is not { } entry)
+        {
+            return default;
+        }
+
+        // By the version that was read before: a push that stores the manifest after this look writes its entry anew.
+        if (mustBeHere && !await documents.ExistsAsync(RegistryLayout.Manifest(repository, digest), cancellationToken))
+        {
+            await TryRemoveAsync(repository, subject, digest, entry.Version);
+            return default;
+        }
+
+        return entry.Content;
+    }
+
+    private async ValueTask TryRemoveAsync(RepositoryName repository, Digest subject, Digest referrer, string version)
+    {
+        try
+        {
+            await RemoveAsync(repository, subject, referrer, version, CancellationToken.None);
+        }
+        catch (StorageException)
+        {
+            // The list is right without it; the next one tries again.
+        }
+    }
 }
 
 /// <param name="Descriptors">The entries of this page, as JSON.</param>

@@ -64,6 +64,9 @@ public interface IDocumentStore
         Durability durability,
         CancellationToken cancellationToken);
 
+    /// <summary>Whether there is a document, intact or not, without reading it.</summary>
+    ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken);
+
     /// <summary>
     /// Returns once a document that was read survives a power cut, as after a write with <see cref="Durability.Synced"/>: the
     /// request that has written it may still be syncing it. For answers that find stored what they would have stored. A

@@ -4,6 +4,7 @@ namespace OciRegistry.Storage;
 internal sealed class MeasuredDocumentStore(IDocumentStore store, RegistryMetrics metrics) : IDocumentStore
 {
     private readonly StoreOperation _read = new("documents", "read", metrics);
+    private readonly StoreOperation _exists = new("documents", "exists", metrics);
     private readonly StoreOperation _write = new("documents", "write", metrics);
     private readonly StoreOperation _confirm = new("documents", "confirm", metrics);
     private readonly StoreOperation _delete = new("documents", "delete", metrics);
@@ -43,6 +44,9 @@ internal sealed class MeasuredDocumentStore(IDocumentStore store, RegistryMetric
         _list.RunAsync(
             (store, folder, after, limit, cancellationToken),
             static call => call.store.ListFreshAsync(call.folder, call.after, call.limit, call.cancellationToken));
+
+    public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        _exists.RunAsync((store, key, cancellationToken), static call => call.store.ExistsAsync(call.key, call.cancellationToken));
 
     public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) =>
         _any.RunAsync((store, folder, cancellationToken), static call => call.store.AnyAsync(call.folder, call.cancellationToken));

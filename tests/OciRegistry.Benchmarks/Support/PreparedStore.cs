@@ -90,6 +90,9 @@ internal sealed class PreparedStore : IDisposable
             string folder, string? after, int limit, CancellationToken cancellationToken) =>
             documents.ListFreshAsync(folder, after, limit, cancellationToken);
 
+        public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) =>
+            documents.ExistsAsync(key, cancellationToken);
+
         public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) =>
             documents.AnyAsync(folder, cancellationToken);
     }

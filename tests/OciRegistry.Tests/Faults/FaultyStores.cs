@@ -37,6 +37,9 @@ internal sealed class FaultyDocumentStore(IDocumentStore inner, FaultPlan plan) 
         string folder, string? after, int limit, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.DocumentList, folder, () => inner.ListFreshAsync(folder, after, limit, cancellationToken));
 
+    public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.DocumentRead, key.ToString(), () => inner.ExistsAsync(key, cancellationToken));
+
     public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.DocumentList, folder, () => inner.AnyAsync(folder, cancellationToken));
 }

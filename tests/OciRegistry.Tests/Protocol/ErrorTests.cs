@@ -185,5 +185,7 @@ public sealed class ErrorTests(RegistryFixture fixture) : IClassFixture<Registry
             string folder, string? after, int limit, CancellationToken cancellationToken) => throw fault;
 
         public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) => throw fault;
+
+        public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) => throw fault;
     }
 }

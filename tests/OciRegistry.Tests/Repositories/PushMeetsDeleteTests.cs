@@ -37,6 +37,45 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
 
     public ValueTask DisposeAsync() => _replicas.DisposeAsync();
 
+    /// <summary>As a process leaves it that has died within a push and a delete of the same manifest.</summary>
+    [Fact]
+    public async Task Entry_of_a_referrer_without_its_manifest_is_not_listed_and_goes()
+    {
+        await AddEntryAsync();
+
+        (await ReferrersAsync()).ShouldBe(0);
+
+        (await A.Documents.ReadAsync(ReferrerKey, default)).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task Entry_of_a_referrer_that_is_pushed_while_its_manifest_is_looked_for_stays()
+    {
+        await AddEntryAsync();
+        var removing = A.Plan.Hold(StoreCall.DocumentDelete, ReferrerKey.ToString());
+        var list = ReferrersAsync();
+        await removing.Reached; // there was no manifest
+        await PutAsync(B, _repository, _manifest);
+        removing.Release();
+        await Until.DoneAsync(list);
+
+        (await ReferrersAsync()).ShouldBe(1);
+    }
+
+    private async Task AddEntryAsync()
+    {
+        await PutAsync(A, _repository, _manifest);
+        var entry = (await A.Documents.ReadAsync(ReferrerKey, default)).ShouldNotBeNull();
+        await DeleteAsync(A, _repository, _manifest);
+        await A.Documents.WriteAsync(ReferrerKey, entry.Content, WriteCondition.Absent, Durability.Synced, default);
+    }
+
+    private async Task<int> ReferrersAsync()
+    {
+        using var list = await A.Http.RequestAsync("GET", $"/v2/{_repository}/referrers/{Subject}");
+        return (await list.JsonAsync())["manifests"]!.AsArray().Count;
+    }
+
     [Fact]
     public async Task Push_and_delete_of_one_manifest_at_once_leave_all_of_it_or_nothing()
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using OciRegistry.Storage;
 using OciRegistry.Tests.Faults;
 using OciRegistry.Tests.Support;
 
@@ -30,6 +31,13 @@ internal sealed class ReplicaPair : IAsyncDisposable
         string repository, Digest digest, string tag, Digest? subject = null, string what = "")
     {
         var isThere = new List<(string What, bool IsThere)>();
+        if (subject is { } named)
+        {
+            // Before it is listed: that would remove one without its manifest.
+            var entry = RegistryLayout.Referrer(RepositoryName.Parse(repository), named, digest);
+            isThere.Add(("referrer's entry", await A.Documents.ReadAsync(entry, default) is not null));
+        }
+
         foreach (var http in new[] { A.Http, B.Http })
         {
             isThere.Add(("manifest", await ExistsAsync(http, repository, digest.ToString())));

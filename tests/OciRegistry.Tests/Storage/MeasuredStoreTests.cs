@@ -161,5 +161,7 @@ public sealed class MeasuredDocumentStoreTests : DocumentStoreContract, IDisposa
             string folder, string? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
         public ValueTask<bool> AnyAsync(string folder, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
 }

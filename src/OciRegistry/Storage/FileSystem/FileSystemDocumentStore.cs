@@ -44,6 +44,25 @@ internal sealed class FileSystemDocumentStore(
         }
     }
 
+    public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            var exists = Posix.Stat(root.Document(key)) is not null;
+            if (!exists)
+            {
+                root.ThrowIfGone();
+            }
+
+            return ValueTask.FromResult(exists);
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+    }
+
     public async ValueTask<string?> WriteAsync(
         DocumentKey key,
         ReadOnlyMemory<byte> content,
