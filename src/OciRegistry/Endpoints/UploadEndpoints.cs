@@ -39,7 +39,7 @@ internal sealed class UploadEndpoints(
 
             switch (await MountAsync(context, repository, mount))
             {
-                case { IsMounted: true } when await pushedOver.KeepBlobAsync(repository, mount, CancellationToken.None):
+                case { Size: { } size } when await pushedOver.KeepBlobAsync(repository, mount, size, CancellationToken.None):
                     WriteBlobCreated(context, repository, mount);
                     return;
 
@@ -160,7 +160,7 @@ internal sealed class UploadEndpoints(
         var result = await sessions.CompleteAsync(
             OwnerOf(context, repository), session, claim, digest, context.TraceIdentifier, hasBody ? body : null, context.RequestAborted);
         if (result.Outcome == UploadOutcome.Completed
-            && !await pushedOver.KeepBlobAsync(repository, digest, CancellationToken.None))
+            && !await pushedOver.KeepBlobAsync(repository, digest, result.Offset, CancellationToken.None))
         {
             result = new UploadResult(UploadOutcome.Unknown);
         }

@@ -1,4 +1,5 @@
 using OciRegistry.Repositories;
+using OciRegistry.Storage;
 
 namespace OciRegistry.PullThrough;
 
@@ -17,8 +18,12 @@ internal sealed class PulledDeletion(
     ManifestStore manifests,
     ManifestDocuments documents,
     TagStore tags,
-    RepositoryBlobs blobs)
+    RepositoryBlobs blobs,
+    StoreClock clock)
 {
+    // Longer than a push takes. One that takes longer begins again.
+    private static readonly TimeSpan PushLife = TimeSpan.FromHours(1);
+
     /// <summary>As <see cref="ManifestStore.DeleteAsync(RepositoryName, Tag, Precondition, CancellationToken)"/>, or the one for a digest.</summary>
     public ValueTask<ManifestDeleteOutcome> DeleteManifestAsync(
         RepositoryName repository, Reference reference, Precondition precondition, CancellationToken cancellationToken) =>
@@ -91,7 +96,7 @@ internal sealed class PulledDeletion(
     /// <summary>The upstream is asked for a tag with the next pull, unless somebody has pushed it, or pulled it, meanwhile.</summary>
     /// <param name="repository">Where.</param>
     /// <param name="tag">Which.</param>
-    /// <param name="outcome">Of the delete. What has deleted nothing takes no note of a push that has not ended: it may have no tag yet.</param>
+    /// <param name="outcome">Of the delete. What has deleted nothing takes no note of a push that runs: it may have no tag yet.</param>
     /// <param name="isNamed">Whether the delete was of the tag.</param>
     /// <param name="cancellationToken">Of the call.</param>
     private async ValueTask ForgetAsync(
@@ -99,12 +104,14 @@ internal sealed class PulledDeletion(
     {
         var known = await resolved.ReadAsync(repository, tag, cancellationToken);
         var isDeleted = outcome == ManifestDeleteOutcome.Deleted;
-        if ((known is { Tag.IsPushed: true } pushed ? isDeleted || pushed.Tag.Push is null : isDeleted && isNamed)
+        if ((known is { Tag.IsPushed: true } pushed ? isDeleted || !MayRun(pushed.Tag) : isDeleted && isNamed)
             && await tags.FindAsync(repository, tag, cancellationToken) is null)
         {
             await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);
         }
     }
+
+    private bool MayRun(ResolvedTag pushed) => pushed.Push is not null && (clock.Now - pushed.Checked).Duration() < PushLife;
 
     /// <summary>Also when it was gone before: a delete that has failed on its way is repeated, and has left the notes.</summary>
     private static bool IsGone(ManifestDeleteOutcome outcome) =>

@@ -194,7 +194,7 @@ internal sealed partial class PulledSweep(
             {
                 if (Tag.TryParse(name, out var tag)
                     && await resolved.ReadAsync(repository, tag, cancellationToken) is { } known
-                    && IsOld(upstream, now - known.Tag.Checked))
+                    && IsOld(upstream, known.Tag, now))
                 {
                     await ForgetAsync(repository, tag, known, cancellationToken);
                 }
@@ -205,8 +205,15 @@ internal sealed partial class PulledSweep(
         }
     }
 
-    // Also older than a pull believes it to be: without the note, a tag that the pull sets just now would count as pushed.
-    private static bool IsOld(Upstream upstream, TimeSpan age) => age > TagNoteLife && age / 2 > upstream.Options.TagTtl;
+    /// <summary>
+    /// What an upstream said must be older than a pull believes it, too: without the note, a tag that the pull sets just now would
+    /// count as pushed.
+    /// </summary>
+    private static bool IsOld(Upstream upstream, ResolvedTag tag, DateTimeOffset now)
+    {
+        var age = now - tag.Checked;
+        return age > TagNoteLife && (tag.IsPushed || age / 2 > upstream.Options.TagTtl);
+    }
 
     private async ValueTask ForgetAsync(
         RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken)

@@ -34,7 +34,7 @@ internal sealed partial class PushedOver(
     ///   (3) note that its tags are being pushed       from now on the upstream does not change them
     ///   (4) the push is acceptable still: a sweep may have removed something before (2); it is stored
     ///                                                 else what was known of its tags is restored
-    ///       (not once it was stored: then its own tags would refuse it)
+    ///       (once it was stored, its tags are compared when they are set: those that are still its own do not refuse it)
     ///   (5) note the manifest, its parts and its tags anew: a delete of the former ones that has not ended keeps off
     ///                                                 where a delete, or another push that has failed, has taken the note of
     ///                                                 a tag, a pull may have pointed it to the upstream's: (3) again
@@ -61,18 +61,37 @@ internal sealed partial class PushedOver(
     }
 
     /// <summary>
-    /// To be called once a blob was pushed to, or mounted in, any repository. False where a sweep of cached content has removed
-    /// it just now: then it has to be pushed again.
+    /// To be called once a blob was pushed to, or mounted in, any repository. A delete, or a sweep of cached content, may have
+    /// unlinked it since: this push comes second, and links it again. False where its content has gone: then it has to be pushed
+    /// again.
     /// </summary>
-    public async ValueTask<bool> KeepBlobAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    /// <param name="repository">Where.</param>
+    /// <param name="digest">What.</param>
+    /// <param name="size">Its bytes.</param>
+    /// <param name="cancellationToken">Of the call.</param>
+    public async ValueTask<bool> KeepBlobAsync(
+        RepositoryName repository, Digest digest, long size, CancellationToken cancellationToken)
     {
         if (upstreams.Of(repository) is null)
         {
             return true;
         }
 
-        await parts.KeepAsync(repository, digest, isAnew: true, cancellationToken);
-        return await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is not null;
+        for (var round = 0; round < MaxRounds; round++)
+        {
+            await parts.KeepAsync(repository, digest, isAnew: true, cancellationToken);
+            if (await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is not null)
+            {
+                return true;
+            }
+
+            if (!await blobs.LinkAsync(repository, digest, size, isHeld: false, cancellationToken))
+            {
+                return false;
+            }
+        }
+
+        throw new StorageException($"The blob {digest} is pushed and deleted by too many others at once. Try again.");
     }
 
     /// <summary>The steps (2) to (5), which no client ends.</summary>
@@ -84,7 +103,7 @@ internal sealed partial class PushedOver(
         for (var round = 0; round < MaxRounds; round++)
         {
             // (3), (4)
-            var (result, runs) = await StoreAsync(push, name, set, mustCheck: round == 0);
+            var (result, runs) = await StoreAsync(push, name, set, isAgain: round > 0);
             if (!result.IsStored)
             {
                 return result;
@@ -102,7 +121,7 @@ internal sealed partial class PushedOver(
     }
 
     private async ValueTask<(ManifestPutResult Result, List<string> Runs)> StoreAsync(
-        ManifestPush push, string name, Dictionary<Tag, string> set, bool mustCheck)
+        ManifestPush push, string name, Dictionary<Tag, string> set, bool isAgain)
     {
         var isStored = false;
         try
@@ -113,7 +132,9 @@ internal sealed partial class PushedOver(
                 runs.Add(await resolved.SetPushedAsync(push.Repository, tag, name, CancellationToken.None));
             }
 
-            var refused = mustCheck ? await manifests.CheckAsync(push, CancellationToken.None) : null;
+            var refused = isAgain
+                ? await manifests.CheckReferencesAsync(push, CancellationToken.None)
+                : await manifests.CheckAsync(push, CancellationToken.None);
             var result = refused ?? await manifests.StoreAsync(push, set, CancellationToken.None);
             isStored = result.IsStored;
             return (result, runs);

@@ -100,20 +100,24 @@ internal sealed class ManifestStore(
             }
         }
 
-        // (2)
-        if (options.Value.Manifests.References != ManifestReferences.Off)
+        return await CheckReferencesAsync(push, cancellationToken);
+    }
+
+    /// <summary>Step (2) of <see cref="PutAsync"/> alone: for a push that is stored again, which its own tags would refuse.</summary>
+    public async ValueTask<ManifestPutResult?> CheckReferencesAsync(ManifestPush push, CancellationToken cancellationToken)
+    {
+        if (options.Value.Manifests.References == ManifestReferences.Off)
         {
-            var problems = await references.FindProblemsAsync(push.Repository, push.Manifest, cancellationToken);
-            if (problems.Count > 0)
-            {
-                return new ManifestPutResult(false, [.. problems.Select(problem => problem.Error)])
-                {
-                    Missing = [.. problems.Where(problem => problem.IsMissing).Select(problem => problem.Of)],
-                };
-            }
+            return null;
         }
 
-        return null;
+        var problems = await references.FindProblemsAsync(push.Repository, push.Manifest, cancellationToken);
+        return problems.Count == 0
+            ? null
+            : new ManifestPutResult(false, [.. problems.Select(problem => problem.Error)])
+            {
+                Missing = [.. problems.Where(problem => problem.IsMissing).Select(problem => problem.Of)],
+            };
     }
 
     private async ValueTask<ManifestPutResult> StoreWholeAsync(

@@ -88,19 +88,19 @@ internal sealed partial class RepositoryBlobs(
     }
 
     /// <summary>
-    /// Whether the repository serves a blob, and still does after a power cut: for an answer that it is stored. Another
-    /// request may have linked it just now.
+    /// The bytes of a blob that the repository serves, and still does after a power cut: for an answer that it is stored.
+    /// Another request may have linked it just now. Null when it is not served.
     /// </summary>
-    public async ValueTask<bool> ConfirmAsync(
+    public async ValueTask<long?> ConfirmAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
-        if (await StatAsync(repository, digest, cancellationToken) is null)
+        var size = await StatAsync(repository, digest, cancellationToken);
+        if (size is not null)
         {
-            return false;
+            await documents.ConfirmAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
         }
 
-        await documents.ConfirmAsync(RegistryLayout.RepositoryBlob(repository, digest), cancellationToken);
-        return true;
+        return size;
     }
 
     /// <summary>
@@ -229,12 +229,10 @@ internal sealed partial class RepositoryBlobs(
         switch (sourceOf(source))
         {
             case MountSource.Open:
-                return await MountFromAsync(repository, digest, source, cancellationToken)
-                    ? MountResult.Mounted
-                    : MountResult.None;
+                return new MountResult(await MountFromAsync(repository, digest, source, cancellationToken), null);
 
             case MountSource.Withheld:
-                return new MountResult(false, source);
+                return new MountResult(null, source);
 
             default:
                 // Takes as long as a source without the blob, whether that one has it or not: a link that is not there is read.
@@ -308,7 +306,7 @@ internal sealed partial class RepositoryBlobs(
         return isDeleted;
     }
 
-    private async ValueTask<bool> MountFromAsync(
+    private async ValueTask<long?> MountFromAsync(
         RepositoryName repository, Digest digest, RepositoryName holder, CancellationToken cancellationToken)
     {
         if (holder == repository)
@@ -316,13 +314,11 @@ internal sealed partial class RepositoryBlobs(
             return await ConfirmAsync(repository, digest, cancellationToken);
         }
 
-        if (await StatAsync(holder, digest, cancellationToken) is not { } size)
-        {
-            return false;
-        }
-
         // Whether the client waits or not: a reverse link without its link would keep the content for nobody.
-        return await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None);
+        return await StatAsync(holder, digest, cancellationToken) is { } size
+            && await LinkAsync(repository, digest, size, isHeld: false, CancellationToken.None)
+                ? size
+                : null;
     }
 
     /// <summary>Takes back what linking has written, and nothing that another has written over it.</summary>
@@ -358,9 +354,10 @@ internal sealed partial class RepositoryBlobs(
                 }
 
                 var source = sourceOf(holder);
-                if (source == MountSource.Open && await MountFromAsync(repository, digest, holder, cancellationToken))
+                if (source == MountSource.Open
+                    && await MountFromAsync(repository, digest, holder, cancellationToken) is { } size)
                 {
-                    return MountResult.Mounted;
+                    return new MountResult(size, null);
                 }
 
                 if (source == MountSource.Withheld && withheld is null
@@ -373,7 +370,7 @@ internal sealed partial class RepositoryBlobs(
             last = names[^1];
         }
 
-        return new MountResult(false, withheld);
+        return new MountResult(null, withheld);
     }
 
     private long? SizeIn(Document link, RepositoryName repository, Digest digest)
@@ -443,11 +440,9 @@ internal enum MountSource
     Open,
 }
 
-/// <param name="IsMounted">Whether the blob is linked now.</param>
+/// <param name="Size">The bytes of the blob, which is linked now; null when it is not.</param>
 /// <param name="Another">Where it could be mounted from, with another token; null when nowhere.</param>
-internal readonly record struct MountResult(bool IsMounted, RepositoryName? Another)
+internal readonly record struct MountResult(long? Size, RepositoryName? Another)
 {
     public static MountResult None => default;
-
-    public static MountResult Mounted => new(true, null);
 }

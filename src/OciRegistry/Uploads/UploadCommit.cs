@@ -22,8 +22,11 @@ internal sealed class UploadCommit(
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(2);
 
-    /// <summary>Whether the repository serves the digest now: then a repeated closing request has nothing left to do.</summary>
-    public ValueTask<bool> IsLinkedAsync(
+    /// <summary>
+    /// The bytes of a blob that the repository serves now: then a repeated closing request has nothing left to do. Null when it
+    /// does not.
+    /// </summary>
+    public ValueTask<long?> LinkedSizeAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>
         repositoryBlobs.ConfirmAsync(repository, digest, cancellationToken);
 

@@ -204,8 +204,8 @@ internal sealed partial class UploadSessions(
             // (2)
             if (await LoadAsync(owner, id, cancellationToken) is not { } loaded)
             {
-                return await commit.IsLinkedAsync(owner.Repository, digest, cancellationToken)
-                    ? new UploadResult(UploadOutcome.Completed)
+                return await commit.LinkedSizeAsync(owner.Repository, digest, cancellationToken) is { } size
+                    ? new UploadResult(UploadOutcome.Completed, size)
                     : new UploadResult(UploadOutcome.Unknown);
             }
 
@@ -485,7 +485,7 @@ internal sealed partial class UploadSessions(
             if (await commit.TryCommitAsync(session, isOwnSeal))
             {
                 metrics.UploadCompleted();
-                return new UploadResult(UploadOutcome.Completed);
+                return new UploadResult(UploadOutcome.Completed, session.Offset);
             }
         }
         catch (StorageException e)
@@ -692,7 +692,7 @@ internal sealed partial class UploadSessions(
         UploadOwner owner, UploadSessionId id, Digest digest, CancellationToken cancellationToken) =>
         await LoadAsync(owner, id, cancellationToken) is { } loaded
             ? loaded.Session.State == UploadState.Sealed && loaded.Session.Digest == digest
-            : await commit.IsLinkedAsync(owner.Repository, digest, cancellationToken);
+            : await commit.LinkedSizeAsync(owner.Repository, digest, cancellationToken) is not null;
 
     /// <summary>False when somebody else has changed the session since it was read.</summary>
     private async ValueTask<bool> DiscardAsync(Versioned loaded)

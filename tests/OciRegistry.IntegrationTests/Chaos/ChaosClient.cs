@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using OciRegistry.Tests.Support;
@@ -102,7 +103,7 @@ internal sealed class ChaosClient(string name, ChaosReplicas replicas, ChaosHist
                 Length = response.Content.Headers.ContentLength,
             };
         }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException or SocketException)
         {
             call.Outcome = e is HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError } ? NotConnected
                 : e is OperationCanceledException ? "timed out"

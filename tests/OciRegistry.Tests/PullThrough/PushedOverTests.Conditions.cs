@@ -101,6 +101,99 @@ public sealed partial class PushedOverTests
         await AssertNamesAsync("a", "v1", ours); // nobody has deleted it since it was acknowledged
     }
 
+    /// <summary>Its tag was deleted, so that it begins again.</summary>
+    [Fact]
+    public async Task A_push_that_begins_again_looks_at_what_it_refers_to()
+    {
+        var (config, layer) = (RegistryClient.RandomBytes(9), RegistryClient.RandomBytes(100));
+        await Http.PushBlobAsync("up/a", config);
+        await Http.PushBlobAsync("up/a", layer);
+        var ours = RegistryClient.ImageManifest(config, [layer]);
+        var ending = HoldNote(ours, nth: 2);
+        var push = Http.PutManifestAsync("up/a", "v1", ours);
+        await ending.Reached; // its tag is stored
+        (await Http.DeleteAsync($"/v2/up/a/manifests/{Digest.Of(ours)}")).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+        (await Http.DeleteAsync($"/v2/up/a/blobs/{Digest.Of(layer)}")).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+        ending.Release();
+
+        (await Until.DoneAsync(push)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)] // a blob that is pushed
+    public async Task A_blob_that_is_deleted_while_it_is_pushed_or_mounted_is_linked_again(bool isMount)
+    {
+        var content = RegistryClient.RandomBytes(100);
+        await Http.PushBlobAsync("plain/a", content);
+        var noting = HoldNote(content);
+        var push = isMount
+            ? Http.StartUploadAsync("up/a", $"?mount={Digest.Of(content)}&from=plain/a")
+            : Http.StartUploadAsync("up/a", $"?digest={Digest.Of(content)}", content);
+        await noting.Reached; // it is linked
+        (await Http.DeleteAsync($"/v2/up/a/blobs/{Digest.Of(content)}")).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+        noting.Release();
+
+        (await Until.DoneAsync(push)).StatusCode.ShouldBe(HttpStatusCode.Created);
+        (await Http.HeadBlobAsync("up/a", Digest.Of(content))).StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await _registry.Documents.ReadAsync(RegistryLayout.PushedContent(Repository("a"), Digest.Of(content)), default))
+            .ShouldNotBeNull();
+    }
+
+    [Fact]
+    public async Task A_delete_takes_the_note_that_a_push_has_left_which_died_an_hour_ago()
+    {
+        _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        await DieAfterTheNoteAsync();
+        (await Http.DeleteAsync("/v2/up/a/manifests/v1")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        await PullAsync(times: 2);
+        _upstream.Count("GET", "/manifests/v1").ShouldBe(2); // nothing is cached over the note
+        _time.Advance(TimeSpan.FromHours(1));
+        (await Http.DeleteAsync("/v2/up/a/manifests/v1")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        await PullAsync(times: 2);
+
+        _upstream.Count("GET", "/manifests/v1").ShouldBe(1);
+    }
+
+    [Theory]
+    [InlineData(0.25)]
+    [InlineData(7)] // days
+    public async Task A_sweep_takes_the_note_of_a_push_that_died_a_day_ago_whatever_TagTtl_is(double tagTtl)
+    {
+        await _registry.DisposeAsync();
+        _registry = await StartAsync(up => up.TagTtl = TimeSpan.FromDays(tagTtl));
+        _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(1_000));
+        await DieAfterTheNoteAsync();
+        _time.Advance(TimeSpan.FromDays(1.1));
+        await Until.DoneAsync(SweepAsync());
+        await PullAsync(times: 2);
+
+        _upstream.Count("GET", "/manifests/v1").ShouldBe(1);
+    }
+
+    private async Task PullAsync(int times)
+    {
+        _upstream.ForgetCalls();
+        for (var i = 0; i < times; i++)
+        {
+            (await Http.GetManifestAsync("up/a", "v1")).StatusCode.ShouldBe(HttpStatusCode.OK);
+        }
+    }
+
+    /// <summary>A push of v1 that fails once it has set the note of its tag, and cannot take that back.</summary>
+    private async Task DieAfterTheNoteAsync()
+    {
+        var ours = RegistryClient.EmptyIndex();
+        var undo = _registry.Plan.Fail(
+            StoreCall.DocumentDelete,
+            on: RegistryLayout.ResolvedTag(Repository("a"), TagNamed("v1")).ToString(),
+            times: int.MaxValue);
+        _registry.Plan.Fail(
+            StoreCall.DocumentWrite, on: RegistryLayout.Manifest(Repository("a"), Digest.Of(ours)).ToString());
+        (await PutAsync(ours)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        undo.Release();
+    }
+
     private Task<HttpResponseMessage> PutAsync(
         byte[] manifest, string? condition = null, string? value = null, string tag = "v1") =>
         Http.PutManifestAsync(

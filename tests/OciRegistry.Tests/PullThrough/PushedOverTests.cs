@@ -302,7 +302,7 @@ public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLi
         return (reached.Task, answer);
     }
 
-    private Task<FaultyRegistry> StartAsync() => FaultyRegistry.StartAsync(
+    private Task<FaultyRegistry> StartAsync(Action<UpstreamOptions>? options = null) => FaultyRegistry.StartAsync(
         uploads: uploads => uploads.CommitWait = TimeSpan.FromSeconds(55),
         time: _time,
         settings: all =>
@@ -310,13 +310,15 @@ public sealed partial class PushedOverTests(ITestOutputHelper output) : IAsyncLi
             // The test sweeps.
             all.PullThrough.SweepInterval = TimeSpan.FromDays(30);
             all.Uploads.SweepInterval = TimeSpan.FromDays(30);
-            all.PullThrough.Upstreams.Add(new UpstreamOptions
+            var upstream = new UpstreamOptions
             {
                 Prefix = "up",
                 Url = _upstream.Url.AbsoluteUri,
                 AllowPush = true,
                 ContentTtl = ContentTtl,
-            });
+            };
+            options?.Invoke(upstream);
+            all.PullThrough.Upstreams.Add(upstream);
         });
 
     /// <summary>False when the sweep has ended before its call of that number.</summary>
