@@ -198,6 +198,7 @@ public sealed class AzureLateCallTests(ITestOutputHelper output) : IAsyncLifetim
         (await store.ReadAsync(key, default)).ShouldBeNull();
         (await store.ListAsync("folder", null, 10, default)).ShouldBeEmpty();
         (await store.AnyAsync("folder", default)).ShouldBeFalse();
+        (await store.ExistsAsync(key, default)).ShouldBeFalse();
         (await store.DeleteAsync(key, WriteCondition.None, Durability.Synced, default)).ShouldBeFalse();
         (await blob.ExistsAsync()).Value.ShouldBeTrue("it is young");
 

@@ -51,6 +51,21 @@ public abstract class DocumentStoreContract
         (await Store.ReadAsync(Key, default)).ShouldBeNull();
     }
 
+    [Theory]
+    [InlineData(Durability.Synced)]
+    [InlineData(Durability.Atomic)]
+    public async Task A_document_exists_from_its_first_write_to_its_delete(Durability durability)
+    {
+        (await Store.ExistsAsync(Key, default)).ShouldBeFalse();
+        for (var round = 0; round < 2; round++)
+        {
+            await Store.WriteAsync(Key, "x"u8.ToArray(), WriteCondition.None, durability, default);
+            (await OpenStore().ExistsAsync(Key, default)).ShouldBeTrue();
+            (await Store.DeleteAsync(Key, WriteCondition.None, durability, default)).ShouldBeTrue();
+            (await OpenStore().ExistsAsync(Key, default)).ShouldBeFalse();
+        }
+    }
+
     [Fact]
     public async Task A_write_that_must_be_the_first_is_refused_when_it_is_not()
     {
