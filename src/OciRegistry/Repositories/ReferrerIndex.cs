@@ -71,7 +71,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         {
             var batch = names.Skip(start).Take(BatchSize).ToArray();
             var read = await Task.WhenAll(
-                batch.Select(name => ReadAsync(repository, subject, name, mustBeHere, cancellationToken).AsTask()));
+                batch.Select(name => ReadAsync(repository, subject, name, artifactType, mustBeHere, cancellationToken).AsTask()));
             for (var i = 0; i < read.Length; i++)
             {
                 var isFull = found.Count == limit || (found.Count > 0 && bytes + read[i].Length > MaxPageBytes);
@@ -80,7 +80,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
                     return new ReferrerPage(found.ToArray(), start + i == 0 ? after : names[start + i - 1]);
                 }
 
-                if (!read[i].IsEmpty && IsWanted(read[i], artifactType, names[start + i]))
+                if (!read[i].IsEmpty)
                 {
                     found.Add(read[i]);
                     bytes += read[i].Length;
@@ -108,24 +108,35 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         }
     }
 
-    /// <summary>Empty when it was deleted since it was listed, or has no manifest.</summary>
+    /// <summary>Empty when it is not wanted, was deleted since it was listed, or has no manifest.</summary>
     private async ValueTask<ReadOnlyMemory<byte>> ReadAsync(
-        RepositoryName repository, Digest subject, string name, bool mustBeHere, CancellationToken cancellationToken)
+        RepositoryName repository,
+        Digest subject,
+        string name,
+        string? artifactType,
+        bool mustBeHere,
+        CancellationToken cancellationToken)
     {
         if (!Digest.TryParse(name, out var digest)
-            || await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken) is not { } entry)
+            || await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken) is not { } entry
+            || !IsWanted(entry.Content, artifactType, name))
         {
             return default;
         }
 
-        // By the version that was read before: a push that stores the manifest after this look writes its entry anew.
-        if (mustBeHere && !await documents.ExistsAsync(RegistryLayout.Manifest(repository, digest), cancellationToken))
+        if (!mustBeHere || await documents.ExistsAsync(RegistryLayout.Manifest(repository, digest), cancellationToken))
         {
+            return entry.Content;
+        }
+
+        // What an upstream has listed stays: another replica may have settings by which this repository is an upstream's.
+        if (!await documents.ExistsAsync(RegistryLayout.ReferredSubject(repository, subject), cancellationToken))
+        {
+            // By the version that was read before: a push that stores the manifest after this look writes its entry anew.
             await TryRemoveAsync(repository, subject, digest, entry.Version);
-            return default;
         }
 
-        return entry.Content;
+        return default;
     }
 
     private async ValueTask TryRemoveAsync(RepositoryName repository, Digest subject, Digest referrer, string version)

@@ -29,6 +29,10 @@ internal sealed class RepositoryCatalog(IDocumentStore documents)
         }
 
         _confirmed[name] = version;
+        if (isNew)
+        {
+            await RemoveIfEmptyAsync(repository, cancellationToken); // a delete of the content may have found no entry
+        }
     }
 
     /// <summary>Takes a repository out that has no content any more. A push at the same time keeps it in, or puts it back.</summary>

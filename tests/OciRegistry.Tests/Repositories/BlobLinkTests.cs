@@ -114,6 +114,20 @@ public sealed class BlobLinkTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Repository_whose_only_blob_is_deleted_while_it_is_linked_is_not_in_the_catalog()
+    {
+        var entry = RegistryLayout.CatalogEntry(RepositoryName.Parse(_target));
+        var adding = A.Plan.Hold(StoreCall.DocumentRead, entry.ToString());
+        var mount = A.Http.StartUploadAsync(_target, $"?mount={Digest}&from={_source}");
+        await adding.Reached; // it is linked
+        (await DeleteAsync(B, _target)).ShouldBe(HttpStatusCode.Accepted);
+        adding.Release();
+
+        (await Until.DoneAsync(mount)).StatusCode.ShouldBe(HttpStatusCode.Created);
+        (await A.Documents.ReadAsync(entry, default)).ShouldBeNull();
+    }
+
+    [Fact]
     public async Task Manifest_holds_a_layer_whose_mount_died_before_it_looked_at_its_reverse_link()
     {
         await A.Http.PushBlobAsync(_target, "{}"u8.ToArray());

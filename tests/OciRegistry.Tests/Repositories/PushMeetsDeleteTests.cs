@@ -48,6 +48,19 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
         (await A.Documents.ReadAsync(ReferrerKey, default)).ShouldBeNull();
     }
 
+    /// <summary>This replica does not know the upstream that another one has asked.</summary>
+    [Fact]
+    public async Task Entry_of_a_referrer_that_an_upstream_has_listed_is_not_listed_and_stays()
+    {
+        await AddEntryAsync();
+        var note = RegistryLayout.ReferredSubject(RepositoryName.Parse(_repository), Subject);
+        await A.Documents.WriteAsync(note, "{}"u8.ToArray(), WriteCondition.Absent, Durability.Synced, default);
+
+        (await ReferrersAsync()).ShouldBe(0);
+
+        (await A.Documents.ReadAsync(ReferrerKey, default)).ShouldNotBeNull();
+    }
+
     [Fact]
     public async Task Entry_of_a_referrer_that_is_pushed_while_its_manifest_is_looked_for_stays()
     {
