@@ -64,8 +64,9 @@ public interface IDocumentStore
         Durability durability,
         CancellationToken cancellationToken);
 
-    /// <summary>Whether there is a document, intact or not, without reading it.</summary>
-    ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken);
+    /// <summary>Whether there is a document, intact or not; without reading it, where the store can tell.</summary>
+    async ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) =>
+        await ReadAsync(key, cancellationToken) is not null;
 
     /// <summary>
     /// Returns once a document that was read survives a power cut, as after a write with <see cref="Durability.Synced"/>: the

@@ -37,4 +37,7 @@ internal enum UploadOutcome
     TooLarge,
 }
 
+/// <param name="Outcome">How the request ended.</param>
+/// <param name="Offset">The bytes that the session has; of a completed one, those of the blob.</param>
+/// <param name="Computed">The digest of the bytes, where the client announced another one.</param>
 internal readonly record struct UploadResult(UploadOutcome Outcome, long Offset = 0, Digest? Computed = null);
