@@ -45,12 +45,6 @@ public interface IUploadStore
         StagedKey source, long length, StagedKey target, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Writes a generation to the disk and forgets what the system keeps of it: what is read next comes from the disk. Nothing
-    /// where no cache stands before the storage.
-    /// </summary>
-    ValueTask DropCacheAsync(StagedKey key, CancellationToken cancellationToken) => ValueTask.CompletedTask;
-
-    /// <summary>
     /// Makes a generation the content of <paramref name="digest"/> and returns once readers anywhere see it whole. Safe to repeat by
     /// anyone: a generation that was published before is a success. The caller has checked that the bytes have that digest.
     /// Nothing need have been staged for a size of 0. Where <see cref="AppendsInPlace"/>, an attempt that failed may have lost

@@ -33,9 +33,6 @@ internal sealed class MeasuredUploadStore(IUploadStore store, RegistryMetrics me
             (store, source, length, target, cancellationToken),
             static call => call.store.ForkAsync(call.source, call.length, call.target, call.cancellationToken)));
 
-    public ValueTask DropCacheAsync(StagedKey key, CancellationToken cancellationToken) =>
-        store.DropCacheAsync(key, cancellationToken);
-
     public ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken) =>
         _publish.RunAsync(

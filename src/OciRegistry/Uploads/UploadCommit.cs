@@ -150,8 +150,6 @@ internal sealed class UploadCommit(
                 }
             }
 
-            // A disk that has failed once may say that it has written what it has not: the hash is of what it has.
-            await uploads.DropCacheAsync(copy, CancellationToken.None);
             using var hash = await stagedHash.ReadAsync(
                 session with { Generation = copy.Generation, Parts = copy.Parts },
                 digest.Algorithm,

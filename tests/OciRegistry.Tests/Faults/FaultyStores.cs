@@ -73,9 +73,6 @@ internal sealed class FaultyUploadStore(IUploadStore inner, FaultPlan plan) : IU
             async () => Wrap(
                 Forking, target, await inner.ForkAsync(source, length, target, cancellationToken)));
 
-    public ValueTask DropCacheAsync(StagedKey key, CancellationToken cancellationToken) =>
-        inner.DropCacheAsync(key, cancellationToken);
-
     public ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.StagedPublish, Name(key), () =>

@@ -125,26 +125,6 @@ internal sealed class FileSystemUploadStore(FileSystemRoot root, TimeProvider ti
         }
     }
 
-    public ValueTask DropCacheAsync(StagedKey key, CancellationToken cancellationToken)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        try
-        {
-            using var file = Posix.OpenRead(root.StagedGeneration(key));
-            if (file is not null)
-            {
-                Posix.Sync(file);
-                Posix.DropCache(file);
-            }
-
-            return ValueTask.CompletedTask;
-        }
-        catch (Exception e) when (FileSystemFault.Is(e))
-        {
-            throw FileSystemFault.Wrap(e);
-        }
-    }
-
     public ValueTask<PublishResult> PublishAsync(
         StagedKey key, Digest digest, long size, CancellationToken cancellationToken)
     {

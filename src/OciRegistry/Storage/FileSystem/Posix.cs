@@ -66,13 +66,6 @@ internal static partial class Posix
     /// <summary>Writes what the kernel holds of a file, or of a folder's entries, to disk.</summary>
     public static void Sync(SafeFileHandle file) => Retry(() => fsync(file), expected: 0, () => "write to disk");
 
-    /// <summary>Forgets what the kernel keeps of a file that was synced. It may keep some of it, and does on tmpfs.</summary>
-    public static void DropCache(SafeFileHandle file)
-    {
-        const int notNeeded = 4;
-        _ = posix_fadvise(file, 0, 0, notNeeded); // says that it has understood, and no more
-    }
-
     /// <summary>Sets the times of a file to the file system's clock.</summary>
     public static void Touch(SafeFileHandle file) => Retry(() => futimens(file, 0), expected: 0, () => "set the times of a file");
 
@@ -377,9 +370,6 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fsync(SafeFileHandle file);
-
-    [LibraryImport("libc")]
-    private static partial int posix_fadvise(SafeFileHandle file, long offset, long length, int advice);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int futimens(SafeFileHandle file, nint times);
