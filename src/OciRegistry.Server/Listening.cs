@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
@@ -12,7 +13,13 @@ internal sealed class Listening
     // Not "localhost", which would take both 127.0.0.1 and [::1], nor any address that others can reach.
     public const string DefaultUrl = "http://127.0.0.1:5000";
 
-    public const string Endpoints = "Kestrel:Endpoints";
+    public const string Endpoints = $"{Kestrel}:Endpoints";
+
+    private const string Kestrel = "Kestrel";
+
+    // What the framework reads. It ignores all else, limits too, which somebody would take for set.
+    private static readonly FrozenSet<string> KestrelSections =
+        FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "Certificates", "EndpointDefaults", "Endpoints");
 
     private const string Remedy = "listen elsewhere, as with --urls=http://127.0.0.1:5001";
 
@@ -66,6 +73,12 @@ internal sealed class Listening
             {
                 yield return Problem($"{endpoint.Path}:Url", url);
             }
+        }
+
+        foreach (var child in configuration.GetSection(Kestrel).GetChildren().Where(child => !KestrelSections.Contains(child.Key)))
+        {
+            yield return $"{child.Path} is no setting: nothing reads it. Leave it out. {Kestrel} has {string.Join(", ", KestrelSections)}; "
+                + $"limits are set below {Setting.Section}:{nameof(OciRegistryOptions.Limits)}.";
         }
 
         foreach (var key in PortKeys)

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using OciRegistry.Endpoints;
+using OciRegistry.Server.Settings;
 
 namespace OciRegistry.Server;
 
@@ -13,11 +14,13 @@ namespace OciRegistry.Server;
 ///   200 uploads at once    as it comes: 290 MiB                              64 KiB blocks, 128 KiB cap: 105-110 MiB
 ///   500 uploads, then idle 4 KiB blocks, 128 KiB cap: 146 MiB, kept          64 KiB blocks: 152 MiB, then 75 MiB
 ///   sending 100 MiB blobs  copied: 0.43-0.60 CPU seconds for each GiB        sendfile: 0.26-0.34
+///
+/// Who connects decides how many blocks there are: see <see cref="BlockBudget"/>.
 /// </remarks>
 internal static class RegistryTransport
 {
     // Two blocks: the socket fills one while the other is hashed and written. Sending takes one: see SocketOutput.
-    private const int BufferSize = 2 * LargeBlockPool.BlockSize;
+    private const int BufferSize = 2 * BlockPool.LargeSize;
 
     /// <summary>
     /// How many bytes of bodies an HTTP/2 connection may send before the registry has read them. A stream may send 768 KiB,
@@ -30,21 +33,38 @@ internal static class RegistryTransport
     private static readonly TimeSpan Http2PingAfter = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Http2PingAnswer = TimeSpan.FromSeconds(60);
 
+    // A head is a few hundred bytes. Kestrel lets it take 30 s.
+    private static readonly TimeSpan HeadTimeout = TimeSpan.FromSeconds(10);
+
     public static void Configure(WebApplicationBuilder builder)
     {
-        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(new LargeBlockPoolFactory(TimeProvider.System));
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(
+            new BlockPoolFactory(BlockBudget.Of(ProcessLimits.Memory), TimeProvider.System));
+        builder.Services.AddSingleton(services => new WatchedListeners(
+            ActivatorUtilities.CreateInstance<SocketTransportFactory>(services),
+            services.GetRequiredService<IHostApplicationLifetime>(),
+            services.GetRequiredService<ILogger<WatchedListeners>>()));
+        builder.Services.AddSingleton<IConnectionListenerFactory>(services => services.GetRequiredService<WatchedListeners>());
+        builder.Services.AddSingleton(services => ActivatorUtilities.CreateInstance<ConnectionLimits>(
+            services,
+            ServerConfiguration.Connections(builder.Configuration),
+            ServerConfiguration.Proxies(builder.Configuration)));
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.MaxReadBufferSize = BufferSize);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+
+            kestrel.Limits.RequestHeadersTimeout = HeadTimeout;
 
             // In HTTP/2 the rate is the connection's: one download that its client does not read ends all other requests.
             kestrel.Limits.MinResponseDataRate = RequestBody.PatientRate;
             kestrel.Limits.Http2.InitialConnectionWindowSize = Http2ConnectionWindow;
             kestrel.Limits.Http2.KeepAlivePingDelay = Http2PingAfter;
             kestrel.Limits.Http2.KeepAlivePingTimeout = Http2PingAnswer;
-            kestrel.ConfigureEndpointDefaults(endpoint =>
-                endpoint.Use(next => connection => SocketOutput.RunAsync(connection, next)));
+            var limits = kestrel.ApplicationServices.GetRequiredService<ConnectionLimits>();
+            kestrel.ConfigureEndpointDefaults(endpoint => endpoint
+                .Use(next => connection => limits.RunAsync(connection, next))
+                .Use(next => connection => SocketOutput.RunAsync(connection, next)));
         });
     }
 }

@@ -240,8 +240,8 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
     private async ValueTask<long> SendPieceAsync(
         SafeFileHandle file, long offset, long left, CancellationToken cancellationToken)
     {
-        using var block = pool.Rent(PieceSize);
-        var piece = block.Memory[..(int)Math.Min(PieceSize, left)];
+        using var block = pool.Rent();
+        var piece = block.Memory[..(int)Math.Min(Math.Min(PieceSize, block.Memory.Length), left)];
         var read = Posix.Read(file, piece.Span, offset);
         await SendAsync(piece[..read], cancellationToken);
         return read;

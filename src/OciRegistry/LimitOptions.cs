@@ -26,8 +26,22 @@ public sealed class LimitOptions
     [Setting(MayChange = true, Min = "1", Max = "1000000")]
     public int? PerAddress { get; set; }
 
+    /// <summary>
+    /// Bytes of memory for the bodies that are held as a whole while they are read, checked or sent: manifests, forms of the
+    /// token service, JSON of the admin API. One that is read counts four times, for what is made of it. Who finds no room for 5 s
+    /// is answered 503 with Retry-After.
+    /// </summary>
+    /// <value>64 MiB</value>
+    [Setting(Min = "4194304", Max = "1073741824")]
+    public int BufferedBytes { get; set; } = 64 * 1024 * 1024;
+
     internal IEnumerable<string> Problems()
     {
+        if (BufferedBytes is < 4 * 1024 * 1024 or > 1024 * 1024 * 1024)
+        {
+            yield return $"Limits:BufferedBytes is {BufferedBytes}. Set it to a number from 4194304 to 1073741824, or leave it out for 67108864.";
+        }
+
         if (PerSubject is < 1 or > 1_000_000 || PerAddress is < 1 or > 1_000_000)
         {
             yield return "Limits:PerSubject and Limits:PerAddress must be from 1 to 1000000. Leave them out for no limit.";

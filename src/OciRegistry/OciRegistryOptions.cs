@@ -52,6 +52,12 @@ public sealed class OciRegistryOptions
                 + $"Set it to at most {ManifestOptions.LargestMaxSize}.";
         }
 
+        if (Manifests.MaxSize > Limits.BufferedBytes)
+        {
+            yield return $"Limits:BufferedBytes ({Limits.BufferedBytes}) has no room for one manifest of Manifests:MaxSize "
+                + $"({Manifests.MaxSize}). Raise the former or lower the latter.";
+        }
+
         if (!Enum.IsDefined(Manifests.References))
         {
             yield return "Manifests:References is none of Strict, SparseIndexes and Off. Set it to one of them.";

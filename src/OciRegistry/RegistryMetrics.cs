@@ -47,6 +47,8 @@ internal sealed class RegistryMetrics
     private readonly Counter<long> _loginsFailed;
     private readonly Counter<long> _requestsDenied;
     private readonly Counter<long> _requestsLimited;
+    private readonly Counter<long> _connectionsRefused;
+    private readonly Counter<long> _bodiesRefused;
     private readonly Histogram<double> _storeDuration;
     private readonly Counter<long> _storeRetries;
     private readonly Counter<long> _confirmationRetries;
@@ -106,6 +108,10 @@ internal sealed class RegistryMetrics
             "oci_registry.requests.denied", null, "Requests of somebody who may not do that.");
         _requestsLimited = meter.CreateCounter<long>(
             "oci_registry.requests.limited", null, "Requests that were answered 429.");
+        _connectionsRefused = meter.CreateCounter<long>(
+            "oci_registry.connections.refused", null, "Connections that were closed because there were too many, by limit.");
+        _bodiesRefused = meter.CreateCounter<long>(
+            "oci_registry.bodies.refused", null, "Requests that were answered 503 because too many bodies were held in memory.");
         _storeDuration = meter.CreateHistogram(
             "oci_registry.store.duration",
             "s",
@@ -294,6 +300,13 @@ internal sealed class RegistryMetrics
     public void RequestDenied() => _requestsDenied.Add(1);
 
     public void RequestLimited() => _requestsLimited.Add(1);
+
+    /// <summary>Of a request, or of an answer.</summary>
+    public void BodyRefused() => _bodiesRefused.Add(1);
+
+    /// <param name="limit">Which one: <c>total</c> or <c>address</c>.</param>
+    public void ConnectionRefused(string limit) =>
+        _connectionsRefused.Add(1, new KeyValuePair<string, object?>("limit", limit));
 
     public void PulledContentExpired(long bytes)
     {

@@ -42,6 +42,6 @@ internal static class ServeCommand
             ServerConfiguration.Redis(app.Configuration).EndPoints()));
         using var impatience = Stopping.OnSecondInterrupt(app);
         await app.WaitForShutdownAsync();
-        return 0;
+        return app.Services.GetRequiredService<WatchedListeners>().HasFailed ? 1 : 0;
     }
 }

@@ -102,6 +102,13 @@ internal static class ServerConfiguration
         return options;
     }
 
+    public static ConnectionOptions Connections(IConfiguration configuration)
+    {
+        var options = new ConnectionOptions();
+        configuration.GetSection($"{Setting.Section}:{nameof(OciRegistryOptions.Limits)}").Bind(options);
+        return options;
+    }
+
     /// <summary>The library's options.</summary>
     public static OciRegistryOptions Registry(IConfiguration configuration)
     {

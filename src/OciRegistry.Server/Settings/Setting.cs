@@ -28,7 +28,7 @@ internal sealed record Setting(
     public static Setting Root { get; } = Group(
         Section,
         [
-            .. Of(Section, new OciRegistryOptions()),
+            .. Of(Section, new OciRegistryOptions()).Select(AndThoseOfConnections),
             Group(
                 $"{Section}:Storage",
                 [
@@ -86,6 +86,11 @@ internal sealed record Setting(
 
         return setting;
     }
+
+    // The server has connections, and the library has requests: to an operator both are limits.
+    private static Setting AndThoseOfConnections(Setting setting) => setting.Name == nameof(OciRegistryOptions.Limits)
+        ? setting with { Children = [.. setting.Children, .. Of(setting.Path, new ConnectionOptions())] }
+        : setting;
 
     private static Setting Group(string path, IReadOnlyList<Setting> children, PropertyInfo? option = null) =>
         new(path, typeof(object), null, children, option);

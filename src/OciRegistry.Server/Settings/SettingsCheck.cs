@@ -161,7 +161,9 @@ internal sealed class SettingsCheck
         var redis = new RedisLocksOptions();
         readable.GetSection(Setting.Redis).Bind(redis);
 
-        var problems = options.Problems().Concat(ServerConfiguration.Proxies(readable).Problems());
+        var problems = options.Problems()
+            .Concat(ServerConfiguration.Connections(readable).Problems())
+            .Concat(ServerConfiguration.Proxies(readable).Problems());
         if (redis.Configuration.Count > 0)
         {
             problems = problems.Concat(redis.Problems());

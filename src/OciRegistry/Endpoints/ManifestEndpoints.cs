@@ -1,6 +1,4 @@
-using System.Buffers;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
 using OciRegistry.PullThrough;
@@ -15,6 +13,7 @@ internal sealed class ManifestEndpoints(
     PulledManifests pulled,
     PushedOver pushedOver,
     PulledDeletion deletion,
+    BufferedBodies bodies,
     IOptions<OciRegistryOptions> options,
     AuditLog audit,
     RegistryMetrics metrics)
@@ -59,6 +58,11 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
+        if (!await bodies.TryHoldAsync(context, content.Length))
+        {
+            return;
+        }
+
         var response = context.Response;
         response.ContentType = mediaType;
         response.ContentLength = length;
@@ -78,9 +82,9 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
-        if (await ReadBodyAsync(context) is not { } content)
+        var limit = options.Value.Manifests.MaxSize;
+        if (await bodies.ReadAsync(context, limit, OciError.ManifestTooLarge(limit)) is not { } content)
         {
-            await context.WriteErrorAsync(OciError.ManifestTooLarge(options.Value.Manifests.MaxSize));
             return;
         }
 
@@ -201,43 +205,5 @@ internal sealed class ManifestEndpoints(
         }
 
         return true;
-    }
-
-    /// <summary>The body, or null when it is larger than a manifest may be, which shows before it is read to its end.</summary>
-    private async ValueTask<ReadOnlyMemory<byte>?> ReadBodyAsync(HttpContext context)
-    {
-        var limit = options.Value.Manifests.MaxSize;
-        if (context.Request.ContentLength > limit)
-        {
-            return null;
-        }
-
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
-        {
-            size.MaxRequestBodySize = null; // our own limit is answered in the envelope
-        }
-
-        var content = new ArrayBufferWriter<byte>((int)(context.Request.ContentLength ?? 16 * 1024) + 1);
-        while (true)
-        {
-            var read = await context.Request.BodyReader.ReadAsync(context.RequestAborted);
-            if (content.WrittenCount + read.Buffer.Length > limit)
-            {
-                context.Request.BodyReader.AdvanceTo(read.Buffer.End);
-                return null;
-            }
-
-            foreach (var segment in read.Buffer)
-            {
-                content.Write(segment.Span);
-            }
-
-            context.Request.BodyReader.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted)
-            {
-                metrics.BytesReceived(content.WrittenCount);
-                return content.WrittenMemory;
-            }
-        }
     }
 }

@@ -42,7 +42,7 @@ internal sealed class Refusals(IOptions<OciRegistryOptions> options, AuditLog au
     {
         metrics.RequestDenied();
         audit.Denied(context, caller, access);
-        await RequestBody.DrainAsync(context);
+        await RequestBody.DrainRefusedAsync(context);
         await context.WriteErrorAsync(OciError.Denied(access.Kind == AccessKind.Repository
             ? $"{caller.Subject} may not {string.Join(", ", access.Rights.ToScope())} here. Ask the registry's operator for a policy that allows it."
             : $"{caller.Subject} is no operator of this registry. Ask one for a policy with the action 'admin'."));
@@ -65,7 +65,7 @@ internal sealed class Refusals(IOptions<OciRegistryOptions> options, AuditLog au
         if (hasToken)
         {
             // Whoever has shown who he is sends a body that he cannot stop, and sees no answer before it is through.
-            await RequestBody.DrainAsync(context);
+            await RequestBody.DrainRefusedAsync(context);
         }
 
         var headers = context.Response.Headers;

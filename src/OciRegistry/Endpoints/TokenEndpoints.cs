@@ -1,6 +1,5 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
@@ -18,6 +17,7 @@ internal sealed class TokenEndpoints(
     AuthFiles files,
     RegistryTokens tokens,
     SigningKeys keys,
+    BufferedBodies bodies,
     IOptions<OciRegistryOptions> options,
     RegistryMetrics metrics,
     TimeProvider time)
@@ -43,11 +43,6 @@ internal sealed class TokenEndpoints(
 
     public async Task Post(HttpContext context)
     {
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
-        {
-            size.MaxRequestBodySize = MaxForm;
-        }
-
         // A multipart form would be read in other ways, which fail in others.
         if (!MediaTypeHeaderValue.TryParse(context.Request.ContentType, out var type)
             || !type.MediaType.Equals(FormType, StringComparison.OrdinalIgnoreCase))
@@ -56,6 +51,12 @@ internal sealed class TokenEndpoints(
             return;
         }
 
+        if (await bodies.ReadAsync(context, MaxForm, RequestBody.TooLarge(MaxForm)) is not { } content)
+        {
+            return;
+        }
+
+        context.Request.Body = new MemoryStream(content.ToArray(), writable: false);
         IFormCollection form;
         try
         {

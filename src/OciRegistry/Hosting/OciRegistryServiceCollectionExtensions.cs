@@ -81,6 +81,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<Issuers>();
         services.TryAddSingleton<ClientCertificates>();
         services.TryAddSingleton<RequestLimits>();
+        services.TryAddSingleton<BufferedBodies>();
         services.TryAddSingleton<PolicyExplanation>();
         services.AddOptions<JwtBearerOptions>();
         services.AddSingleton<IConfigureOptions<JwtBearerOptions>, IssuerHandlers>();

@@ -41,6 +41,14 @@ public sealed class ListeningTests
         Problems((key, "80;http")).ShouldHaveSingleItem().ShouldStartWith($"{key} has 'http', which is no port.");
     }
 
+    [Fact]
+    public void What_Kestrel_does_not_read_is_a_problem()
+    {
+        Problems(("Kestrel:Limits:MaxConcurrentConnections", "100")).ShouldHaveSingleItem().ShouldStartWith(
+            "Kestrel:Limits is no setting: nothing reads it. Leave it out.");
+        Problems(("kestrel:endpointdefaults:Protocols", "Http1")).ShouldBeEmpty();
+    }
+
     private static List<string> Problems((string Key, string Value) setting) =>
     [
         .. Listening.Problems(new ConfigurationBuilder()

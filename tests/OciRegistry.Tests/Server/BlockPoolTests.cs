@@ -4,12 +4,12 @@ using OciRegistry.Server;
 
 namespace OciRegistry.Tests.Server;
 
-public sealed class LargeBlockPoolTests : IDisposable
+public sealed class BlockPoolTests : IDisposable
 {
     private readonly StoppedTime _time = new();
-    private readonly LargeBlockPool _pool;
+    private readonly BlockPool _pool;
 
-    public LargeBlockPoolTests() => _pool = new LargeBlockPool(_time);
+    public BlockPoolTests() => _pool = new BlockPool(new BlockBudget(long.MaxValue / 2, long.MaxValue / 2), _time);
 
     public void Dispose() => _pool.Dispose();
 
@@ -17,7 +17,7 @@ public sealed class LargeBlockPoolTests : IDisposable
     [InlineData(-1)]
     [InlineData(0)]
     [InlineData(4096)]
-    [InlineData(LargeBlockPool.BlockSize)]
+    [InlineData(BlockPool.LargeSize)]
     public void Every_block_has_64_KiB(int size)
     {
         using var block = _pool.Rent(size);
@@ -26,18 +26,51 @@ public sealed class LargeBlockPoolTests : IDisposable
     }
 
     [Fact]
+    public void Blocks_are_small_while_as_many_large_ones_are_out_as_may_be()
+    {
+        using var pool = new BlockPool(new BlockBudget(large: 2 * BlockPool.LargeSize, total: 1024 * 1024), _time);
+        var blocks = Enumerable.Range(0, 4).Select(_ => pool.Rent()).ToList();
+        blocks.ConvertAll(block => block.Memory.Length).ShouldBe([64 * 1024, 64 * 1024, 4 * 1024, 4 * 1024]);
+        pool.Rent(4097).Memory.Length.ShouldBe(64 * 1024); // whoever needs more than a small one has it
+
+        blocks[0].Dispose();
+        blocks[1].Dispose();
+        pool.Rent().Memory.Length.ShouldBe(64 * 1024);
+        pool.Rent().Memory.Length.ShouldBe(4 * 1024);
+    }
+
+    [Fact]
+    public void Nobody_gets_a_block_beyond_the_budget_and_what_comes_back_is_there_for_others()
+    {
+        var budget = new BlockBudget(large: BlockPool.LargeSize, total: BlockPool.LargeSize + (2 * BlockPool.SmallSize));
+        using var pool = new BlockPool(budget, _time);
+        using var other = new BlockPool(budget, _time);
+        var blocks = new[] { pool.Rent(), other.Rent(), pool.Rent() };
+        budget.Used.ShouldBe(72 * 1024);
+        Should.Throw<IOException>(() => pool.Rent());
+        Should.Throw<IOException>(() => other.Rent(BlockPool.LargeSize));
+
+        blocks[2].Dispose();
+        other.Rent().Dispose();
+        blocks[0].Dispose();
+        other.Rent(BlockPool.LargeSize).Dispose();
+        blocks[1].Dispose();
+        budget.Used.ShouldBe(0);
+    }
+
+    [Fact]
     public void More_than_a_block_is_refused() =>
-        Should.Throw<ArgumentOutOfRangeException>(() => _pool.Rent(LargeBlockPool.BlockSize + 1));
+        Should.Throw<ArgumentOutOfRangeException>(() => _pool.Rent(BlockPool.LargeSize + 1));
 
     [Fact]
     public void A_block_that_came_back_is_rented_again()
     {
         Rent(3).ForEach(block => block.Dispose());
-        _pool.IdleBlocks.ShouldBe(3);
+        _pool.Idle.ShouldBe(3);
 
         Rent(2);
 
-        _pool.IdleBlocks.ShouldBe(1);
+        _pool.Idle.ShouldBe(1);
     }
 
     [Fact]
@@ -60,14 +93,14 @@ public sealed class LargeBlockPoolTests : IDisposable
     {
         Rent(100).ForEach(block => block.Dispose());
         _time.Tick(); // they were in use since the last time
-        _pool.IdleBlocks.ShouldBe(100);
+        _pool.Idle.ShouldBe(100);
 
         Rent(30).ForEach(block => block.Dispose());
         _time.Tick();
-        _pool.IdleBlocks.ShouldBe(30);
+        _pool.Idle.ShouldBe(30);
 
         _time.Tick();
-        _pool.IdleBlocks.ShouldBe(0);
+        _pool.Idle.ShouldBe(0);
     }
 
     [Fact]
@@ -101,7 +134,7 @@ public sealed class LargeBlockPoolTests : IDisposable
         block.Memory.Span.Fill(1);
         block.Dispose();
 
-        _pool.IdleBlocks.ShouldBe(0);
+        _pool.Idle.ShouldBe(0);
         Should.Throw<ObjectDisposedException>(() => _pool.Rent());
         _time.IsRunning.ShouldBeFalse();
     }

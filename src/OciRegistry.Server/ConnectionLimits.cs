@@ -1,0 +1,124 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net;
+using Microsoft.AspNetCore.Connections;
+using OciRegistry.Auth;
+using OciRegistry.Server.Settings;
+
+namespace OciRegistry.Server;
+
+/// <summary>
+/// How many connections are served at once, in all and from one address: <see cref="ConnectionOptions"/>. Those beyond are
+/// closed before a byte of them is read.
+/// </summary>
+internal sealed partial class ConnectionLimits(
+    ConnectionOptions options, ProxyOptions proxies, RegistryMetrics metrics, TimeProvider time, ILogger<ConnectionLimits> log)
+{
+    // Half of it goes to buffers (see BlockBudget), the rest to what Kestrel keeps of each connection.
+    private const int BytesPerConnection = 32 * 1024;
+
+    // The storage's files, locks and folders, Redis, upstreams.
+    private const int OtherFiles = 256;
+
+    private static readonly TimeSpan LogInterval = TimeSpan.FromMinutes(1);
+
+    private readonly int _most = MostOf(options);
+    private readonly IPNetwork[] _proxies = [.. proxies.ToNetworks()];
+    private readonly ConcurrentDictionary<string, int> _byAddress = new();
+    private int _open;
+    private long _refused;
+    private long _loggedAt = long.MinValue;
+
+    /// <summary>Connections at once.</summary>
+    public static int MostOf(ConnectionOptions options) => options.Connections
+        ?? (int)Math.Clamp(
+            Math.Min(ProcessLimits.Memory / BytesPerConnection, (ProcessLimits.Files - OtherFiles) / 2), 64, 1_000_000);
+
+    /// <summary>A connection middleware: the first one, so that nothing is spent on what is refused.</summary>
+    public async Task RunAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        if (Interlocked.Increment(ref _open) > _most)
+        {
+            Interlocked.Decrement(ref _open);
+            Refuse(connection, "total", $"Limits:Connections is {_most}");
+            return;
+        }
+
+        try
+        {
+            await RunOfAddressAsync(connection, next);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _open);
+        }
+    }
+
+    private async Task RunOfAddressAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        if (options.ConnectionsPerAddress is not { } most
+            || (connection.RemoteEndPoint as IPEndPoint)?.Address is not { } address
+            || IsProxy(address))
+        {
+            await next(connection);
+            return;
+        }
+
+        var network = RequestLimits.NetworkOf(address);
+        var open = _byAddress.AddOrUpdate(network, 1, static (_, count) => count + 1);
+        try
+        {
+            if (open > most)
+            {
+                Refuse(connection, "address", string.Create(
+                    CultureInfo.InvariantCulture, $"Limits:ConnectionsPerAddress is {most}, and {network} has as many"));
+                return;
+            }
+
+            await next(connection);
+        }
+        finally
+        {
+            Leave(network);
+        }
+    }
+
+    private void Leave(string network)
+    {
+        // The last one takes the entry along; whoever counts himself in between wins, and the entry stays.
+        while (_byAddress.TryGetValue(network, out var count))
+        {
+            if (count > 1
+                ? _byAddress.TryUpdate(network, count - 1, count)
+                : _byAddress.TryRemove(KeyValuePair.Create(network, count)))
+            {
+                return;
+            }
+        }
+    }
+
+    private bool IsProxy(IPAddress address)
+    {
+        var plain = address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+        return _proxies.Any(proxy => proxy.Contains(plain));
+    }
+
+    private void Refuse(ConnectionContext connection, string limit, string reason)
+    {
+        metrics.ConnectionRefused(limit);
+        var refused = Interlocked.Increment(ref _refused);
+        var (now, last) = (time.GetTimestamp(), Interlocked.Read(ref _loggedAt));
+        if ((last == long.MinValue || time.GetElapsedTime(last, now) >= LogInterval)
+            && Interlocked.CompareExchange(ref _loggedAt, now, last) == last)
+        {
+            LogRefused(log, reason, refused);
+        }
+
+        connection.Abort(new ConnectionAbortedException("Too many connections."));
+    }
+
+    [LoggerMessage(
+        LogLevel.Warning,
+        "A connection was closed: {Reason}. Raise the limit, or look who opens so many; {Refused} were closed since the start.")]
+    private static partial void LogRefused(ILogger logger, string reason, long refused);
+}

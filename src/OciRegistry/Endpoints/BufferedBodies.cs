@@ -1,0 +1,214 @@
+using System.Threading.RateLimiting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Options;
+
+namespace OciRegistry.Endpoints;
+
+/// <summary>
+/// Bodies that are held in memory as a whole: manifests, forms and JSON. All together take no more than
+/// <see cref="LimitOptions.BufferedBytes"/>, and each takes what has arrived of it, whatever it announces.
+/// </summary>
+internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, RegistryMetrics metrics, TimeProvider time) : IDisposable
+{
+    /// <summary>
+    /// What a byte of a body is counted as: itself, and what is made of it while it is parsed and checked. Measured with
+    /// manifests of nothing but descriptors, or of nothing but zeros.
+    /// </summary>
+    internal const int Weight = 4;
+
+    /// <summary>What a body may take until its end has arrived.</summary>
+    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private const int FirstCapacity = 16 * 1024;
+
+    private static readonly TimeSpan Wait = TimeSpan.FromSeconds(5);
+
+    private readonly int _most = options.Value.Limits.BufferedBytes;
+    private readonly ConcurrencyLimiter _budget = new(new ConcurrencyLimiterOptions
+    {
+        PermitLimit = options.Value.Limits.BufferedBytes,
+        QueueLimit = int.MaxValue,
+    });
+
+    /// <summary>Bytes that are counted now.</summary>
+    internal long Used => _most - _budget.GetStatistics()!.CurrentAvailablePermits;
+
+    /// <summary>
+    /// Reads the body of a request. Its memory is counted until the request has been answered.
+    /// </summary>
+    /// <param name="context">The request.</param>
+    /// <param name="limit">Bytes that it may have.</param>
+    /// <param name="tooLarge">The answer to more.</param>
+    /// <returns>
+    /// Null when the request has been answered: the body is larger, which shows before it is read to its end; there was no
+    /// memory for it within 5 s (503); its end did not come within 60 s (408).
+    /// </returns>
+    public async ValueTask<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context, int limit, OciError tooLarge)
+    {
+        var announced = context.Request.ContentLength;
+        if (announced > limit)
+        {
+            await context.WriteErrorAsync(tooLarge);
+            return null;
+        }
+
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = null; // our own limit is answered in the envelope
+        }
+
+        var body = new Body(this, limit, announced);
+        context.Response.RegisterForDispose(body);
+        using var patience = new CancellationTokenSource(Patience, time);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, patience.Token);
+        try
+        {
+            while (true)
+            {
+                var read = await context.Request.BodyReader.ReadAsync(ending.Token);
+                if (body.Length + read.Buffer.Length > limit)
+                {
+                    context.Request.BodyReader.AdvanceTo(read.Buffer.End);
+                    await context.WriteErrorAsync(tooLarge);
+                    return null;
+                }
+
+                if (!await body.TryAppendAsync(read.Buffer, ending.Token))
+                {
+                    context.Request.BodyReader.AdvanceTo(read.Buffer.End);
+                    await RefuseAsync(context);
+                    return null;
+                }
+
+                context.Request.BodyReader.AdvanceTo(read.Buffer.End);
+                if (read.IsCompleted)
+                {
+                    metrics.BytesReceived(body.Length);
+                    return body.Written;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (patience.IsCancellationRequested && !context.RequestAborted.IsCancellationRequested)
+        {
+            RequestBody.CloseAfter(context);
+            await context.WriteErrorAsync(OciError.Unsupported(
+                $"The body did not arrive within {Patience.TotalSeconds:0} seconds. Send it again, faster.",
+                StatusCodes.Status408RequestTimeout));
+            return null;
+        }
+    }
+
+    /// <summary>
+    /// Counts memory that is held while an answer is sent, for as long as its client takes; false when there is too little.
+    /// The request has been answered then.
+    /// </summary>
+    public async ValueTask<bool> TryHoldAsync(HttpContext context, int bytes)
+    {
+        if (bytes <= FirstCapacity)
+        {
+            return true; // the system's own buffers take that
+        }
+
+        var lease = _budget.AttemptAcquire(Math.Min(bytes, _most));
+        if (lease.IsAcquired)
+        {
+            context.Response.RegisterForDispose(lease);
+            return true;
+        }
+
+        lease.Dispose();
+        await RefuseAsync(context);
+        return false;
+    }
+
+    public void Dispose() => _budget.Dispose();
+
+    private async ValueTask RefuseAsync(HttpContext context)
+    {
+        metrics.BodyRefused();
+        context.Response.Headers.RetryAfter = "5";
+        await context.WriteErrorAsync(OciError.Unavailable(
+            "The registry is holding as many manifests and other bodies in memory as it may. Try again in a few seconds."));
+    }
+
+    /// <summary>The permits for so many more bytes, or null when there are none for 5 s.</summary>
+    private async ValueTask<RateLimitLease?> AcquireAsync(int permits, CancellationToken cancellationToken)
+    {
+        var lease = _budget.AttemptAcquire(permits);
+        if (!lease.IsAcquired)
+        {
+            lease.Dispose();
+            using var wait = new CancellationTokenSource(Wait, time);
+            using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, wait.Token);
+            try
+            {
+                lease = await _budget.AcquireAsync(permits, ending.Token);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                return null;
+            }
+        }
+
+        if (lease.IsAcquired)
+        {
+            return lease;
+        }
+
+        lease.Dispose();
+        return null;
+    }
+
+    private sealed class Body(BufferedBodies bodies, int limit, long? announced) : IDisposable
+    {
+        private readonly List<RateLimitLease> _leases = [];
+        private byte[] _bytes = [];
+        private int _held;
+
+        public int Length { get; private set; }
+
+        public ReadOnlyMemory<byte> Written => _bytes.AsMemory(0, Length);
+
+        /// <returns>False when there is no memory for it.</returns>
+        public async ValueTask<bool> TryAppendAsync(System.Buffers.ReadOnlySequence<byte> more, CancellationToken cancellationToken)
+        {
+            var needed = Length + (int)more.Length;
+            if (needed > _bytes.Length && !await TryGrowAsync(needed, cancellationToken))
+            {
+                return false;
+            }
+
+            foreach (var segment in more)
+            {
+                segment.Span.CopyTo(_bytes.AsSpan(Length));
+                Length += segment.Length;
+            }
+
+            return true;
+        }
+
+        public void Dispose() => _leases.ForEach(lease => lease.Dispose());
+
+        private async ValueTask<bool> TryGrowAsync(int needed, CancellationToken cancellationToken)
+        {
+            var capacity = (int)Math.Min(
+                Math.Max(needed, Math.Max(FirstCapacity, 2L * _bytes.Length)),
+                Math.Max(needed, announced ?? limit));
+            var hold = (int)Math.Min((long)capacity * Weight, bodies._most);
+            if (hold > _held)
+            {
+                if (await bodies.AcquireAsync(hold - _held, cancellationToken) is not { } lease)
+                {
+                    return false;
+                }
+
+                _leases.Add(lease);
+                _held = hold;
+            }
+
+            Array.Resize(ref _bytes, capacity);
+            return true;
+        }
+    }
+}

@@ -1,0 +1,144 @@
+using System.Net;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using OciRegistry.Server;
+using OciRegistry.Tests.Support;
+
+namespace OciRegistry.Tests.Server;
+
+/// <summary>How many connections are served, and what happens when none can be accepted any more.</summary>
+public sealed class ConnectionLimitTests
+{
+    [Theory]
+    [InlineData("Connections")]
+    [InlineData("ConnectionsPerAddress")]
+    public async Task Connections_beyond_the_limit_are_closed_and_others_are_served_when_one_has_ended(string limit)
+    {
+        await using var registry = await StartAsync(($"OciRegistry:Limits:{limit}", "3"));
+        await using var first = await RawHttp.ConnectAsync(registry.Url);
+        await ShouldAnswerAsync(first);
+        await using (var second = await RawHttp.ConnectAsync(registry.Url))
+        {
+            await ShouldAnswerAsync(second);
+            await using var third = await RawHttp.ConnectAsync(registry.Url);
+            await ShouldAnswerAsync(third);
+            for (var i = 0; i < 2; i++)
+            {
+                await using var refused = await RawHttp.ConnectAsync(registry.Url);
+                await refused.SendAsync(Request);
+                (await refused.ReadAsync()).IsClosed.ShouldBeTrue();
+            }
+
+            await ShouldAnswerAsync(third);
+        }
+
+        await Until.TrueAsync(
+            async () =>
+            {
+                await using var next = await RawHttp.ConnectAsync(registry.Url);
+                await next.SendAsync(Request);
+                return (await next.ReadAsync()).Status == 200;
+            },
+            "there is room again");
+        registry.Log.Lines.Count(line => line.Contains("A connection was closed", StringComparison.Ordinal)).ShouldBe(1);
+        registry.Log.Lines.ShouldContain(line => line.Contains($"Limits:{limit} is 3", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Connections_of_a_proxy_are_not_those_of_one_address()
+    {
+        await using var registry = await StartAsync(
+            ("OciRegistry:Limits:ConnectionsPerAddress", "1"), ("OciRegistry:Proxies:0", "127.0.0.0/8"));
+        await using var first = await RawHttp.ConnectAsync(registry.Url);
+        await ShouldAnswerAsync(first);
+        await using var second = await RawHttp.ConnectAsync(registry.Url);
+        await ShouldAnswerAsync(second);
+    }
+
+    [Fact]
+    public void The_default_is_what_memory_and_files_have_room_for()
+    {
+        var most = ConnectionLimits.MostOf(new());
+        most.ShouldBeGreaterThan(1_000);
+        ((long)most * 32 * 1024).ShouldBeLessThanOrEqualTo(ProcessLimits.Memory);
+        most.ShouldBeLessThan((int)Math.Min(ProcessLimits.Files, int.MaxValue));
+        ConnectionLimits.MostOf(new() { Connections = 7 }).ShouldBe(7);
+        ProcessLimits.OpenFilesIn(["Max file size             unlimited            unlimited            bytes",
+            "Max open files            1024                 524288               files"]).ShouldBe(1024);
+        ProcessLimits.OpenFilesIn(["Max open files            unlimited            unlimited            files"]).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task A_listener_that_cannot_accept_ends_the_process()
+    {
+        var broken = new BrokenListeners();
+        await using var registry = await RegistryApp.StartAsync(services: services =>
+        {
+            services.AddSingleton(provider => ActivatorUtilities.CreateInstance<WatchedListeners>(provider, broken));
+        });
+        var lifetime = registry.Services.GetRequiredService<IHostApplicationLifetime>();
+        var watched = registry.Services.GetRequiredService<WatchedListeners>();
+        watched.HasFailed.ShouldBeFalse();
+
+        broken.Break();
+        await Until.TrueAsync(() => lifetime.ApplicationStopping.IsCancellationRequested, "the process ends");
+        watched.HasFailed.ShouldBeTrue();
+        registry.Log.Lines.ShouldContain(line => line.StartsWith($"{LogLevel.Critical}: 127.0.0.1:", StringComparison.Ordinal)
+            && line.Contains("accepts no connections any more", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_server_that_is_told_to_stop_has_not_failed()
+    {
+        await using var registry = await RegistryApp.StartAsync();
+        await registry.StopAsync();
+        registry.Services.GetRequiredService<WatchedListeners>().HasFailed.ShouldBeFalse();
+        registry.Log.Lines.ShouldBeEmpty();
+    }
+
+    private const string Request = "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    private static Task<RegistryApp> StartAsync(params (string Key, string Value)[] settings) => RegistryApp.StartAsync(
+        host: builder =>
+        {
+            foreach (var (key, value) in settings)
+            {
+                builder.Configuration[key] = value;
+            }
+        });
+
+    private static async Task ShouldAnswerAsync(RawHttp raw)
+    {
+        await raw.SendAsync(Request);
+        (await raw.ReadAsync()).Status.ShouldBe(200);
+    }
+
+    /// <summary>Sockets that accept until they are told to fail.</summary>
+    private sealed class BrokenListeners : IConnectionListenerFactory
+    {
+        private readonly TaskCompletionSource<ConnectionContext?> _accepting = new();
+
+        public void Break() => _accepting.SetException(new InvalidOperationException("This listener is broken."));
+
+        public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>
+            ValueTask.FromResult<IConnectionListener>(new Listener(endpoint, _accepting));
+
+        private sealed class Listener(EndPoint endpoint, TaskCompletionSource<ConnectionContext?> accepting) : IConnectionListener
+        {
+            public EndPoint EndPoint => endpoint;
+
+            public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default) =>
+                await accepting.Task;
+
+            public ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+            {
+                accepting.TrySetResult(null);
+                return ValueTask.CompletedTask;
+            }
+
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        }
+    }
+}
