@@ -12,27 +12,37 @@ namespace OciRegistry.Server;
 /// closed before a byte of them is read.
 /// </summary>
 internal sealed partial class ConnectionLimits(
-    ConnectionOptions options, ProxyOptions proxies, RegistryMetrics metrics, TimeProvider time, ILogger<ConnectionLimits> log)
+    IConfiguration configuration, RegistryMetrics metrics, TimeProvider time, ILogger<ConnectionLimits> log)
 {
-    // Half of it goes to buffers (see BlockBudget), the rest to what Kestrel keeps of each connection.
-    private const int BytesPerConnection = 32 * 1024;
+    // Measured with thousands that have sent half of a head: some 20 KiB of each, and 64 KiB with the TLS library's own.
+    private const int BytesOfPlain = 32 * 1024;
+    private const int BytesOfTls = 64 * 1024;
 
     // The storage's files, locks and folders, Redis, upstreams.
     private const int OtherFiles = 256;
 
     private static readonly TimeSpan LogInterval = TimeSpan.FromMinutes(1);
 
-    private readonly int _most = MostOf(options);
-    private readonly IPNetwork[] _proxies = [.. proxies.ToNetworks()];
+    private readonly ConnectionOptions _options = ServerConfiguration.Connections(configuration);
+    private readonly int _most = MostOf(configuration);
+    private readonly IPNetwork[] _proxies = [.. ServerConfiguration.Proxies(configuration).ToNetworks()];
     private readonly ConcurrentDictionary<string, int> _byAddress = new();
     private int _open;
     private long _refused;
     private long _loggedAt = long.MinValue;
 
     /// <summary>Connections at once.</summary>
-    public static int MostOf(ConnectionOptions options) => options.Connections
-        ?? (int)Math.Clamp(
-            Math.Min(ProcessLimits.Memory / BytesPerConnection, (ProcessLimits.Files - OtherFiles) / 2), 64, 1_000_000);
+    public static int MostOf(IConfiguration configuration)
+    {
+        if (ServerConfiguration.Connections(configuration).Connections is { } most)
+        {
+            return most;
+        }
+
+        var hasTls = Listening.Urls(configuration).Any(url => url.StartsWith("https:", StringComparison.OrdinalIgnoreCase));
+        var byMemory = ProcessLimits.Memory / (hasTls ? BytesOfTls : BytesOfPlain);
+        return (int)Math.Clamp(Math.Min(byMemory, (ProcessLimits.Files - OtherFiles) / 2), 64, 1_000_000);
+    }
 
     /// <summary>A connection middleware: the first one, so that nothing is spent on what is refused.</summary>
     public async Task RunAsync(ConnectionContext connection, ConnectionDelegate next)
@@ -56,7 +66,7 @@ internal sealed partial class ConnectionLimits(
 
     private async Task RunOfAddressAsync(ConnectionContext connection, ConnectionDelegate next)
     {
-        if (options.ConnectionsPerAddress is not { } most
+        if (_options.ConnectionsPerAddress is not { } most
             || (connection.RemoteEndPoint as IPEndPoint)?.Address is not { } address
             || IsProxy(address))
         {

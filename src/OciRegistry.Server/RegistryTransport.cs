@@ -1,7 +1,6 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using OciRegistry.Endpoints;
-using OciRegistry.Server.Settings;
 
 namespace OciRegistry.Server;
 
@@ -45,15 +44,11 @@ internal static class RegistryTransport
             services.GetRequiredService<IHostApplicationLifetime>(),
             services.GetRequiredService<ILogger<WatchedListeners>>()));
         builder.Services.AddSingleton<IConnectionListenerFactory>(services => services.GetRequiredService<WatchedListeners>());
-        builder.Services.AddSingleton(services => ActivatorUtilities.CreateInstance<ConnectionLimits>(
-            services,
-            ServerConfiguration.Connections(builder.Configuration),
-            ServerConfiguration.Proxies(builder.Configuration)));
+        builder.Services.AddSingleton<ConnectionLimits>();
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.MaxReadBufferSize = BufferSize);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-
             kestrel.Limits.RequestHeadersTimeout = HeadTimeout;
 
             // In HTTP/2 the rate is the connection's: one download that its client does not read ends all other requests.

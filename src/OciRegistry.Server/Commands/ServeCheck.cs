@@ -38,7 +38,7 @@ internal static class ServeCheck
         [
             CommandLine.Version,
             .. Listening.Urls(configuration).Select(url => $"Would listen on {url}"),
-            $"Would serve up to {ConnectionLimits.MostOf(ServerConfiguration.Connections(configuration))} connections at once",
+            $"Would serve up to {ConnectionLimits.MostOf(configuration)} connections at once",
             $"Would store in {storage.Where}",
             redis.Configuration.Count > 0 ? $"Would lock with Redis at {string.Join(", ", redis.EndPoints())}" : "Would lock within this process",
             .. Logins(options.Auth).Select(who => $"Would let in {who}"),

@@ -5,7 +5,7 @@ internal sealed class ConnectionOptions
 {
     /// <summary>
     /// Connections at once; more are closed without an answer. By default as many as the memory that the process may use has
-    /// room for, one for each 32 KiB, and at most half as many as it may open files: --check shows the number.
+    /// room for, one for each 32 KiB (64 KiB where it listens with TLS), and at most half as many as it may open files: --check shows the number.
     /// </summary>
     /// <value>null: what the memory has room for</value>
     [Setting(Min = "1", Max = "10000000")]

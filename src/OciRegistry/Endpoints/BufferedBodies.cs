@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Threading.RateLimiting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -7,7 +8,8 @@ namespace OciRegistry.Endpoints;
 
 /// <summary>
 /// Bodies that are held in memory as a whole: manifests, forms and JSON. All together take no more than
-/// <see cref="LimitOptions.BufferedBytes"/>, and each takes what has arrived of it, whatever it announces.
+/// <see cref="LimitOptions.BufferedBytes"/>, and each takes what has arrived of it, whatever it announces. A quarter is for
+/// those that are small, as nearly all are: they do not wait behind a few large ones.
 /// </summary>
 internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, RegistryMetrics metrics, TimeProvider time) : IDisposable
 {
@@ -20,19 +22,20 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
     /// <summary>What a body may take until its end has arrived.</summary>
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    private const int FirstCapacity = 16 * 1024;
+    private const int LargestSmall = 16 * 1024;
+    private const int FirstCapacity = 1024;
 
     private static readonly TimeSpan Wait = TimeSpan.FromSeconds(5);
 
-    private readonly int _most = options.Value.Limits.BufferedBytes;
-    private readonly ConcurrencyLimiter _budget = new(new ConcurrencyLimiterOptions
-    {
-        PermitLimit = options.Value.Limits.BufferedBytes,
-        QueueLimit = int.MaxValue,
-    });
+    private readonly TimeProvider _time = time;
+    private readonly Budget _small = new(options.Value.Limits.BufferedBytes / 4);
+    private readonly Budget _large = new(options.Value.Limits.BufferedBytes / 4 * 3);
 
     /// <summary>Bytes that are counted now.</summary>
-    internal long Used => _most - _budget.GetStatistics()!.CurrentAvailablePermits;
+    internal long Used => _small.Used + _large.Used;
+
+    /// <summary>What bodies that are not small may be counted as at once, in bytes.</summary>
+    internal int MostOfLarge => _large.Most;
 
     /// <summary>
     /// Reads the body of a request. Its memory is counted until the request has been answered.
@@ -60,7 +63,7 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
 
         var body = new Body(this, limit, announced);
         context.Response.RegisterForDispose(body);
-        using var patience = new CancellationTokenSource(Patience, time);
+        using var patience = new CancellationTokenSource(Patience, _time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, patience.Token);
         try
         {
@@ -105,24 +108,26 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
     /// </summary>
     public async ValueTask<bool> TryHoldAsync(HttpContext context, int bytes)
     {
-        if (bytes <= FirstCapacity)
+        if (bytes <= LargestSmall)
         {
             return true; // the system's own buffers take that
         }
 
-        var lease = _budget.AttemptAcquire(Math.Min(bytes, _most));
-        if (lease.IsAcquired)
+        if (_large.TryTake(_large.CountOf(bytes)) is not { } lease)
         {
-            context.Response.RegisterForDispose(lease);
-            return true;
+            await RefuseAsync(context);
+            return false;
         }
 
-        lease.Dispose();
-        await RefuseAsync(context);
-        return false;
+        context.Response.RegisterForDispose(lease);
+        return true;
     }
 
-    public void Dispose() => _budget.Dispose();
+    public void Dispose()
+    {
+        _small.Dispose();
+        _large.Dispose();
+    }
 
     private async ValueTask RefuseAsync(HttpContext context)
     {
@@ -132,18 +137,47 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
             "The registry is holding as many manifests and other bodies in memory as it may. Try again in a few seconds."));
     }
 
-    /// <summary>The permits for so many more bytes, or null when there are none for 5 s.</summary>
-    private async ValueTask<RateLimitLease?> AcquireAsync(int permits, CancellationToken cancellationToken)
+    private sealed class Budget(int most) : IDisposable
     {
-        var lease = _budget.AttemptAcquire(permits);
-        if (!lease.IsAcquired)
+        private readonly ConcurrencyLimiter _limiter = new(new ConcurrencyLimiterOptions
         {
+            PermitLimit = most,
+            QueueLimit = int.MaxValue,
+        });
+
+        public int Most => most;
+
+        public long Used => most - _limiter.GetStatistics()!.CurrentAvailablePermits;
+
+        /// <summary>What is larger than all of it is counted as all of it.</summary>
+        public int CountOf(long bytes) => (int)Math.Min(bytes, most);
+
+        /// <summary>Null when there is no room now.</summary>
+        public RateLimitLease? TryTake(int bytes)
+        {
+            var lease = _limiter.AttemptAcquire(bytes);
+            if (lease.IsAcquired)
+            {
+                return lease;
+            }
+
             lease.Dispose();
+            return null;
+        }
+
+        /// <summary>Null when there is no room for 5 s.</summary>
+        public async ValueTask<RateLimitLease?> TakeAsync(int bytes, TimeProvider time, CancellationToken cancellationToken)
+        {
+            if (TryTake(bytes) is { } taken)
+            {
+                return taken;
+            }
+
             using var wait = new CancellationTokenSource(Wait, time);
             using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, wait.Token);
             try
             {
-                lease = await _budget.AcquireAsync(permits, ending.Token);
+                return await _limiter.AcquireAsync(bytes, ending.Token);
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
@@ -151,27 +185,22 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
             }
         }
 
-        if (lease.IsAcquired)
-        {
-            return lease;
-        }
-
-        lease.Dispose();
-        return null;
+        public void Dispose() => _limiter.Dispose();
     }
 
     private sealed class Body(BufferedBodies bodies, int limit, long? announced) : IDisposable
     {
         private readonly List<RateLimitLease> _leases = [];
         private byte[] _bytes = [];
-        private int _held;
+        private int _counted;
+        private bool _isSmall = true;
 
         public int Length { get; private set; }
 
         public ReadOnlyMemory<byte> Written => _bytes.AsMemory(0, Length);
 
         /// <returns>False when there is no memory for it.</returns>
-        public async ValueTask<bool> TryAppendAsync(System.Buffers.ReadOnlySequence<byte> more, CancellationToken cancellationToken)
+        public async ValueTask<bool> TryAppendAsync(ReadOnlySequence<byte> more, CancellationToken cancellationToken)
         {
             var needed = Length + (int)more.Length;
             if (needed > _bytes.Length && !await TryGrowAsync(needed, cancellationToken))
@@ -195,16 +224,26 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
             var capacity = (int)Math.Min(
                 Math.Max(needed, Math.Max(FirstCapacity, 2L * _bytes.Length)),
                 Math.Max(needed, announced ?? limit));
-            var hold = (int)Math.Min((long)capacity * Weight, bodies._most);
-            if (hold > _held)
+
+            var isSmall = capacity <= LargestSmall;
+            var budget = isSmall ? bodies._small : bodies._large;
+            var counted = budget.CountOf((long)capacity * Weight);
+            var more = isSmall == _isSmall ? counted - _counted : counted;
+            if (more > 0)
             {
-                if (await bodies.AcquireAsync(hold - _held, cancellationToken) is not { } lease)
+                if (await budget.TakeAsync(more, bodies._time, cancellationToken) is not { } lease)
                 {
                     return false;
                 }
 
+                if (isSmall != _isSmall)
+                {
+                    Dispose();
+                    _leases.Clear();
+                }
+
                 _leases.Add(lease);
-                _held = hold;
+                (_counted, _isSmall) = (counted, isSmall);
             }
 
             Array.Resize(ref _bytes, capacity);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Configuration;
 using OciRegistry.Server;
 using OciRegistry.Tests.Auth;
 
@@ -23,7 +24,7 @@ public sealed class ServeCheckTests : IDisposable
         checkedNow.Output.Split('\n')[1..].ShouldBe(
         [
             "Would listen on http://127.0.0.1:0",
-            $"Would serve up to {ConnectionLimits.MostOf(new())} connections at once",
+            $"Would serve up to {ConnectionLimits.MostOf(new ConfigurationManager())} connections at once",
             $"Would store in {_folder.Path}/data, which the start makes",
             "Would lock within this process",
             "Would let in everybody, who may do everything",
