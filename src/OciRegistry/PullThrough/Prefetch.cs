@@ -149,12 +149,13 @@ internal sealed partial class Prefetch(Upstreams upstreams, PulledManifests mani
             || !((RepositoryName.TryParse(name, out var whole) && upstreams.Of(whole) is not null
                     && upstreams.TryFind(whole, null, "", out repository))
                 || (slash > 0 && RepositoryName.TryParse(name.AsSpan(slash + 1), out var rest)
-                    && upstreams.TryFind(rest, name[..slash], "", out repository))))
+                    && upstreams.TryFind(rest, name[..slash], "", out repository)))
+            || upstreams.Of(repository) is not { } found) // without any upstream a namespace says nothing
         {
             return false;
         }
 
-        upstream = upstreams.Of(repository)!;
+        upstream = found;
         return true;
     }
 
