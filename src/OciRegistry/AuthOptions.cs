@@ -296,8 +296,9 @@ public sealed class PolicyOptions
     public IList<string> Repositories { get; set => field = value ?? []; } = [];
 
     /// <summary>
-    /// <c>pull</c>; <c>push</c>; <c>create-only</c>: push, but no tag that exists may move; <c>delete</c>; <c>admin</c>: the
-    /// operator's API.
+    /// <c>pull</c>; <c>push</c>; <c>create-only</c>: push, but no tag that exists may move; <c>delete</c>; <c>admin</c>:
+    /// administer the repositories with <c>/admin</c>, make robots for them with the actions that the subject has there, see and end
+    /// their uploads; in <c>**</c>, be an operator, to whom all of <c>/admin</c> is open.
     /// </summary>
     [Setting(Values = "pull push create-only delete admin")]
     public IList<string> Actions { get; set => field = value ?? []; } = [];
@@ -319,7 +320,7 @@ public sealed class PolicyOptions
             yield return $"Its action '{action}' is unknown. Use {string.Join(", ", KnownActions)}.";
         }
 
-        if (Repositories.Count == 0 && Actions.Any(action => action != "admin"))
+        if (Repositories.Count == 0)
         {
             yield return "It names no Repositories. Say where it holds; all of them are '**'.";
         }

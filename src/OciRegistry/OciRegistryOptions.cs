@@ -26,6 +26,9 @@ public sealed class OciRegistryOptions
     /// <summary>How many requests are served.</summary>
     public LimitOptions Limits { get; } = new();
 
+    /// <summary>What operators see and do.</summary>
+    public OperationsOptions Operations { get; } = new();
+
     /// <summary>Other registries whose content is pulled through this one.</summary>
     public PullThroughOptions PullThrough { get; } = new();
 

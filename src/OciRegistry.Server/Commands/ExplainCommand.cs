@@ -42,6 +42,7 @@ internal static class ExplainCommand
             line.Call.GetValue(GroupOption) ?? [],
             line.Call.GetRequiredValue(RepositoryArgument),
             line.Call.GetRequiredValue(ActionArgument),
+            isOfRepository: false,
             CancellationToken.None);
         if (explanation is null)
         {

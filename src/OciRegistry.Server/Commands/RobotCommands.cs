@@ -63,7 +63,7 @@ internal static class RobotCommands
         var configuration = CommandSettings.Read(line);
         await using var services = await CommandServices.OpenAsync(configuration, usesStorage: true, usesAuthFiles: false);
         var (robot, secret) = await services.GetRequiredService<RobotAccounts>()
-            .CreateAsync(wanted.Name, wanted.Policy, wanted.Expires, CancellationToken.None)
+            .CreateAsync(wanted.Name, wanted.Policy, wanted.Expires, createdBy: null, CancellationToken.None)
             ?? throw CommandException.NotDone(
                 $"There is a robot '{wanted.Name}' already. Revoke it first, or call this one otherwise.");
 
@@ -89,7 +89,7 @@ internal static class RobotCommands
         await using var services = await CommandServices.OpenAsync(
             CommandSettings.Read(line), usesStorage: true, usesAuthFiles: false);
         var robots = services.GetRequiredService<RobotAccounts>();
-        var page = await robots.ListAsync(after: null, PageSize, CancellationToken.None);
+        var page = await robots.ListAsync(after: null, PageSize, _ => true, CancellationToken.None);
         while (page.Count > 0)
         {
             foreach (var robot in page)
@@ -97,7 +97,7 @@ internal static class RobotCommands
                 Console.WriteLine(Describe(robot));
             }
 
-            page = await robots.ListAsync(page[^1].Name, PageSize, CancellationToken.None);
+            page = await robots.ListAsync(page[^1].Name, PageSize, _ => true, CancellationToken.None);
         }
 
         return 0;
@@ -123,7 +123,7 @@ internal static class RobotCommands
             : robot.HasExpired(TimeProvider.System.GetUtcNow()) ? $"expired {Text(expires)}"
             : $"expires {Text(expires)}";
         return $"{robot.Name}: {string.Join(", ", robot.Actions)} in {string.Join(", ", robot.Repositories)}; "
-            + $"made {Text(robot.Created)}, {end}";
+            + $"made {Text(robot.Created)}{(robot.CreatedBy is { } maker ? $" by {maker}" : "")}, {end}";
 
         static string Text(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
     }

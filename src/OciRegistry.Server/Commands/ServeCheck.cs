@@ -42,11 +42,37 @@ internal static class ServeCheck
             $"Would store in {storage.Where}",
             redis.Configuration.Count > 0 ? $"Would lock with Redis at {string.Join(", ", redis.EndPoints())}" : "Would lock within this process",
             .. Logins(options.Auth).Select(who => $"Would let in {who}"),
+            .. Administrators(options),
             .. options.PullThrough.Upstreams.Select(upstream => $"Would pull {upstream.Prefix} through from {upstream.Url}"),
             "Nothing is wrong with the settings.",
         ];
         Console.WriteLine(string.Join(Environment.NewLine, lines));
         return 0;
+    }
+
+    private static IEnumerable<string> Administrators(OciRegistryOptions options)
+    {
+        if (!options.Auth.IsRequired)
+        {
+            return
+            [
+                options.Operations.Admin ? "Would let everybody on this machine administer everything" : "Would not answer /admin: nobody has to log in",
+            ];
+        }
+
+        var rules = AuthFiles.Of(options.Auth).Policies.Rules.Where(rule => rule.Rights.HasFlag(Rights.Admin)).ToList();
+        return
+        [
+            .. rules.Select(rule =>
+                $"Would let {string.Join(", ", rule.Subjects.Select(subject => subject.ToString()).Concat(rule.Groups.Where(IsOfTokens)))} administer "
+                + $"{(IsOfOperators(rule) ? "everything" : string.Join(", ", rule.Repositories))} ({rule.Name})"),
+            .. options.Auth.Robots ? ["Would let robots with the action admin administer their repositories: 'robot list' shows them"] : Array.Empty<string>(),
+            .. rules.Any(IsOfOperators) ? Array.Empty<string>() : ["Would have no operator by a policy: one has the action admin in '**'"],
+        ];
+
+        static bool IsOfOperators(PolicyRule rule) => rule.Contains(NamePattern.Everything);
+
+        static bool IsOfTokens(string group) => group.Contains(':', StringComparison.Ordinal); // the members of the others are among the subjects
     }
 
     private static List<string> Logins(AuthOptions auth)

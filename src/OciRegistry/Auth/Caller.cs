@@ -22,6 +22,9 @@ internal sealed record Caller(string Subject)
     /// <summary>When its token ends; null when it has none.</summary>
     public DateTimeOffset? Expires { get; init; }
 
+    /// <summary>When its account ends: a robot's; null when it does not.</summary>
+    public DateTimeOffset? AccountExpires { get; init; }
+
     /// <summary>
     /// Which secret it has proved to know, for users and robots: a token dies when that is changed. Tells nothing of it.
     /// </summary>

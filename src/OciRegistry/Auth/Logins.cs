@@ -81,7 +81,7 @@ internal sealed class Logins(
                 && await robots.FindAsync(subject[Caller.RobotPrefix.Length..], cancellationToken) is { } robot
                 && robot.Credential == caller.Credential
                 && !robot.HasExpired(time.GetUtcNow())
-                ? caller with { Own = robot.Rule }
+                ? caller with { Own = robot.Rule, AccountExpires = robot.Expires }
                 : null;
         }
 
@@ -152,7 +152,9 @@ internal sealed class Logins(
         }
 
         return new LoginResult(
-            LoginOutcome.Ok, new Caller(robot.Subject) { Credential = robot.Credential, Own = robot.Rule }, isNew);
+            LoginOutcome.Ok,
+            new Caller(robot.Subject) { Credential = robot.Credential, Own = robot.Rule, AccountExpires = robot.Expires },
+            isNew);
     }
 
     private static LoginResult Of(HtpasswdUser user, bool isNew) => new(

@@ -9,9 +9,17 @@ internal sealed class PolicyExplanation(AuthFiles files, RobotAccounts robots, I
     /// <param name="groups">What the subject's token would name.</param>
     /// <param name="repository">A repository's name.</param>
     /// <param name="action">An action of a policy.</param>
+    /// <param name="isOfRepository">
+    /// Whether the answer is for an administrator of the repository only: rules for other repositories are left out.
+    /// </param>
     /// <param name="cancellationToken">Ends the look for a robot.</param>
     public async ValueTask<(Explanation? Explanation, string? Problem)> OfAsync(
-        string subject, IReadOnlyList<string> groups, string repository, string action, CancellationToken cancellationToken)
+        string subject,
+        IReadOnlyList<string> groups,
+        string repository,
+        string action,
+        bool isOfRepository,
+        CancellationToken cancellationToken)
     {
         if (subject.Length == 0)
         {
@@ -24,7 +32,8 @@ internal sealed class PolicyExplanation(AuthFiles files, RobotAccounts robots, I
         }
 
         var rights = RightsNames.OfPolicy([action]);
-        if (!RepositoryName.TryParse(repository, out var name) && rights != Rights.Admin)
+        var isRepository = RepositoryName.TryParse(repository, out var name);
+        if (!isRepository && (isOfRepository || rights != Rights.Admin))
         {
             return (null, "Say where: repository is a repository's name.");
         }
@@ -41,6 +50,6 @@ internal sealed class PolicyExplanation(AuthFiles files, RobotAccounts robots, I
             caller = caller with { Own = robot.Rule };
         }
 
-        return (files.Policies.Explain(caller, name, rights), null);
+        return (files.Policies.Explain(caller, isRepository ? name : null, rights, isOfRepository), null);
     }
 }

@@ -49,7 +49,7 @@ internal sealed record PolicyFile(
     private static IEnumerable<string> GroupProblems(string name, IReadOnlyList<string> members) =>
         name.Contains(':', StringComparison.Ordinal)
             ? [$"Group '{name}' has a ':', which is for groups of issuers. Call it otherwise."]
-            : new PolicyOptions { Subjects = [.. members ?? []], Groups = ["-"], Actions = ["admin"] }.Problems()
+            : new PolicyOptions { Subjects = [.. members ?? []], Groups = ["-"], Repositories = ["**"], Actions = ["pull"] }.Problems()
                 .Select(problem => $"Group '{name}': {problem}");
 }
 

@@ -30,7 +30,10 @@ internal sealed class PolicyRule
 
     public Rights Rights { get; }
 
-    public IEnumerable<NamePattern> Repositories => _repositories;
+    public IReadOnlyList<NamePattern> Repositories => _repositories;
+
+    /// <summary>The subjects, those of the groups that are defined beside the rule among them.</summary>
+    public IReadOnlyList<NamePattern> Subjects => _subjects;
 
     /// <summary>Groups that a token has to name for somebody to be in them.</summary>
     public IEnumerable<string> Groups => _groups;
@@ -65,6 +68,25 @@ internal sealed class PolicyRule
         return false;
     }
 
-    public override string ToString() =>
-        $"{Name} ({string.Join(", ", Rights.ToPolicy())} in {string.Join<NamePattern>(", ", _repositories)})";
+    /// <summary>Whether the rule covers every repository that a pattern matches.</summary>
+    public bool Contains(NamePattern pattern)
+    {
+        foreach (var repository in _repositories)
+        {
+            if (repository.Contains(pattern))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The rule as an explanation names it, for one repository: without its patterns for others.</summary>
+    public string In(string repository) => Describe(_repositories.Where(pattern => pattern.Matches(repository)));
+
+    public override string ToString() => Describe(_repositories);
+
+    private string Describe(IEnumerable<NamePattern> repositories) =>
+        $"{Name} ({string.Join(", ", Rights.ToPolicy())} in {string.Join(", ", repositories)})";
 }

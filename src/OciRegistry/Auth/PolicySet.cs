@@ -5,6 +5,8 @@ internal sealed class PolicySet(IReadOnlyList<PolicyRule> rules)
 {
     private readonly HashSet<string> _groups = [.. rules.SelectMany(rule => rule.Groups)];
 
+    public IReadOnlyList<PolicyRule> Rules => rules;
+
     /// <summary>Whether any rule is for the group: a token need not carry others.</summary>
     public bool Knows(string group) => _groups.Contains(group);
 
@@ -22,7 +24,16 @@ internal sealed class PolicySet(IReadOnlyList<PolicyRule> rules)
         return rights;
     }
 
-    public bool IsAdmin(Caller caller) => RulesFor(caller).Any(rule => rule.Rights.HasFlag(Rights.Admin));
+    /// <summary>The rights that a caller has in every repository that a pattern matches, <see cref="Rights.Admin"/> among them.</summary>
+    public Rights RightsWithin(Caller caller, NamePattern pattern) => RulesFor(caller)
+        .Where(rule => rule.Contains(pattern))
+        .Aggregate(Rights.None, (rights, rule) => rights | rule.Rights);
+
+    /// <summary>Whether a caller administers any repositories.</summary>
+    public bool Administers(Caller caller) => RulesFor(caller).Any(rule => rule.Rights.HasFlag(Rights.Admin));
+
+    /// <summary>Whether a caller administers the whole registry.</summary>
+    public bool IsOperator(Caller caller) => RightsWithin(caller, NamePattern.Everything).HasFlag(Rights.Admin);
 
     /// <summary>The rules for a caller, its own among them.</summary>
     public IEnumerable<PolicyRule> RulesFor(Caller caller)
@@ -42,17 +53,22 @@ internal sealed class PolicySet(IReadOnlyList<PolicyRule> rules)
     }
 
     /// <summary>Says which rule allows it, or why none does.</summary>
-    public Explanation Explain(Caller caller, RepositoryName repository, Rights wanted)
+    /// <param name="caller">Who.</param>
+    /// <param name="repository">Where; null asks for the whole registry.</param>
+    /// <param name="wanted">What.</param>
+    /// <param name="isOfRepository">Whether rules for other repositories must not be told.</param>
+    public Explanation Explain(Caller caller, RepositoryName? repository, Rights wanted, bool isOfRepository)
     {
-        var named = RulesFor(caller).ToList();
+        var place = repository?.ToString();
+        var named = RulesFor(caller).Where(rule => !isOfRepository || Covers(rule)).ToList();
         var missing = wanted;
         var allowing = new List<string>();
-        foreach (var rule in named.Where(rule => wanted == Rights.Admin || rule.Covers(repository.ToString())))
+        foreach (var rule in named.Where(Covers))
         {
             if ((rule.Rights & missing) != Rights.None)
             {
                 missing &= ~rule.Rights;
-                allowing.Add(rule.ToString());
+                allowing.Add(Describe(rule));
             }
         }
 
@@ -61,12 +77,17 @@ internal sealed class PolicySet(IReadOnlyList<PolicyRule> rules)
             return new Explanation(true, $"allowed by {string.Join(" and ", allowing)}");
         }
 
+        var here = isOfRepository ? " in this repository" : "";
         var others = named.Count == 0
-            ? $"no rule names {caller.Subject}"
-            : $"the rules for {caller.Subject} are {string.Join("; ", named)}";
+            ? $"no rule names {caller.Subject}{here}"
+            : $"the rules for {caller.Subject}{here} are {string.Join("; ", named.Select(Describe))}";
         return new Explanation(false, allowing.Count > 0
             ? $"denied: {string.Join(" and ", allowing)} allows only a part of it; {others}"
             : $"denied: nothing allows it; {others}");
+
+        bool Covers(PolicyRule rule) => place is null ? rule.Contains(NamePattern.Everything) : rule.Covers(place);
+
+        string Describe(PolicyRule rule) => isOfRepository ? rule.In(place!) : rule.ToString();
     }
 }
 

@@ -19,6 +19,8 @@ internal sealed class RobotAccounts(IDocumentStore documents, TimeProvider time)
     // What scanners for leaked secrets can look for.
     private const string SecretPrefix = "ocirobot_";
 
+    private const int MinRead = 100; // names at a time, where few of them are wanted
+
     private readonly ConditionalWeakTable<Document, Robot> _parsed = [];
 
     /// <summary>The robot, expired or not; null when there is none.</summary>
@@ -30,7 +32,7 @@ internal sealed class RobotAccounts(IDocumentStore documents, TimeProvider time)
             return null;
         }
 
-        return _parsed.TryGetValue(document, out var known) ? known : Parse(name, document);
+        return Of(name, document);
     }
 
     /// <summary>The robot that has this secret, and has not expired; null when there is none.</summary>
@@ -44,7 +46,7 @@ internal sealed class RobotAccounts(IDocumentStore documents, TimeProvider time)
 
     /// <summary>A new robot, and its secret; null when there is one of this name.</summary>
     public async ValueTask<(Robot Robot, string Secret)?> CreateAsync(
-        string name, PolicyOptions policy, DateTimeOffset? expires, CancellationToken cancellationToken)
+        string name, PolicyOptions policy, DateTimeOffset? expires, string? createdBy, CancellationToken cancellationToken)
     {
         var secret = SecretPrefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
         var robot = new Robot
@@ -54,6 +56,7 @@ internal sealed class RobotAccounts(IDocumentStore documents, TimeProvider time)
             Repositories = [.. policy.Repositories],
             Actions = [.. policy.Actions],
             Created = time.GetUtcNow(),
+            CreatedBy = createdBy,
             Expires = expires,
         };
         var written = await documents.WriteAsync(
@@ -70,17 +73,40 @@ internal sealed class RobotAccounts(IDocumentStore documents, TimeProvider time)
         ? documents.DeleteAsync(RegistryLayout.Robot(name), WriteCondition.None, Durability.Synced, cancellationToken)
         : ValueTask.FromResult(false);
 
-    /// <summary>Robots after a name, in its order.</summary>
-    public async ValueTask<IReadOnlyList<Robot>> ListAsync(string? after, int limit, CancellationToken cancellationToken)
+    /// <summary>
+    /// Revokes a robot that fulfils a condition, and no other that has its name by then; false when there is none.
+    /// </summary>
+    public async ValueTask<bool> RevokeAsync(string name, Func<Robot, bool> mayRevoke, CancellationToken cancellationToken) =>
+        NameProblem(name) is null
+        && await documents.ReadAsync(RegistryLayout.Robot(name), cancellationToken) is { } document
+        && Of(name, document) is { } robot
+        && mayRevoke(robot)
+        && await documents.DeleteAsync(
+            RegistryLayout.Robot(name), WriteCondition.Unchanged(document.Version), Durability.Synced, cancellationToken);
+
+    /// <summary>Robots after a name that fulfil a condition, in its order; fewer than the limit when there are no more.</summary>
+    public async ValueTask<IReadOnlyList<Robot>> ListAsync(
+        string? after, int limit, Func<Robot, bool> isWanted, CancellationToken cancellationToken)
     {
         var robots = new List<Robot>();
-        foreach (var name in await documents.ListAsync(
-            RegistryLayout.Robots, static name => NameProblem(name) is null, after, limit, cancellationToken))
+        while (robots.Count < limit)
         {
-            if (await FindAsync(name, cancellationToken) is { } robot)
+            var names = await documents.ListAsync(
+                RegistryLayout.Robots, static name => NameProblem(name) is null, after, Math.Max(limit, MinRead), cancellationToken);
+            if (names.Count == 0)
             {
-                robots.Add(robot);
+                break;
             }
+
+            foreach (var name in names)
+            {
+                if (robots.Count < limit && await FindAsync(name, cancellationToken) is { } robot && isWanted(robot))
+                {
+                    robots.Add(robot);
+                }
+            }
+
+            after = names[^1];
         }
 
         return robots;
@@ -92,6 +118,9 @@ internal sealed class RobotAccounts(IDocumentStore documents, TimeProvider time)
         || name.Any(c => !char.IsAsciiLetterLower(c) && !char.IsAsciiDigit(c) && c is not ('-' or '.' or '_'))
             ? "A robot's name is 1 to 64 lower-case letters, digits, '-', '.' and '_', and begins with a letter or digit."
             : null;
+
+    private Robot? Of(string name, Document document) =>
+        _parsed.TryGetValue(document, out var known) ? known : Parse(name, document);
 
     private Robot? Parse(string name, Document document)
     {
@@ -133,6 +162,9 @@ internal sealed record Robot
     public required IReadOnlyList<string> Actions { get; init; }
 
     public required DateTimeOffset Created { get; init; }
+
+    /// <summary>The subject that made it through the API; null on the command line.</summary>
+    public string? CreatedBy { get; init; }
 
     /// <summary>Null when it does not.</summary>
     public DateTimeOffset? Expires { get; init; }

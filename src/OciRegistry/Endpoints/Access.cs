@@ -17,7 +17,10 @@ internal enum AccessKind
     /// <summary>Somebody who may see any repository.</summary>
     Catalog,
 
-    /// <summary>The operator: in an open registry, whoever is on its machine.</summary>
+    /// <summary>Whoever administers some repositories; the endpoint looks which.</summary>
+    Admin,
+
+    /// <summary>An operator, who administers all of them.</summary>
     Operator,
 }
 
@@ -30,6 +33,8 @@ internal readonly record struct Access(
     public static Access LoggedIn => new(AccessKind.LoggedIn);
 
     public static Access Catalog => new(AccessKind.Catalog);
+
+    public static Access Admin => new(AccessKind.Admin);
 
     public static Access Operator => new(AccessKind.Operator);
 

@@ -117,6 +117,10 @@ internal sealed class AccessControl(
     public VisibleRepositories? VisibleTo(HttpContext context) =>
         IsOpen ? null : new VisibleRepositories(files.Policies, context.Granted().Caller);
 
+    /// <summary>What the caller of a request administers.</summary>
+    public AdminArea AreaOf(HttpContext context) =>
+        IsOpen ? AdminArea.OfOpenRegistry : new AdminArea(files.Policies, context.Granted().Caller);
+
     /// <summary>Whether the caller of a request may take blobs from another repository.</summary>
     public MountSource SourceFor(HttpContext context, RepositoryName repository)
     {
@@ -148,11 +152,19 @@ internal sealed class AccessControl(
             return false;
         }
 
-        if (access.Kind == AccessKind.Operator && !LocalRequest.IsFromHere(context))
+        if (access.Kind is AccessKind.Admin or AccessKind.Operator)
         {
-            await context.WriteErrorAsync(OciError.Denied(
-                "The operator's view of an open registry is answered on its own machine only, and not through a proxy."));
-            return false;
+            var problem = !options.Value.Operations.Admin
+                ? "The admin API of a registry in which nobody has to log in is off. Set OciRegistry:Operations:Admin=true, or have "
+                    + "people log in."
+                : !LocalRequest.IsFromHere(context)
+                    ? "The admin API of an open registry is answered on its own machine only, and not through a proxy."
+                    : null;
+            if (problem is not null)
+            {
+                await context.WriteErrorAsync(OciError.Denied(problem));
+                return false;
+            }
         }
 
         return true;
@@ -171,14 +183,15 @@ internal sealed class AccessControl(
     private Rights RightsOf(Caller caller, Access access) => access.Kind switch
     {
         AccessKind.Repository => files.Policies.RightsOf(caller, access.Repository.ToString()),
-        AccessKind.Operator => files.Policies.IsAdmin(caller) ? Rights.Admin : Rights.None,
+        AccessKind.Admin => files.Policies.Administers(caller) ? Rights.Admin : Rights.None,
+        AccessKind.Operator => files.Policies.IsOperator(caller) ? Rights.Admin : Rights.None,
         _ => Rights.None,
     };
 
     private bool IsLet(Caller caller, Access access, Rights rights) => access.Kind switch
     {
         AccessKind.Repository => rights.HasFlag(access.Rights),
-        AccessKind.Operator => rights.HasFlag(Rights.Admin),
+        AccessKind.Admin or AccessKind.Operator => rights.HasFlag(Rights.Admin),
         AccessKind.Catalog => MayList(caller),
         _ => !caller.IsAnonymous || caller.Expires is not null, // who has asked for a token has one, for nothing perhaps
     };
@@ -190,7 +203,7 @@ internal sealed class AccessControl(
             && scope.Name == access.Repository.ToString()
             && RightsNames.OfScope(scope.Actions).HasFlag(access.Rights)),
         AccessKind.Catalog => scopes.Any(scope => scope is { Type: Scope.RegistryType, Name: Scope.CatalogName }),
-        AccessKind.Operator => scopes.Any(scope => scope is { Type: Scope.RegistryType, Name: Scope.AdminName }),
+        AccessKind.Admin or AccessKind.Operator => scopes.Any(scope => scope is { Type: Scope.RegistryType, Name: Scope.AdminName }),
         _ => true,
     };
 }

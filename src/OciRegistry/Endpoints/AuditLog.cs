@@ -22,13 +22,8 @@ internal sealed partial class AuditLog(ILoggerFactory logs)
 
     public void LoginBlocked(HttpContext context) => LogLoginBlocked(_log, AddressOf(context), context.TraceIdentifier);
 
-    public void Denied(HttpContext context, Caller caller, Access access) => LogDenied(
-        _log,
-        caller.Subject,
-        AddressOf(context),
-        string.Join(",", access.Rights.ToScope()) is { Length: > 0 } actions ? actions : access.Kind.ToString(),
-        access.Kind == AccessKind.Repository ? access.Repository.ToString() : "-",
-        context.TraceIdentifier);
+    public void Denied(HttpContext context, string actions, string place) =>
+        LogDenied(_log, context.Granted().Caller.Subject, AddressOf(context), actions, place, context.TraceIdentifier);
 
     public void Pushed(HttpContext context, RepositoryName repository, Digest digest, IEnumerable<string> tags) => LogPushed(
         _log,

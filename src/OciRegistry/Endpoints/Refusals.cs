@@ -10,6 +10,9 @@ namespace OciRegistry.Endpoints;
 /// <summary>The answers to who may not: 401 with what to do about it, 403, 429.</summary>
 internal sealed class Refusals(IOptions<OciRegistryOptions> options, AuditLog audit, RegistryMetrics metrics)
 {
+    /// <summary>What the audit log calls the right to administer.</summary>
+    public const string AdminAction = "admin";
+
     private AuthOptions Options => options.Value.Auth;
 
     /// <summary>What was sent proves nothing, or was not looked at.</summary>
@@ -38,14 +41,42 @@ internal sealed class Refusals(IOptions<OciRegistryOptions> options, AuditLog au
     }
 
     /// <summary>403: no other token would do.</summary>
-    public async ValueTask DenyAsync(HttpContext context, Access access, Caller caller)
+    public ValueTask DenyAsync(HttpContext context, Access access, Caller caller)
+    {
+        var actions = string.Join(", ", access.Rights.ToScope());
+        return access.Kind switch
+        {
+            AccessKind.Repository => DenyAsync(
+                context,
+                actions,
+                access.Repository.ToString(),
+                OciError.Denied($"{caller.Subject} may not {actions} here. Ask the registry's operator for a policy that allows it.")),
+            AccessKind.Admin => DenyAsync(
+                context,
+                AdminAction,
+                "-",
+                OciError.Denied($"{caller.Subject} administers no repositories. Ask the registry's operator for a policy with the action 'admin'.")),
+            AccessKind.Operator => DenyAsync(
+                context,
+                AdminAction,
+                "-",
+                OciError.Denied($"{caller.Subject} is not an operator of this registry. Ask one for a policy with the action 'admin' in '**'.")),
+            _ => DenyAsync(
+                context, "list", "-", OciError.Denied($"{caller.Subject} may not do this. Ask the registry's operator for a policy that allows it.")),
+        };
+    }
+
+    /// <summary>Answers what the policies do not let the caller do; it is counted, and in the audit log.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="actions">What was refused, as the actions of a policy.</param>
+    /// <param name="place">Where: a repository or a robot; "-" for the registry.</param>
+    /// <param name="error">The answer.</param>
+    public async ValueTask DenyAsync(HttpContext context, string actions, string place, OciError error)
     {
         metrics.RequestDenied();
-        audit.Denied(context, caller, access);
+        audit.Denied(context, actions, place);
         await RequestBody.DrainRefusedAsync(context);
-        await context.WriteErrorAsync(OciError.Denied(access.Kind == AccessKind.Repository
-            ? $"{caller.Subject} may not {string.Join(", ", access.Rights.ToScope())} here. Ask the registry's operator for a policy that allows it."
-            : $"{caller.Subject} is no operator of this registry. Ask one for a policy with the action 'admin'."));
+        await context.WriteErrorAsync(error);
     }
 
     /// <inheritdoc cref="ChallengeAsync(HttpContext, List{Scope}, string?, string, bool)"/>
@@ -86,7 +117,7 @@ internal sealed class Refusals(IOptions<OciRegistryOptions> options, AuditLog au
             case AccessKind.Catalog:
                 return [Scope.Catalog];
 
-            case AccessKind.Operator:
+            case AccessKind.Admin or AccessKind.Operator:
                 return [Scope.Admin];
 
             case AccessKind.Repository:

@@ -149,7 +149,7 @@ internal sealed class TokenEndpoints(
         { Type: Scope.RepositoryType } when RepositoryName.TryParse(scope.Name, out var name) => Scope.Repository(
             name, files.Policies.RightsOf(caller, scope.Name) & RightsNames.OfScope(scope.Actions)),
         { Type: Scope.RegistryType, Name: Scope.CatalogName } when access.MayList(caller) => Scope.Catalog,
-        { Type: Scope.RegistryType, Name: Scope.AdminName } when files.Policies.IsAdmin(caller) => Scope.Admin,
+        { Type: Scope.RegistryType, Name: Scope.AdminName } when files.Policies.Administers(caller) => Scope.Admin,
         _ => null,
     };
 

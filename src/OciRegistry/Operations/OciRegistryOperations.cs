@@ -41,12 +41,12 @@ public static class OciRegistryOperations
     }
 
     /// <summary>
-    /// Maps the operator's API: the upload sessions there are (<c>GET /admin/uploads</c>), one with its timeline
+    /// Maps the admin API: the upload sessions there are (<c>GET /admin/uploads</c>), one with its timeline
     /// (<c>GET /admin/uploads/{session}</c>), and ending one (<c>DELETE</c>); robot accounts (<c>GET</c> and <c>POST
     /// /admin/robots</c>, <c>DELETE /admin/robots/{name}</c>); which rule decides (<c>GET /admin/explain</c>); how the upstreams
-    /// are (<c>GET /admin/upstreams</c>), and fetching images ahead of their pulls (<c>POST /admin/prefetch</c>). It is for
-    /// subjects with the action <c>admin</c>. In an open registry it is answered on the machine itself only, which an
-    /// application behind a proxy on the same machine must see to itself.
+    /// are (<c>GET /admin/upstreams</c>), and fetching images ahead of their pulls (<c>POST /admin/prefetch</c>). The first three are for
+    /// subjects with the action <c>admin</c>, for the repositories in which they have it; the last two for operators, who have it in
+    /// <c>**</c>. In an open registry all of it is off unless <see cref="OperationsOptions.Admin"/> is set.
     /// </summary>
     public static RouteGroupBuilder MapOciRegistryAdmin(this IEndpointRouteBuilder endpoints)
     {
@@ -63,17 +63,17 @@ public static class OciRegistryOperations
         var policies = ActivatorUtilities.CreateInstance<PoliciesView>(endpoints.ServiceProvider);
         Map("/explain", Methods, RegistryAction.Pull, policies.Explain);
         var upstreams = ActivatorUtilities.CreateInstance<UpstreamsView>(endpoints.ServiceProvider);
-        Map("/upstreams", Methods, RegistryAction.Pull, upstreams.List);
+        Map("/upstreams", Methods, RegistryAction.Pull, upstreams.List, isForOperators: true);
         var prefetch = ActivatorUtilities.CreateInstance<PrefetchView>(endpoints.ServiceProvider);
-        Map("/prefetch", [HttpMethods.Post], RegistryAction.Pull, prefetch.Start);
+        Map("/prefetch", [HttpMethods.Post], RegistryAction.Pull, prefetch.Start, isForOperators: true);
         return admin;
 
-        void Map(string pattern, string[] methods, RegistryAction action, RequestDelegate handle) =>
+        void Map(string pattern, string[] methods, RegistryAction action, RequestDelegate handle, bool isForOperators = false) =>
             admin.MapMethods(pattern, methods, context => request.InvokeAsync(
                 context,
                 "/admin" + pattern,
                 action,
-                Access.Operator,
+                isForOperators ? Access.Operator : Access.Admin,
                 [],
                 handle));
     }

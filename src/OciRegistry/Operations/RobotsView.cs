@@ -1,13 +1,23 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
 using OciRegistry.Endpoints;
 
 namespace OciRegistry.Operations;
 
-/// <summary>An operator's view of the robot accounts: which there are, making one, and revoking one at once.</summary>
-internal sealed class RobotsView(RobotAccounts robots, AuditLog audit, TimeProvider time)
+/// <summary>
+/// The robot accounts: which there are, making one, and revoking one at once. Who administers some repositories makes, sees
+/// and revokes robots for them, with actions that the caller has there; the others do not exist for that caller.
+/// </summary>
+internal sealed class RobotsView(
+    RobotAccounts robots,
+    AccessControl access,
+    Refusals refusals,
+    AuditLog audit,
+    IOptions<OciRegistryOptions> options,
+    TimeProvider time)
 {
     private const int MaxPageSize = 1_000;
     private const int MaxBody = 64 * 1024;
@@ -21,7 +31,9 @@ internal sealed class RobotsView(RobotAccounts robots, AuditLog audit, TimeProvi
             return;
         }
 
-        var found = page.Limit == 0 ? [] : await robots.ListAsync(page.After, page.Limit, context.RequestAborted);
+        var area = access.AreaOf(context);
+        var found = await robots.ListAsync(
+            page.After, page.Limit, robot => area.Administers(robot.Name, robot.Rule), context.RequestAborted);
         if (found.Count == page.Limit && found.Count > 0)
         {
             page.LinkNext(context, found[^1].Name);
@@ -45,10 +57,18 @@ internal sealed class RobotsView(RobotAccounts robots, AuditLog audit, TimeProvi
 
     /// <summary>
     /// Makes a robot: <c>{"name": "ci", "repositories": ["team-a/**"], "actions": ["pull", "push"], "expires": "2027-01-01T00:00:00Z"}</c>.
-    /// 201 with its secret, which is shown this once; 409 when there is one of this name.
+    /// 201 with its secret, which is shown this once; 400 where robots cannot log in; 403 for one with more rights than the
+    /// caller administers, or a longer life than the robot that makes it; 409 when there is one of this name, anybody's.
     /// </summary>
     public async Task Create(HttpContext context)
     {
+        if (!options.Value.Auth.Robots)
+        {
+            await context.WriteErrorAsync(OciError.Unsupported(
+                "Robots cannot log in to this registry, so none is made. Set OciRegistry:Auth:Robots=true, and start it again."));
+            return;
+        }
+
         var (isRead, wanted) = await RequestBody.ReadJsonAsync(
             context, NewRobotJson.Default.NewRobot, MaxBody, "The robot is not described by JSON that can be read");
         if (!isRead)
@@ -63,7 +83,22 @@ internal sealed class RobotsView(RobotAccounts robots, AuditLog audit, TimeProvi
             return;
         }
 
-        if (await robots.CreateAsync(wanted!.Name, wanted.Policy, wanted.Expires, CancellationToken.None) is not { } created)
+        var area = access.AreaOf(context);
+        var denial = !area.Administers(wanted!.Name, wanted.Rule)
+                ? "You may make robots for the repositories that you administer, with actions that you have there yourself. This "
+                    + "one would have more, or its name has more by a policy. Ask for less, or ask the registry's operator."
+            : area.Outlives(wanted.Expires)
+                ? "A robot makes none that lives longer than itself. Set 'expires' to a time before it ends."
+            : null;
+        if (denial is not null)
+        {
+            await refusals.DenyAsync(
+                context, Refusals.AdminAction, Caller.RobotPrefix + wanted.Name, OciError.Denied(denial));
+            return;
+        }
+
+        var maker = context.Granted().Caller.Subject;
+        if (await robots.CreateAsync(wanted.Name, wanted.Policy, wanted.Expires, maker, CancellationToken.None) is not { } created)
         {
             await context.WriteErrorAsync(OciError.Unsupported(
                 $"There is a robot '{wanted.Name}' already. Revoke it first, or call this one otherwise.",
@@ -82,11 +117,14 @@ internal sealed class RobotsView(RobotAccounts robots, AuditLog audit, TimeProvi
         });
     }
 
-    /// <summary>Revokes a robot, its secret and its tokens: 204; 404 when there is none.</summary>
+    /// <summary>Revokes a robot, its secret and its tokens: 204; 404 when there is none that the caller administers.</summary>
     public async Task Revoke(HttpContext context)
     {
         var name = (string)context.Request.RouteValues["name"]!;
-        if (await robots.RevokeAsync(name, CancellationToken.None))
+        var area = access.AreaOf(context);
+        if (await (area.IsEverything
+            ? robots.RevokeAsync(name, CancellationToken.None)
+            : robots.RevokeAsync(name, robot => area.Administers(robot.Name, robot.Rule), CancellationToken.None)))
         {
             audit.RobotChanged(context, name, "revoked");
             context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -105,6 +143,11 @@ internal sealed class RobotsView(RobotAccounts robots, AuditLog audit, TimeProvi
         WriteTexts(json, "repositories", robot.Repositories);
         WriteTexts(json, "actions", robot.Actions);
         json.WriteString("created", robot.Created);
+        if (robot.CreatedBy is { } maker)
+        {
+            json.WriteString("createdBy", maker);
+        }
+
         if (robot.Expires is { } expires)
         {
             json.WriteString("expires", expires);
@@ -134,6 +177,8 @@ internal sealed record NewRobot(
         Repositories = [.. Repositories ?? []],
         Actions = [.. Actions ?? []],
     };
+
+    public PolicyRule Rule => new(Name, Policy, new Dictionary<string, IReadOnlyList<string>>());
 
     public static IEnumerable<string> Problems(NewRobot? robot, DateTimeOffset now)
     {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using OciRegistry.Auth;
 using OciRegistry.Endpoints;
 using OciRegistry.Storage;
 using OciRegistry.Uploads;
@@ -7,10 +8,11 @@ using OciRegistry.Uploads;
 namespace OciRegistry.Operations;
 
 /// <summary>
-/// An operator's view of the upload sessions: which there are, what was done to each, and a way to end one. It shows and
-/// ends what is anybody's, so it is the operator's alone.
+/// The upload sessions, whoever's they are: which there are, what was done to each, and a way to end one. Who administers
+/// some repositories sees and ends those that push to them; the others do not exist for that caller.
 /// </summary>
-internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocuments documents, StoreClock clock)
+internal sealed class UploadsView(
+    UploadSessions sessions, UploadSessionDocuments documents, StoreClock clock, AccessControl access)
 {
     private const int PageSize = 100;
     private const int MaxPageSize = 1_000;
@@ -30,19 +32,10 @@ internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocument
         }
 
         UploadSessionId? after = UploadSessionId.TryParse(page.After, out var last) ? last : null;
-        var ids = page.Limit == 0 ? [] : await documents.ListAsync(after, page.Limit, context.RequestAborted);
-        var found = new List<UploadSession>(ids.Count);
-        foreach (var id in ids)
+        var found = await ListAsync(access.AreaOf(context), after, page.Limit, context.RequestAborted);
+        if (found.Count == page.Limit && found.Count > 0)
         {
-            if (await documents.ReadAsync(id, context.RequestAborted) is { } loaded)
-            {
-                found.Add(loaded.Session);
-            }
-        }
-
-        if (ids.Count == page.Limit && ids.Count > 0)
-        {
-            page.LinkNext(context, ids[^1].ToString());
+            page.LinkNext(context, found[^1].Id.ToString());
         }
 
         await context.WriteJsonAsync(StatusCodes.Status200OK, "application/json", json =>
@@ -64,8 +57,7 @@ internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocument
     /// <summary>One session with its timeline.</summary>
     public async Task Get(HttpContext context)
     {
-        if (!TryReadId(context, out var id)
-            || await documents.ReadAsync(id, context.RequestAborted) is not { Session: var session })
+        if (!TryReadId(context, out var id) || await FindAsync(context, id) is not { } session)
         {
             await context.WriteErrorAsync(OciError.BlobUploadUnknown());
             return;
@@ -98,7 +90,7 @@ internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocument
     /// <summary>Ends one session: 204; 404 when there is none; 409 when it is being completed.</summary>
     public async Task Abort(HttpContext context)
     {
-        var result = TryReadId(context, out var id)
+        var result = TryReadId(context, out var id) && await FindAsync(context, id) is not null
             ? await sessions.AbortAsync(id, context.RequestAborted)
             : new UploadResult(UploadOutcome.Unknown);
         switch (result.Outcome)
@@ -118,6 +110,42 @@ internal sealed class UploadsView(UploadSessions sessions, UploadSessionDocument
                 break;
         }
     }
+
+    /// <summary>Sessions after an id in repositories of the area; fewer than the limit when there are no more.</summary>
+    private async ValueTask<List<UploadSession>> ListAsync(
+        AdminArea area, UploadSessionId? after, int limit, CancellationToken cancellationToken)
+    {
+        var found = new List<UploadSession>();
+        while (found.Count < limit)
+        {
+            var ids = await documents.ListAsync(after, Math.Max(limit, PageSize), cancellationToken);
+            foreach (var id in ids)
+            {
+                if (found.Count < limit
+                    && await documents.ReadAsync(id, cancellationToken) is { Session: var session }
+                    && area.Has(session.Repository))
+                {
+                    found.Add(session);
+                }
+            }
+
+            if (ids.Count == 0)
+            {
+                break;
+            }
+
+            after = ids[^1];
+        }
+
+        return found;
+    }
+
+    /// <summary>The session; null when there is none in the caller's area.</summary>
+    private async ValueTask<UploadSession?> FindAsync(HttpContext context, UploadSessionId id) =>
+        await documents.ReadAsync(id, context.RequestAborted) is { Session: var session }
+        && access.AreaOf(context).Has(session.Repository)
+            ? session
+            : null;
 
     private static bool TryReadId(HttpContext context, out UploadSessionId id) =>
         UploadSessionId.TryParse((string?)context.Request.RouteValues["session"], out id);

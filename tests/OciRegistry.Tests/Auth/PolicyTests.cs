@@ -69,17 +69,20 @@ public sealed class PolicyTests
     }
 
     [Fact]
-    public void Admin_is_no_right_in_a_repository_and_the_others_make_no_admin()
+    public void Admin_does_not_push_or_pull_and_the_other_actions_do_not_administer()
     {
         var policies = new PolicySet(
         [
-            Rule(new PolicyOptions { Subjects = ["user:operator"], Actions = ["admin"] }),
+            Rule(GuardedRegistry.Allow("user:operator", "**", "admin")),
+            Rule(GuardedRegistry.Allow("user:lead", "team-a/**", "admin")),
             Rule(GuardedRegistry.Allow("user:alice", "**", "pull", "push", "delete")),
         ]);
+        var (op, lead, alice) = (new Caller("user:operator"), new Caller("user:lead"), new Caller("user:alice"));
 
-        policies.IsAdmin(new Caller("user:operator")).ShouldBeTrue();
-        policies.RightsOf(new Caller("user:operator"), "a").ShouldBe(Rights.None);
-        policies.IsAdmin(new Caller("user:alice")).ShouldBeFalse();
+        (policies.IsOperator(op), policies.Administers(op)).ShouldBe((true, true));
+        (policies.IsOperator(lead), policies.Administers(lead)).ShouldBe((false, true));
+        (policies.IsOperator(alice), policies.Administers(alice)).ShouldBe((false, false));
+        policies.RightsOf(op, "a").ShouldBe(Rights.None);
     }
 
     [Fact]
@@ -120,13 +123,13 @@ public sealed class PolicyTests
         var (alice, bob) = (new Caller("user:alice"), new Caller("user:bob"));
         var app = RepositoryName.Parse("team-a/app");
 
-        policies.Explain(alice, app, Rights.Pull).ShouldBe(new Explanation(
+        policies.Explain(alice, app, Rights.Pull, isOfRepository: false).ShouldBe(new Explanation(
             true, "allowed by policy 1 'team a' of policy.json (pull, create-only in team-a/**)"));
-        policies.Explain(alice, app, Rights.Push).Reason.ShouldStartWith(
+        policies.Explain(alice, app, Rights.Push, isOfRepository: false).Reason.ShouldStartWith(
             "denied: policy 1 'team a' of policy.json (pull, create-only in team-a/**) allows only a part of it");
-        policies.Explain(bob, app, Rights.Pull).Reason.ShouldBe(
+        policies.Explain(bob, app, Rights.Pull, isOfRepository: false).Reason.ShouldBe(
             "denied: nothing allows it; the rules for user:bob are policy 2 'all' of policy.json (pull in public/*)");
-        policies.Explain(Caller.Anonymous, app, Rights.Pull).Reason.ShouldBe("denied: nothing allows it; no rule names anonymous");
+        policies.Explain(Caller.Anonymous, app, Rights.Pull, isOfRepository: false).Reason.ShouldBe("denied: nothing allows it; no rule names anonymous");
     }
 
     [Theory]
@@ -143,6 +146,7 @@ public sealed class PolicyTests
     [InlineData("""{ "policies": [{ "subjects": ["user:a"], "repositories": ["A"], "actions": ["pull"] }] }""", "'A' can match none")]
     [InlineData("""{ "policies": [{ "subjects": ["user:a"], "repositories": ["../x"], "actions": ["pull"] }] }""", "can match none")]
     [InlineData("""{ "policies": [{ "subjects": ["user:a"], "actions": ["pull"] }] }""", "names no Repositories")]
+    [InlineData("""{ "policies": [{ "subjects": ["user:a"], "actions": ["admin"] }] }""", "names no Repositories")]
     [InlineData("""{ "policies": [{ "subjects": ["user:a"], "repositories": ["a"] }] }""", "has no Actions")]
     [InlineData("""{ "policies": [{ "subjects": ["user:a"], "repositories": ["a"], "actions": ["write"] }] }""", "'write' is unknown")]
     [InlineData("""{ "groups": { "x:y": [] } }""", "has a ':'")]
@@ -155,7 +159,7 @@ public sealed class PolicyTests
     public void All_that_is_wrong_with_a_file_is_told_at_once() =>
         Should.Throw<AuthFileException>(() => PolicyFile.Parse("policy.json", Encoding.UTF8.GetBytes(
                 """{ "policies": [{ "subjects": ["alice"], "repositories": ["A"], "actions": ["write"] }, {}] }""")))
-            .Problems.Count().ShouldBe(5);
+            .Problems.Count().ShouldBe(6);
 
     private static PolicyRule Rule(PolicyOptions policy) => new("rule", policy, NoGroups);
 }

@@ -20,7 +20,7 @@ public sealed class RobotTests : IAsyncLifetime
         _registry = await GuardedRegistry.StartAsync(
             AuthMode.Several,
             ["op"],
-            [new PolicyOptions { Subjects = ["user:op"], Actions = ["admin"] }, Allow("robot:extra", "extra/**", "pull")],
+            [Allow("user:op", "**", "admin"), Allow("robot:extra", "extra/**", "pull")],
             options => options.Auth.Robots = true,
             services => services.AddSingleton<TimeProvider>(_time));
         _operator = _registry.ClientWith(Basic("op"));

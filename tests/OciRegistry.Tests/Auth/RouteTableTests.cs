@@ -52,8 +52,10 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
                 : untouched;
             using var response = await registry.SendAsync(user, () => row.Request(target));
 
-            var expected = mode == AuthMode.Open || row.May(user) ? row.Status
+            var expected = mode == AuthMode.Open ? row.Off ?? row.Status
+                : row.May(user) ? row.Status
                 : user is null ? HttpStatusCode.Unauthorized
+                : user == "neighbour" && row.Need == "admin" ? row.Elsewhere
                 : HttpStatusCode.Forbidden;
             if (mode is not (AuthMode.Bearer or AuthMode.Several) && row.IsTokenService)
             {
@@ -62,6 +64,27 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
 
             await response.ShouldHaveStatusAsync(expected);
             response.Headers.WwwAuthenticate.Count.ShouldBe(expected == HttpStatusCode.Unauthorized ? 1 : 0, $"{user}");
+        }
+    }
+
+    /// <summary>No robots, no upstreams, no token service: each route says so, and fails on nothing.</summary>
+    [Theory]
+    [MemberData(nameof(Routes))]
+    public async Task A_route_of_a_feature_that_is_switched_off_says_so(string route)
+    {
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        var registry = await table.RegistryAsync(AuthMode.Basic);
+        var settings = registry.App.Services.GetRequiredService<IOptions<OciRegistryOptions>>().Value;
+        var target = await RouteTable.PrepareAsync(registry, row, "root");
+        settings.Auth.Robots = false;
+        try
+        {
+            using var answer = await registry.SendAsync("root", () => row.Request(target));
+            await answer.ShouldHaveStatusAsync(row.IsTokenService ? HttpStatusCode.NotFound : row.Off ?? row.Status);
+        }
+        finally
+        {
+            settings.Auth.Robots = true;
         }
     }
 
@@ -239,8 +262,11 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
 /// <summary>What each route needs, and a registry in each mode.</summary>
 public sealed class RouteTable : IAsyncLifetime
 {
-    /// <summary>Each with the right of its name in the repositories of the table, but for a stranger; their password is their name.</summary>
-    internal static readonly string[] Users = ["puller", "pusher", "deleter", "stranger", "operator", "root"];
+    /// <summary>
+    /// Each with the right of its name in the repositories of the table, but for a stranger; a lead administers them, a neighbour
+    /// administers others. Their password is their name.
+    /// </summary>
+    internal static readonly string[] Users = ["puller", "pusher", "deleter", "stranger", "lead", "neighbour", "operator", "root"];
 
     private static readonly byte[] Content = RegistryClient.RandomBytes(100);
 
@@ -281,20 +307,30 @@ public sealed class RouteTable : IAsyncLifetime
         new("HEAD /readyz", null, HttpStatusCode.OK, _ => Head("/readyz")),
         new("GET /metrics", null, HttpStatusCode.OK, _ => Get("/metrics")),
         new("HEAD /metrics", null, HttpStatusCode.OK, _ => Head("/metrics")),
-        new("GET /admin/uploads", "admin", HttpStatusCode.OK, _ => Get("/admin/uploads")),
-        new("HEAD /admin/uploads", "admin", HttpStatusCode.OK, _ => Head("/admin/uploads")),
+        new("GET /admin/uploads", "admin", HttpStatusCode.OK, _ => Get("/admin/uploads")) { Elsewhere = HttpStatusCode.OK },
+        new("HEAD /admin/uploads", "admin", HttpStatusCode.OK, _ => Head("/admin/uploads")) { Elsewhere = HttpStatusCode.OK },
         new("GET /admin/uploads/{session}", "admin", HttpStatusCode.OK, at => Get($"/admin/uploads/{at.Session}")),
         new("HEAD /admin/uploads/{session}", "admin", HttpStatusCode.OK, at => Head($"/admin/uploads/{at.Session}")),
         new("DELETE /admin/uploads/{session}", "admin", HttpStatusCode.NoContent, at => Send("DELETE", $"/admin/uploads/{at.Session}")),
-        new("GET /admin/robots", "admin", HttpStatusCode.OK, _ => Get("/admin/robots")),
-        new("HEAD /admin/robots", "admin", HttpStatusCode.OK, _ => Head("/admin/robots")),
-        new("POST /admin/robots", "admin", HttpStatusCode.Created, _ => Send("POST", "/admin/robots", NewRobot())),
-        new("DELETE /admin/robots/{name}", "admin", HttpStatusCode.NotFound, _ => Send("DELETE", "/admin/robots/nobody")),
-        new("GET /admin/explain", "admin", HttpStatusCode.OK, at => Get($"/admin/explain?subject=a&repository={at.Repository}&action=pull")),
-        new("HEAD /admin/explain", "admin", HttpStatusCode.OK, at => Head($"/admin/explain?subject=a&repository={at.Repository}&action=pull")),
-        new("GET /admin/upstreams", "admin", HttpStatusCode.OK, _ => Get("/admin/upstreams")),
-        new("HEAD /admin/upstreams", "admin", HttpStatusCode.OK, _ => Head("/admin/upstreams")),
-        new("POST /admin/prefetch", "admin", HttpStatusCode.BadRequest, _ => Send("POST", "/admin/prefetch")),
+        new("GET /admin/robots", "admin", HttpStatusCode.OK, _ => Get("/admin/robots")) { Elsewhere = HttpStatusCode.OK },
+        new("HEAD /admin/robots", "admin", HttpStatusCode.OK, _ => Head("/admin/robots")) { Elsewhere = HttpStatusCode.OK },
+        new("POST /admin/robots", "admin", HttpStatusCode.Created, _ => Send("POST", "/admin/robots", NewRobot()))
+        {
+            Elsewhere = HttpStatusCode.Forbidden,
+            Off = HttpStatusCode.BadRequest,
+        },
+        new("DELETE /admin/robots/{name}", "admin", HttpStatusCode.NoContent, at => Send("DELETE", $"/admin/robots/{at.Robot}")),
+        new("GET /admin/explain", "admin", HttpStatusCode.OK, at => Get($"/admin/explain?subject=a&repository={at.Repository}&action=pull"))
+        {
+            Elsewhere = HttpStatusCode.Forbidden,
+        },
+        new("HEAD /admin/explain", "admin", HttpStatusCode.OK, at => Head($"/admin/explain?subject=a&repository={at.Repository}&action=pull"))
+        {
+            Elsewhere = HttpStatusCode.Forbidden,
+        },
+        new("GET /admin/upstreams", "operator", HttpStatusCode.OK, _ => Get("/admin/upstreams")),
+        new("HEAD /admin/upstreams", "operator", HttpStatusCode.OK, _ => Head("/admin/upstreams")),
+        new("POST /admin/prefetch", "operator", HttpStatusCode.BadRequest, _ => Send("POST", "/admin/prefetch", Prefetch())),
     ];
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
@@ -319,9 +355,12 @@ public sealed class RouteTable : IAsyncLifetime
                     Allow("pusher", "test/**", "push"),
                     Allow("deleter", "test/**", "delete"),
                     Allow("stranger", "elsewhere/**", "pull", "push", "delete"),
-                    Allow("operator", "nowhere", "admin"),
+                    Allow("lead", "test/**", "pull", "admin"),
+                    Allow("neighbour", "elsewhere/**", "pull", "admin"),
+                    Allow("operator", "**", "admin"),
                     Allow("root", "**", "pull", "push", "delete", "admin"),
-                ]);
+                ],
+                options => options.Auth.Robots = mode != AuthMode.Open);
         }
 
         return registry;
@@ -348,7 +387,10 @@ public sealed class RouteTable : IAsyncLifetime
         var owner = row.Need == "push" && user is not null && row.May(user) ? user : "root";
         using var client = await registry.ClientOfAsync(owner, repository);
         var location = await client.NewUploadAsync(repository);
-        return new Target(repository, blob, location.Split('?')[0].Split('/').Last());
+        var robot = $"r{Guid.NewGuid():n}";
+        await registry.App.Services.GetRequiredService<RobotAccounts>().CreateAsync(
+            robot, new PolicyOptions { Repositories = ["test/**"], Actions = ["pull"] }, null, null, CancellationToken.None);
+        return new Target(repository, blob, location.Split('?')[0].Split('/').Last(), robot);
     }
 
     private static HttpRequestMessage Get(string path) => new(HttpMethod.Get, path);
@@ -371,7 +413,10 @@ public sealed class RouteTable : IAsyncLifetime
     private static byte[] NewRobot() => Encoding.UTF8.GetBytes(
         $$"""{"name":"r{{Guid.NewGuid():n}}","repositories":["test/**"],"actions":["pull"]}""");
 
-    internal sealed record Target(string Repository, Digest Blob, string Session);
+    // Without upstreams there is nothing to fetch from.
+    private static byte[] Prefetch() => Encoding.UTF8.GetBytes("""{"references":["hub/library/alpine:3"]}""");
+
+    internal sealed record Target(string Repository, Digest Blob, string Session, string Robot);
 
     /// <param name="Route">Method and template.</param>
     /// <param name="Need">The right; "log in" and "list" for anybody who has one, null for everybody.</param>
@@ -381,6 +426,12 @@ public sealed class RouteTable : IAsyncLifetime
     {
         public bool IsTokenService { get; init; }
 
+        /// <summary>What who administers other repositories is answered.</summary>
+        public HttpStatusCode Elsewhere { get; init; } = HttpStatusCode.NotFound;
+
+        /// <summary>What who may is answered while the route's feature is switched off; null for the same.</summary>
+        public HttpStatusCode? Off { get; init; }
+
         /// <summary>Whether it changes what it is sent to, or is for the owner of an upload.</summary>
         public bool Changes => Need is "push" or "delete" || Route.StartsWith("DELETE", StringComparison.Ordinal);
 
@@ -388,17 +439,18 @@ public sealed class RouteTable : IAsyncLifetime
         {
             null => true,
             "log in" or "list" => user is not null,
-            "pull" => user is "puller" or "root",
+            "pull" => user is "puller" or "lead" or "root",
             "push" => user is "pusher" or "root",
             "delete" => user is "deleter" or "root",
-            "admin" => user is "operator" or "root",
+            "admin" => user is "lead" or "operator" or "root",
+            "operator" => user is "operator" or "root",
             _ => throw new InvalidOperationException(Need),
         };
 
         public string ScopeOf(Target at) => Need switch
         {
             "list" => "registry:catalog:*",
-            "admin" => "registry:admin:*",
+            "admin" or "operator" => "registry:admin:*",
             "push" => $"repository:{at.Repository}:pull,push",
             _ => $"repository:{at.Repository}:{Need}",
         };

@@ -32,7 +32,7 @@ public sealed class TokenRegistry : IAsyncLifetime
                     { "subjects": ["user:alice"], "repositories": ["test/**"], "actions": ["pull", "push"] },
                     { "subjects": ["user:alice"], "repositories": ["test/own"], "actions": ["delete"] },
                     { "subjects": ["user:bob"], "repositories": ["test/**"], "actions": ["pull"] },
-                    { "subjects": ["user:carol"], "actions": ["admin"] },
+                    { "subjects": ["user:carol"], "repositories": ["**"], "actions": ["admin"] },
                     { "subjects": ["anonymous"], "repositories": ["public/**"], "actions": ["pull"] }
                   ]
                 }

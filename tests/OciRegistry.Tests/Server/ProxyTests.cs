@@ -35,7 +35,7 @@ public sealed class ProxyTests
     [Fact]
     public async Task Nobody_comes_from_here_through_a_proxy()
     {
-        await using var server = ServerProcess.Start("--urls=http://127.0.0.1:0 --OciRegistry:Proxies:0=127.0.0.1");
+        await using var server = ServerProcess.Start("--urls=http://127.0.0.1:0 --OciRegistry:Proxies:0=127.0.0.1 --OciRegistry:Operations:Admin=true");
         using var client = new HttpClient { BaseAddress = await server.UntilListeningAsync() };
         client.DefaultRequestHeaders.Add("X-Forwarded-For", "127.0.0.1");
 

@@ -54,12 +54,12 @@ public sealed partial class RobotCommandTests : IDisposable
     public async Task Robots_are_listed_and_revoked()
     {
         var policy = new PolicyOptions { Repositories = ["team/**", "b"], Actions = ["pull", "push"] };
-        await _robots.CreateAsync("b", policy, DateTimeOffset.UnixEpoch, CancellationToken.None);
-        await _robots.CreateAsync("a", policy, expires: null, CancellationToken.None);
+        await _robots.CreateAsync("b", policy, DateTimeOffset.UnixEpoch, "user:lead", CancellationToken.None);
+        await _robots.CreateAsync("a", policy, expires: null, createdBy: null, CancellationToken.None);
 
         var listed = await _folder.RunAsync($"robot list {Root}");
         listed.ShouldBeDone();
-        listed.Output.ShouldMatch(@"^a: pull, push in team/\*\*, b; made [0-9T:-]+Z, does not expire\nb: .* expired 1970-01-01T00:00:00Z$");
+        listed.Output.ShouldMatch(@"^a: pull, push in team/\*\*, b; made [0-9T:-]+Z, does not expire\nb: .* by user:lead, expired 1970-01-01T00:00:00Z$");
 
         (await _folder.RunAsync($"robot revoke a {Root}")).ShouldBeDone("Revoked robot 'a'.");
         (await _robots.FindAsync("a", CancellationToken.None)).ShouldBeNull();

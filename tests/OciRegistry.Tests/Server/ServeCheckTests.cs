@@ -28,6 +28,7 @@ public sealed class ServeCheckTests : IDisposable
             $"Would store in {_folder.Path}/data, which the start makes",
             "Would lock within this process",
             "Would let in everybody, who may do everything",
+            "Would not answer /admin: nobody has to log in",
             "Nothing is wrong with the settings.",
         ]);
         Directory.EnumerateFileSystemEntries(_folder.Path).ShouldBeEmpty();
@@ -60,6 +61,35 @@ public sealed class ServeCheckTests : IDisposable
         checkedNow.Output.ShouldContain("Would let in github:..., with tokens of https://example.com\n");
         checkedNow.Output.ShouldContain("Would let in nobody in particular, for what policies let 'anonymous' do\n");
         checkedNow.Output.ShouldContain("Would pull hub through from https://registry-1.docker.io\n");
+    }
+
+    [Fact]
+    public async Task It_says_who_administers_what()
+    {
+        _folder.Write("policies.json", """
+            {
+              "groups": { "leads": ["user:alice", "user:bob"] },
+              "policies": [
+                { "name": "a", "groups": ["leads", "idp:leads"], "repositories": ["team-a/**", "shared/a"], "actions": ["pull", "admin"] },
+                { "name": "all", "subjects": ["user:root"], "repositories": ["x", "**"], "actions": ["admin"] }
+              ]
+            }
+            """);
+
+        var checkedNow = await _folder.RunAsync($"--check {AnyPort} --OciRegistry:Auth:PolicyFile=policies.json --OciRegistry:Auth:Robots=true");
+
+        checkedNow.Code.ShouldBe(0, checkedNow.Errors);
+        checkedNow.Output.Split('\n').Where(line => line.Contains("administer", StringComparison.Ordinal)).ShouldBe(
+        [
+            "Would let user:alice, user:bob, idp:leads administer team-a/**, shared/a (policy 1 'a' of policies.json)",
+            "Would let user:root administer everything (policy 2 'all' of policies.json)",
+            "Would let robots with the action admin administer their repositories: 'robot list' shows them",
+        ]);
+        checkedNow.Output.ShouldNotContain("no operator");
+        (await _folder.RunAsync($"--check {AnyPort} --OciRegistry:Auth:Robots=true")).Output.ShouldContain(
+            "Would have no operator by a policy: one has the action admin in '**'\n");
+        (await _folder.RunAsync($"--check {AnyPort} --OciRegistry:Operations:Admin=true")).Output.ShouldContain(
+            "Would let everybody on this machine administer everything\n");
     }
 
     [Fact]
