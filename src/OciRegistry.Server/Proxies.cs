@@ -3,20 +3,33 @@ using OciRegistry.Server.Settings;
 
 namespace OciRegistry.Server;
 
-/// <summary>Has the requests of configured proxies count as those of the clients behind them.</summary>
-internal static class Proxies
+/// <summary>
+/// Has the requests of configured proxies count as those of the clients behind them, and warns of proxies that are not
+/// configured: all clients behind one of those are one address, for limits and in the audit log.
+/// </summary>
+internal static partial class Proxies
 {
+    private const string ForwardedFor = "X-Forwarded-For";
+
+    /// <summary>More addresses than one operator has proxies; clients can send the header as well.</summary>
+    private const int MaxWarned = 10;
+
     // ASP.NET Core's own switch, which believes everybody.
     private const string BelieveAll = "forwardedHeaders_enabled";
 
     public static void Use(WebApplication app)
     {
         var networks = ServerConfiguration.Proxies(app.Configuration).ToNetworks().ToList();
-        if (networks.Count == 0)
+        if (networks.Count > 0)
         {
-            return;
+            UseForwarded(app, networks);
         }
 
+        WarnOfOthers(app);
+    }
+
+    private static void UseForwarded(WebApplication app, List<System.Net.IPNetwork> networks)
+    {
         var options = new ForwardedHeadersOptions
         {
             ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto | ForwardedHeaders.XForwardedHost,
@@ -27,6 +40,38 @@ internal static class Proxies
         networks.ForEach(options.KnownIPNetworks.Add);
         app.UseForwardedHeaders(options);
     }
+
+    // What is left of the header after the configured proxies: the sender is none of them.
+    private static void WarnOfOthers(WebApplication app)
+    {
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Proxies).FullName!);
+        var warned = new HashSet<string>(StringComparer.Ordinal);
+        app.Use(next => context =>
+        {
+            var headers = context.Request.Headers;
+            if (headers.ContainsKey(ForwardedFor)
+                && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalForHeaderName) // a client's own, through a configured one
+                && warned.Count < MaxWarned
+                && context.Connection.RemoteIpAddress is { } address)
+            {
+                lock (warned)
+                {
+                    if (warned.Count < MaxWarned && warned.Add(address.ToString()))
+                    {
+                        LogNotConfigured(log, address.ToString(), $"{Setting.Section}:{nameof(ProxyOptions.Proxies)}");
+                    }
+                }
+            }
+
+            return next(context);
+        });
+    }
+
+    [LoggerMessage(
+        LogLevel.Warning,
+        "{Address} sends X-Forwarded-For and is not a configured proxy, so the header is ignored: all clients behind it count as one "
+        + "address. If it is your proxy, add it to {Setting}.")]
+    private static partial void LogNotConfigured(ILogger logger, string address, string setting);
 
     public static IEnumerable<string> Problems(IConfiguration configuration) =>
         string.Equals(configuration[BelieveAll], "true", StringComparison.OrdinalIgnoreCase)

@@ -55,9 +55,9 @@ public sealed class AuthOptions
     public TokenOptions Tokens { get; } = new();
 
     /// <summary>
-    /// Failed logins in a minute from one address (of IPv6, one network of 64 bits), after which further ones are answered
-    /// 429 without being looked at. Credentials that were right a moment ago go on to work. May change while the registry runs;
-    /// failures before are forgotten then.
+    /// Failed logins in a minute from one address (of IPv6, one network of 64 bits, and four times as many from one of 56
+    /// bits), after which further ones are answered 429 without being looked at. Users who have logged in from there in the last
+    /// 30 days still can: each may fail as often again. May change while the registry runs; failures before are forgotten then.
     /// </summary>
     /// <value>10</value>
     [Setting(MayChange = true, Min = "1")]

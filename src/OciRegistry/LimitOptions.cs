@@ -19,8 +19,8 @@ public sealed class LimitOptions
     public int? PerSubject { get; set; }
 
     /// <summary>
-    /// Requests a second from one address (of IPv6, one network of 64 bits); ten seconds' worth may come at once, more are
-    /// answered 429. May change while the registry runs.
+    /// Requests a second from one address (of IPv6, one network of 64 bits, and four times as many from one of 56 bits); ten
+    /// seconds' worth may come at once, more are answered 429. May change while the registry runs.
     /// </summary>
     /// <value>null: no limit</value>
     [Setting(MayChange = true, Min = "1", Max = "1000000")]

@@ -8,19 +8,19 @@ internal sealed class Logins(
     AuthFiles files,
     RobotAccounts robots,
     FailedLogins failures,
+    LoginQueue queue,
     IOptions<OciRegistryOptions> options,
-    TimeProvider time) : IDisposable
+    TimeProvider time)
 {
     // What was right stays right until the user's line in the file changes, which is looked at each time.
     private static readonly TimeSpan KeptFor = TimeSpan.FromHours(1);
+    private static readonly TimeSpan HereFor = TimeSpan.FromDays(30);
 
-    private readonly ExpiringCache<HtpasswdUser> _verified = new(time, capacity: 20_000);
+    private readonly ExpiringCache<Verified> _verified = new(time, capacity: 20_000);
     private readonly ExpiringCache<string> _seen = new(time, capacity: 20_000); // robots: only for what is told of them
 
-    // bcrypt is meant to be slow: requests that need none must not wait for the processors.
-    private readonly SemaphoreSlim _computing = new(Math.Max(1, Environment.ProcessorCount / 2));
-
-    public void Dispose() => _computing.Dispose();
+    // Who has logged in from where: a name and a network.
+    private readonly ExpiringCache<string> _here = new(time, capacity: 20_000);
 
     /// <summary>Who it is. An empty name with an empty password is what clients send for nobody.</summary>
     public async ValueTask<LoginResult> VerifyAsync(
@@ -32,12 +32,13 @@ internal sealed class Logins(
         }
 
         var credential = CredentialHash.Of($"{name}\0{password}");
-        if (_verified.Find(credential) is { } known && files.Users?.Find(known.Name) == known)
+        if (_verified.Find(credential) is { } known && files.Users?.Find(known.User.Name) == known.User)
         {
-            return Of(known, isNew: false);
+            NoteFrom(known, address);
+            return Of(known.User, isNew: false);
         }
 
-        if (failures.TooMany(address))
+        if (_seen.Find(credential) is null && IsBlocked(name, address))
         {
             return new LoginResult(LoginOutcome.TooManyFailures);
         }
@@ -50,7 +51,17 @@ internal sealed class Logins(
         {
             // From the beginning on: how long it took to find out tells whether there is such an account.
             failures.Add(address);
+            if (WasHere(name, address))
+            {
+                failures.Add(address, name);
+            }
+
             return result with { Hold = options.Value.Auth.FailedLoginDelay - time.GetElapsedTime(started) };
+        }
+
+        if (result.IsNew)
+        {
+            NoteHere(name, address);
         }
 
         return result;
@@ -95,6 +106,28 @@ internal sealed class Logins(
             : null;
     }
 
+    // Others behind the same address, whose guesses are too many, do not shut out who has logged in from there before.
+    private bool IsBlocked(string name, IPAddress? address) =>
+        failures.TooMany(address) && (!WasHere(name, address) || failures.TooMany(address, name));
+
+    private bool WasHere(string name, IPAddress? address) => _here.Find(PlaceOf(name, address)) is not null;
+
+    private void NoteHere(string name, IPAddress? address) =>
+        _here.Add(PlaceOf(name, address), name, time.GetUtcNow() + HereFor);
+
+    // With each request: the one address of a client costs no more than a comparison.
+    private void NoteFrom(Verified known, IPAddress? address)
+    {
+        if (!Equals(known.From, address))
+        {
+            known.From = address;
+            NoteHere(known.User.Name, address);
+        }
+    }
+
+    private static CredentialHash PlaceOf(string name, IPAddress? address) =>
+        CredentialHash.Of($"{name}\0{ClientNetwork.Of(address).Widest}");
+
     private async ValueTask<LoginResult> VerifyUserAsync(
         string name,
         string password,
@@ -109,11 +142,20 @@ internal sealed class Logins(
 
         var user = users.Find(name);
         bool isRight;
-        await _computing.WaitAsync(cancellationToken);
+        if (!await queue.EnterAsync(address, cancellationToken))
+        {
+            return new LoginResult(LoginOutcome.TooManyWaiting);
+        }
+
         try
         {
-            // Once more: many may have waited while others failed.
-            if (failures.TooMany(address))
+            // Once more: many may have waited while others failed, or while another request found that it is right.
+            if (_verified.Find(credential) is { } known && known.User == user)
+            {
+                return Of(known.User, isNew: false);
+            }
+
+            if (IsBlocked(name, address))
             {
                 return new LoginResult(LoginOutcome.TooManyFailures);
             }
@@ -124,7 +166,7 @@ internal sealed class Logins(
         }
         finally
         {
-            _computing.Release();
+            queue.Leave();
         }
 
         if (!isRight || user is null)
@@ -132,7 +174,7 @@ internal sealed class Logins(
             return new LoginResult(LoginOutcome.Wrong, user is null ? null : new Caller(Caller.UserPrefix + name));
         }
 
-        _verified.Add(credential, user, time.GetUtcNow() + KeptFor);
+        _verified.Add(credential, new Verified(user) { From = address }, time.GetUtcNow() + KeptFor);
         return Of(user, isNew: true);
     }
 
@@ -157,6 +199,15 @@ internal sealed class Logins(
             isNew);
     }
 
+    /// <summary>A user whose password was right.</summary>
+    private sealed class Verified(HtpasswdUser user)
+    {
+        public HtpasswdUser User => user;
+
+        /// <summary>Where the last request came from.</summary>
+        public IPAddress? From { get; set; }
+    }
+
     private static LoginResult Of(HtpasswdUser user, bool isNew) => new(
         LoginOutcome.Ok, new Caller(Caller.UserPrefix + user.Name) { Credential = user.Credential }, isNew);
 }
@@ -166,6 +217,9 @@ internal enum LoginOutcome
     Ok,
     Wrong,
     TooManyFailures,
+
+    /// <summary>Too many others wait for theirs to be verified.</summary>
+    TooManyWaiting,
 }
 
 /// <param name="Outcome">How it ended.</param>

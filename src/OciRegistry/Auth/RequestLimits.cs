@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Threading.RateLimiting;
 using Microsoft.Extensions.Options;
 
@@ -14,39 +13,20 @@ internal sealed class RequestLimits(IOptions<OciRegistryOptions> options) : IDis
 
     /// <summary>Null when the request may be served; else how long to wait.</summary>
     public TimeSpan? WaitOf(IPAddress? address) =>
-        options.Value.Limits.PerAddress is { } rate ? WaitOf(_addresses, NetworkOf(address), rate) : null;
+        options.Value.Limits.PerAddress is { } rate ? WaitOf(ClientNetwork.Of(address), rate) : null;
 
     /// <summary>Null when the request may be served; else how long to wait.</summary>
     public TimeSpan? WaitOf(Caller caller) =>
         options.Value.Limits.PerSubject is { } rate ? WaitOf(_subjects, caller.Subject, rate) : null;
 
+    private TimeSpan? WaitOf(ClientNetwork network, int rate) =>
+        WaitOf(_addresses, network.Own, rate)
+        ?? (network.Wide is { } wide ? WaitOf(_addresses, wide, rate * ClientNetwork.WideFactor) : null);
+
     public void Dispose()
     {
         _addresses.Dispose();
         _subjects.Dispose();
-    }
-
-    /// <summary>One customer of an IPv6 provider has 2^64 addresses.</summary>
-    public static string NetworkOf(IPAddress? address)
-    {
-        if (address is null)
-        {
-            return ""; // a socket of this machine
-        }
-
-        if (address.IsIPv4MappedToIPv6)
-        {
-            return address.MapToIPv4().ToString();
-        }
-
-        if (address.AddressFamily != AddressFamily.InterNetworkV6)
-        {
-            return address.ToString();
-        }
-
-        var bytes = address.GetAddressBytes();
-        bytes.AsSpan(8).Clear();
-        return new IPAddress(bytes).ToString();
     }
 
     private static PartitionedRateLimiter<(string Who, int Rate)> Limiter() =>

@@ -22,6 +22,9 @@ internal sealed partial class AuditLog(ILoggerFactory logs)
 
     public void LoginBlocked(HttpContext context) => LogLoginBlocked(_log, AddressOf(context), context.TraceIdentifier);
 
+    public void LoginNotVerified(HttpContext context) =>
+        LogLoginNotVerified(_log, AddressOf(context), context.TraceIdentifier);
+
     public void Denied(HttpContext context, string actions, string place) =>
         LogDenied(_log, context.Granted().Caller.Subject, AddressOf(context), actions, place, context.TraceIdentifier);
 
@@ -51,6 +54,9 @@ internal sealed partial class AuditLog(ILoggerFactory logs)
 
     [LoggerMessage(LogLevel.Warning, "Login not looked at, too many have failed from {Address}, request {Request}")]
     private static partial void LogLoginBlocked(ILogger logger, string address, string request);
+
+    [LoggerMessage(LogLevel.Warning, "Login from {Address} not verified, too many others wait, request {Request}")]
+    private static partial void LogLoginNotVerified(ILogger logger, string address, string request);
 
     [LoggerMessage(LogLevel.Warning, "Denied {Subject} from {Address} to {Actions} in {Repository}, request {Request}")]
     private static partial void LogDenied(

@@ -18,6 +18,9 @@ internal sealed class Identification(
     RegistryMetrics metrics,
     TimeProvider time)
 {
+    /// <summary>Some time after which a full queue of logins has been verified.</summary>
+    private static readonly TimeSpan QueueWait = TimeSpan.FromSeconds(10);
+
     private readonly ExpiringCache<KnownToken> _tokens = new(time, capacity: 20_000);
 
     private AuthOptions Options => options.Value.Auth;
@@ -82,7 +85,14 @@ internal sealed class Identification(
                 return new Identity(result.Caller);
 
             case LoginOutcome.TooManyFailures:
-                return new Identity(null, Wait: FailedLogins.Window);
+                audit.LoginBlocked(context);
+                return new Identity(
+                    null, "Too many logins from your address have failed. Wait a minute, then try again.", Wait: FailedLogins.Window);
+
+            case LoginOutcome.TooManyWaiting:
+                audit.LoginNotVerified(context);
+                return new Identity(
+                    null, "Too many logins wait to be verified. Wait some seconds, then try again.", Wait: QueueWait);
 
             default:
                 // Told of before anybody waits: who guesses need not stay for the answer.
@@ -184,5 +194,5 @@ internal sealed class Identification(
 /// <param name="Caller">Null when what was sent proves nothing.</param>
 /// <param name="Problem">What is wrong with it then.</param>
 /// <param name="IsToken">Whether it was a token.</param>
-/// <param name="Wait">How long to wait, when it was not even looked at.</param>
+/// <param name="Wait">How long to wait, when it was not even looked at; the problem says why.</param>
 internal readonly record struct Identity(Caller? Caller, string? Problem = null, bool IsToken = false, TimeSpan? Wait = null);

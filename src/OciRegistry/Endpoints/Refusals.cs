@@ -20,9 +20,7 @@ internal sealed class Refusals(IOptions<OciRegistryOptions> options, AuditLog au
     {
         if (identity.Wait is { } wait)
         {
-            audit.LoginBlocked(context);
-            await WriteTooManyAsync(
-                context, wait, "Too many logins from your address have failed. Wait a minute, then try again.");
+            await WriteTooManyAsync(context, wait, identity.Problem!);
             return;
         }
 

@@ -74,6 +74,7 @@ public static class OciRegistryServiceCollectionExtensions
 
         services.TryAddSingleton<AuthFiles>();
         services.TryAddSingleton<FailedLogins>();
+        services.TryAddSingleton(static provider => new LoginQueue(provider.GetRequiredService<FailedLogins>()));
         services.TryAddSingleton<Logins>();
         services.TryAddSingleton<RobotAccounts>();
         services.TryAddSingleton<SigningKeys>();

@@ -272,6 +272,64 @@ public sealed class HostileLoginTests(TokenRegistry tokens) : IClassFixture<Toke
         failures.TooMany(null).ShouldBeFalse();
     }
 
+    [Fact]
+    public void Guesses_from_many_networks_of_one_customer_count_together()
+    {
+        var options = new OciRegistryOptions();
+        options.Auth.MaxFailedLogins = 2;
+        using var failures = new FailedLogins(Options.Create(options));
+        for (var i = 0; i < 2 * ClientNetwork.WideFactor; i++)
+        {
+            failures.TooMany(Of(i)).ShouldBeFalse();
+            failures.Add(Of(i));
+        }
+
+        failures.TooMany(Of(0xff)).ShouldBeTrue();
+        failures.TooMany(Of(0x100)).ShouldBeFalse();
+
+        static IPAddress Of(int network) => IPAddress.Parse($"2001:db8:0:{network:x}::1");
+    }
+
+    [Fact]
+    public async Task A_user_who_was_seen_from_an_address_logs_in_while_others_guess_there()
+    {
+        using var folder = new AuthFolder();
+        var time = new ManualTimeProvider();
+        await using var registry = await TokenRegistry.StartAsync(folder, options => options.Auth.MaxFailedLogins = 3, time);
+        using var elsewhere = TokenClient.From("127.0.0.2", registry.Url);
+        await registry.Http.TokenAsync("alice", AuthFolder.AlicesPassword);
+        await elsewhere.TokenAsync("bob", AuthFolder.BobsPassword);
+        (await LoginAsync(elsewhere, "alice", AuthFolder.AlicesPassword)).ShouldBe(HttpStatusCode.OK); // not verified anew
+        time.Advance(TimeSpan.FromHours(2)); // nothing that was right is known any more
+        foreach (var http in new[] { registry.Http, elsewhere })
+        {
+            for (var i = 0; i < 3; i++)
+            {
+                (await LoginAsync(http, "nobody", $"guess {i}")).ShouldBe(HttpStatusCode.Unauthorized);
+            }
+        }
+
+        (await LoginAsync(registry.Http, "bob", AuthFolder.BobsPassword)).ShouldBe(HttpStatusCode.TooManyRequests); // never here
+        (await LoginAsync(elsewhere, "bob", AuthFolder.BobsPassword)).ShouldBe(HttpStatusCode.OK);
+        (await LoginAsync(elsewhere, "alice", AuthFolder.AlicesPassword)).ShouldBe(HttpStatusCode.OK);
+        time.Advance(TimeSpan.FromHours(2));
+        for (var i = 0; i < 3; i++)
+        {
+            (await LoginAsync(registry.Http, "alice", $"guess {i}")).ShouldBe(HttpStatusCode.Unauthorized);
+        }
+
+        // Whoever guesses hers has as many guesses as before, and no more.
+        (await LoginAsync(registry.Http, "alice", "guess")).ShouldBe(HttpStatusCode.TooManyRequests);
+        (await LoginAsync(registry.Http, "alice", AuthFolder.AlicesPassword)).ShouldBe(HttpStatusCode.TooManyRequests);
+        (await LoginAsync(elsewhere, "alice", AuthFolder.AlicesPassword)).ShouldBe(HttpStatusCode.OK);
+
+        static async Task<HttpStatusCode> LoginAsync(HttpClient http, string user, string password)
+        {
+            using var answer = await http.RequestAsync("GET", "/v2/", Basic(user, password));
+            return answer.StatusCode;
+        }
+    }
+
     /// <summary>The limiter is looked after every 100 ms: no part of a minute is a further guess.</summary>
     [Fact]
     public async Task Who_waits_a_moment_is_not_listened_to_either()

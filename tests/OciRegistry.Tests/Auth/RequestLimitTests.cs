@@ -111,14 +111,28 @@ public sealed class RequestLimitTests
     }
 
     [Theory]
-    [InlineData("10.0.0.1", "10.0.0.1")]
-    [InlineData("::ffff:10.0.0.1", "10.0.0.1")]
-    [InlineData("2001:db8::1", "2001:db8::")]
-    [InlineData("2001:db8::ffff:ffff:ffff:ffff", "2001:db8::")]
-    [InlineData("2001:db8:0:1::1", "2001:db8:0:1::")]
-    [InlineData("::1", "::")]
-    public void A_network_of_IPv6_is_one_address(string address, string network) =>
-        RequestLimits.NetworkOf(IPAddress.Parse(address)).ShouldBe(network);
+    [InlineData("10.0.0.1", "10.0.0.1", null)]
+    [InlineData("::ffff:10.0.0.1", "10.0.0.1", null)]
+    [InlineData("2001:db8::1", "2001:db8::", "2001:db8::/56")]
+    [InlineData("2001:db8::ffff:ffff:ffff:ffff", "2001:db8::", "2001:db8::/56")]
+    [InlineData("2001:db8:0:1::1", "2001:db8:0:1::", "2001:db8::/56")]
+    [InlineData("2001:db8:0:ff::1", "2001:db8:0:ff::", "2001:db8::/56")]
+    [InlineData("2001:db8:0:100::1", "2001:db8:0:100::", "2001:db8:0:100::/56")]
+    [InlineData("::1", "::", "::/56")]
+    public void A_network_of_IPv6_is_one_address(string address, string network, string? wide) =>
+        ClientNetwork.Of(IPAddress.Parse(address)).ShouldBe(new ClientNetwork(network, wide));
+
+    [Fact]
+    public void A_customer_with_many_networks_of_IPv6_has_four_times_as_much()
+    {
+        var options = new OciRegistryOptions();
+        options.Limits.PerAddress = 1;
+        using var limits = new RequestLimits(Microsoft.Extensions.Options.Options.Create(options));
+
+        Enumerable.Range(0, 200).Count(i => limits.WaitOf(IPAddress.Parse($"2001:db8:0:{i:x}::1")) is null)
+            .ShouldBeInRange(40, 100); // ten at once, four times; and what comes back meanwhile
+        limits.WaitOf(IPAddress.Parse("2001:db8:0:100::1")).ShouldBeNull();
+    }
 
     /// <summary>Sends until it is refused, which it is at last, in the envelope and with the time to wait.</summary>
     private static async Task ShouldBeLimitedAsync(Func<Task<HttpResponseMessage>> send, int atLeast = 9)

@@ -65,6 +65,44 @@ public sealed class ProxyTests
         }
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("--OciRegistry:Proxies:0=192.0.2.7")]
+    public async Task A_proxy_that_is_not_configured_is_warned_of_once(string proxies)
+    {
+        await using var server = ServerProcess.Start($"{Guarded} {proxies}");
+        using var client = Behind(await server.UntilListeningAsync());
+        for (var i = 0; i < 3; i++)
+        {
+            using var answer = await client.GetAsync(new Uri("/v2/", UriKind.Relative));
+        }
+
+        server.Terminate();
+        await server.UntilExitAsync();
+
+        server.Output.Split('\n').Where(line => line.Contains("X-Forwarded-For", StringComparison.Ordinal)).ShouldHaveSingleItem()
+            .ShouldContain("127.0.0.1 sends X-Forwarded-For and is not a configured proxy");
+        server.Output.ShouldContain("add it to OciRegistry:Proxies");
+    }
+
+    [Fact]
+    public async Task A_configured_proxy_is_not_warned_of_nor_what_its_clients_send()
+    {
+        await using var server = ServerProcess.Start($"{Guarded} --OciRegistry:Proxies:0=127.0.0.1");
+        using var client = new HttpClient { BaseAddress = await server.UntilListeningAsync() };
+        foreach (var forwarded in new[] { "203.0.113.7", "10.9.9.9, 203.0.113.7" })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "/v2/");
+            request.Headers.Add("X-Forwarded-For", forwarded);
+            using var answer = await client.SendAsync(request);
+        }
+
+        server.Terminate();
+        await server.UntilExitAsync();
+
+        server.Output.ShouldNotContain("X-Forwarded-For");
+    }
+
     private static HttpClient Behind(Uri url)
     {
         var client = new HttpClient { BaseAddress = url };
