@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using OciRegistry.Server.Settings;
@@ -62,13 +63,21 @@ internal sealed partial class TlsCertificates(ILogger<TlsCertificates> log) : Ba
         }
     }
 
-    private static void Serve(HttpsConnectionAdapterOptions https, TlsCertificate? certificate)
-    {
-        if (certificate is not null)
+    private static void Serve(HttpsConnectionAdapterOptions https, TlsCertificate? certificate) =>
+        https.OnAuthenticate = (_, connection) =>
         {
-            https.OnAuthenticate = (_, connection) => connection.ServerCertificateContext = certificate.Context;
-        }
-    }
+            // Whatever asks for client certificates, the settings of Kestrel too: the handshake looks at what a client sends
+            // before anything is known of it, and must fetch nothing from an address in there.
+            connection.CertificateChainPolicy = new X509ChainPolicy
+            {
+                DisableCertificateDownloads = true,
+                RevocationMode = X509RevocationMode.NoCheck,
+            };
+            if (certificate is not null)
+            {
+                connection.ServerCertificateContext = certificate.Context;
+            }
+        };
 
     // What cannot be used Kestrel says itself, when it starts.
     private TlsCertificate? Open(IConfigurationSection section)

@@ -262,8 +262,8 @@ public sealed class IssuerOptions
 }
 
 /// <summary>
-/// TLS client certificates as identities: <c>cert:</c> and the certificate's first URI (a SPIFFE id, say), or else its common
-/// name.
+/// TLS client certificates as identities: <c>cert:</c> and the certificate's URI (a SPIFFE id, say), or without one <c>cert:cn:</c>
+/// and its common name. A certificate with several URIs is not an identity.
 /// </summary>
 public sealed class ClientCertificateOptions
 {
@@ -327,8 +327,14 @@ public sealed class PolicyOptions
 
         foreach (var subject in Subjects.Where(subject => !IsSubject(subject)))
         {
-            yield return $"Its subject '{subject}' is none. Write user:NAME, robot:NAME, cert:NAME or ISSUER:NAME, with "
+            yield return $"Its subject '{subject}' is none. Write user:NAME, robot:NAME, cert:cn:NAME, cert:URI or ISSUER:NAME, with "
                 + "'*' and '**' if you like, or the words authenticated or anonymous.";
+        }
+
+        foreach (var subject in Subjects.Where(IsBareCertificate))
+        {
+            yield return $"Its subject '{subject}' is no certificate's. Write {Auth.Caller.CertificatePrefix}{Auth.Caller.CommonNamePrefix}"
+                + $"{subject[Auth.Caller.CertificatePrefix.Length..]} for a common name, or cert:spiffe://... for a URI.";
         }
 
         foreach (var repository in Repositories.Where(repository => !IsRepositoryPattern(repository)))
@@ -348,6 +354,19 @@ public sealed class PolicyOptions
         || (subject.IndexOf(':', StringComparison.Ordinal) is > 0 and var colon
             && colon < subject.Length - 1
             && !subject.AsSpan(0, colon).Contains('*'));
+
+    // A common name once had no prefix of its own: such a rule would silently name no certificate any more.
+    private static bool IsBareCertificate(string subject)
+    {
+        if (!subject.StartsWith(Auth.Caller.CertificatePrefix, StringComparison.Ordinal))
+        {
+            return false;
+        }
+
+        var name = subject.AsSpan(Auth.Caller.CertificatePrefix.Length);
+        var end = name.IndexOfAny(':', '*');
+        return end < 0 || (end > 0 && name[end] == '*');
+    }
 
     private static bool IsRepositoryPattern(string pattern) =>
         RepositoryName.TryParse(

@@ -8,7 +8,7 @@ internal static class ExplainCommand
 {
     private static readonly Argument<string> SubjectArgument = new("SUBJECT")
     {
-        Description = "Who: user:NAME or NAME, robot:NAME, cert:NAME, ISSUER:NAME, or anonymous.",
+        Description = "Who: user:NAME or NAME, robot:NAME, cert:cn:NAME, cert:URI, ISSUER:NAME, or anonymous.",
     };
 
     private static readonly Argument<string> RepositoryArgument = new("REPOSITORY") { Description = "Where, as team/app." };

@@ -9,7 +9,7 @@ internal static class TokenCommand
 {
     private static readonly Argument<string> SubjectArgument = new("SUBJECT")
     {
-        Description = "Whose it is: user:NAME or NAME, robot:NAME, cert:NAME, ISSUER:NAME, or anonymous.",
+        Description = "Whose it is: user:NAME or NAME, robot:NAME, cert:cn:NAME, cert:URI, ISSUER:NAME, or anonymous.",
     };
 
     private static readonly Option<string[]> ScopeOption = new("--scope")

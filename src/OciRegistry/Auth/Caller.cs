@@ -9,6 +9,9 @@ internal sealed record Caller(string Subject)
     public const string RobotPrefix = "robot:";
     public const string CertificatePrefix = "cert:";
 
+    /// <summary>What the common name of a certificate begins with, after <see cref="CertificatePrefix"/>; no URI does.</summary>
+    public const string CommonNamePrefix = "cn:";
+
     public static Caller Anonymous { get; } = new(AnonymousSubject);
 
     public IReadOnlyList<string> Groups { get; init; } = [];

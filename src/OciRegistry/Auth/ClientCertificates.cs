@@ -15,7 +15,7 @@ internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
     // A connection has one certificate for all its requests.
     private readonly ConditionalWeakTable<X509Certificate2, Checked> _checked = [];
 
-    /// <summary>The certificate's subject; null when it does not lead to one of the authorities, or says no name.</summary>
+    /// <summary>The certificate's subject; null when it does not lead to one of the authorities, or has not one name.</summary>
     /// <param name="certificate">A connection's; null when it has none.</param>
     /// <param name="isNew">Whether it was looked at for the first time.</param>
     public Caller? CallerOf(X509Certificate2? certificate, out bool isNew)
@@ -57,28 +57,44 @@ internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
         return chain.Build(certificate);
     }
 
+    /// <summary>
+    /// The certificate's URI, or without one its common name, as <c>cn:NAME</c>: an authority that checks the one and not the other
+    /// lets no client choose it. Null when there are several, for each may be meant for another verifier.
+    /// </summary>
     private static string? NameOf(X509Certificate2 certificate)
     {
+        var uris = new List<string>();
         foreach (var extension in certificate.Extensions)
         {
-            if (extension.Oid?.Value == SubjectAlternativeName && FirstUri(extension) is { } uri)
+            if (extension.Oid?.Value == SubjectAlternativeName && !TryAddUris(extension, uris))
             {
-                return uri;
+                return null;
             }
         }
 
-        return CommonName(certificate) is { Length: > 0 } name && name.All(c => c is > ' ' and <= '~') ? name : null;
+        return uris switch
+        {
+            [] => CommonName(certificate) is { } name && IsPrintable(name) ? Caller.CommonNamePrefix + name : null,
+            [var uri] when IsPrintable(uri) && !uri.StartsWith(Caller.CommonNamePrefix, StringComparison.OrdinalIgnoreCase) => uri,
+            _ => null,
+        };
     }
 
+    private static bool IsPrintable(string name) => name.Length > 0 && name.All(c => c is > ' ' and <= '~');
+
     // GetNameInfo would take an e-mail address for it where there is none.
-    private static string? CommonName(X509Certificate2 certificate) =>
-        certificate.SubjectName.EnumerateRelativeDistinguishedNames()
+    private static string? CommonName(X509Certificate2 certificate)
+    {
+        var names = certificate.SubjectName.EnumerateRelativeDistinguishedNames()
             .Where(part => !part.HasMultipleElements && part.GetSingleElementType().Value == CommonNameType)
             .Select(part => part.GetSingleElementValue())
-            .FirstOrDefault();
+            .ToList();
+        return names is [var name] ? name : null;
+    }
 
+    /// <summary>False when the extension cannot be read.</summary>
     // RFC 5280: GeneralName's uniformResourceIdentifier is [6] IA5String.
-    private static string? FirstUri(X509Extension extension)
+    private static bool TryAddUris(X509Extension extension, List<string> uris)
     {
         const int uniformResourceIdentifier = 6;
         var tag = new Asn1Tag(TagClass.ContextSpecific, uniformResourceIdentifier);
@@ -89,19 +105,20 @@ internal sealed class ClientCertificates(AuthFiles files, TimeProvider time)
             {
                 if (names.PeekTag().HasSameClassAndValue(tag))
                 {
-                    var uri = names.ReadCharacterString(UniversalTagNumber.IA5String, tag);
-                    return uri.All(c => c is > ' ' and <= '~') ? uri : null;
+                    uris.Add(names.ReadCharacterString(UniversalTagNumber.IA5String, tag));
                 }
-
-                names.ReadEncodedValue();
+                else
+                {
+                    names.ReadEncodedValue();
+                }
             }
+
+            return true;
         }
         catch (AsnContentException)
         {
-            // It says nothing that can be read.
+            return false;
         }
-
-        return null;
     }
 
     private sealed record Checked(X509Certificate2Collection Authorities, Caller? Caller);

@@ -23,7 +23,7 @@ internal sealed class PolicyExplanation(AuthFiles files, RobotAccounts robots, I
     {
         if (subject.Length == 0)
         {
-            return (null, "Say who: subject is user:NAME, robot:NAME, cert:NAME, ISSUER:NAME or anonymous.");
+            return (null, "Say who: subject is user:NAME, robot:NAME, cert:cn:NAME, cert:URI, ISSUER:NAME or anonymous.");
         }
 
         if (!PolicyOptions.KnownActions.Contains(action))

@@ -46,6 +46,8 @@ public sealed class PolicyTests
     [InlineData("github:repo:my-org/*:ref:refs/heads/main", "github:repo:other/app:ref:refs/heads/main", false)]
     [InlineData("k8s:system:serviceaccount:builds:*", "k8s:system:serviceaccount:builds:kaniko", true)]
     [InlineData("cert:spiffe://example.org/**", "cert:spiffe://example.org/ns/a/sa/b", true)]
+    [InlineData("cert:cn:*", "cert:cn:node-1", true)]
+    [InlineData("cert:cn:*", "cert:spiffe://example.org/ns/a/sa/b", false)]
     public void A_rule_names_subjects(string pattern, string subject, bool names) =>
         Rule(GuardedRegistry.Allow(pattern, "**", "pull")).Names(new Caller(subject)).ShouldBe(names);
 
@@ -142,6 +144,8 @@ public sealed class PolicyTests
     [InlineData("""{ "policies": [{ "subjects": null, "repositories": ["a"], "actions": ["pull"] }] }""", "names no Subjects")]
     [InlineData("""{ "policies": [{ "subjects": ["alice"], "repositories": ["a"], "actions": ["pull"] }] }""", "'alice' is none")]
     [InlineData("""{ "policies": [{ "subjects": ["**"], "repositories": ["a"], "actions": ["pull"] }] }""", "'**' is none")]
+    [InlineData("""{ "policies": [{ "subjects": ["cert:a"], "repositories": ["a"], "actions": ["pull"] }] }""", "Write cert:cn:a")]
+    [InlineData("""{ "policies": [{ "subjects": ["cert:a*"], "repositories": ["a"], "actions": ["pull"] }] }""", "Write cert:cn:a*")]
     [InlineData("""{ "policies": [{ "subjects": ["*:a"], "repositories": ["a"], "actions": ["pull"] }] }""", "'*:a' is none")]
     [InlineData("""{ "policies": [{ "subjects": ["user:a"], "repositories": ["A"], "actions": ["pull"] }] }""", "'A' can match none")]
     [InlineData("""{ "policies": [{ "subjects": ["user:a"], "repositories": ["../x"], "actions": ["pull"] }] }""", "can match none")]

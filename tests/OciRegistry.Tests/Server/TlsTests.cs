@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using OciRegistry.Tests.Support;
@@ -48,7 +49,7 @@ public sealed class TlsTests : IDisposable
     {
         using var root = Authority("root");
         using var between = Authority("between", root);
-        using var leaf = Issue("leaf", between, serverAuthentication: true);
+        using var leaf = Issue("leaf", between, serverAuthentication: true, dns: "leaf");
         await File.WriteAllTextAsync(PathOf("server.pem"), leaf.ExportCertificatePem() + "\n" + between.ExportCertificatePem());
         await File.WriteAllTextAsync(PathOf("server.key"), leaf.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem());
         await using var server = ServerProcess.Start(Https());
@@ -76,13 +77,13 @@ public sealed class TlsTests : IDisposable
         await File.WriteAllTextAsync(PathOf("clients.pem"), authority.ExportCertificatePem());
         await using var server = ServerProcess.Start(
             $"{Https()} --OciRegistry:Auth:ClientCertificates:Authority={PathOf("clients.pem")}"
-            + " --OciRegistry:Auth:Policies:0:Subjects=cert:node-1 --OciRegistry:Auth:Policies:0:Repositories=tls/**"
+            + " --OciRegistry:Auth:Policies:0:Subjects=cert:cn:node-1 --OciRegistry:Auth:Policies:0:Repositories=tls/**"
             + " --OciRegistry:Auth:Policies:0:Actions=pull"
             + " --OciRegistry:Auth:Policies:1:Subjects=cert:spiffe://example.org/** --OciRegistry:Auth:Policies:1:Repositories=tls/**"
             + " --OciRegistry:Auth:Policies:1:Actions:0=pull --OciRegistry:Auth:Policies:1:Actions:1=push");
         var url = await server.UntilListeningAsync();
         using var node = Issue("node-1", authority);
-        using var workload = Issue("node-1", authority, uri: "spiffe://example.org/ns/a/sa/b");
+        using var workload = Issue("node-1", authority, ["spiffe://example.org/ns/a/sa/b"]);
         using var unnamed = Issue("node-2", authority);
         using var forged = Issue("node-1", stranger);
         using var self = Authority("node-1");
@@ -107,6 +108,77 @@ public sealed class TlsTests : IDisposable
             using var answer = await client.SendAsync(new HttpRequestMessage(method, path));
             return answer.StatusCode;
         }
+    }
+
+    /// <summary>An authority may check the one name of its clients and not the other.</summary>
+    [Fact]
+    public async Task A_common_name_is_no_URI_and_several_URIs_are_no_name()
+    {
+        WriteServerCertificate("server");
+        using var authority = Authority("clients");
+        await File.WriteAllTextAsync(PathOf("clients.pem"), authority.ExportCertificatePem());
+        await using var server = ServerProcess.Start(
+            $"{Https()} --OciRegistry:Auth:ClientCertificates:Authority={PathOf("clients.pem")}"
+            + " --OciRegistry:Auth:Policies:0:Subjects:0=cert:spiffe://a/b --OciRegistry:Auth:Policies:0:Subjects:1=cert:cn:admin"
+            + " --OciRegistry:Auth:Policies:0:Repositories=tls/** --OciRegistry:Auth:Policies:0:Actions=pull");
+        var url = await server.UntilListeningAsync();
+        (string Name, string[] Uris, HttpStatusCode Status)[] certificates =
+        [
+            ("x", ["spiffe://a/b"], HttpStatusCode.NotFound),
+            ("admin", [], HttpStatusCode.NotFound),
+            ("spiffe://a/b", [], HttpStatusCode.Forbidden), // cert:cn:spiffe://a/b
+            ("admin", ["spiffe://c/d"], HttpStatusCode.Forbidden), // the URI is its name
+            ("x", ["cn:admin"], HttpStatusCode.Unauthorized),
+            ("x", ["CN:admin"], HttpStatusCode.Unauthorized),
+            ("x", ["spiffe://a/b", "spiffe://c/d"], HttpStatusCode.Unauthorized),
+            ("admin", ["https://a/b", "spiffe://a/b"], HttpStatusCode.Unauthorized),
+            ("admin,CN=other", [], HttpStatusCode.Unauthorized),
+        ];
+        foreach (var (name, uris, status) in certificates)
+        {
+            using var certificate = Issue(name, authority, uris);
+            (await AskAsync(url, certificate, "/v2/tls/app/manifests/v1")).ShouldBe(status, $"{name} {string.Join(' ', uris)}");
+        }
+    }
+
+    /// <summary>The handshake comes before any login: whoever connects could have the server ask any address.</summary>
+    [Theory]
+    [InlineData("--Kestrel:Endpoints:Main:Certificate:Path={0} --Kestrel:Endpoints:Main:Certificate:KeyPath={1} --OciRegistry:Auth:ClientCertificates:Authority={2}")]
+    [InlineData("--Kestrel:Certificates:Default:Path={0} --Kestrel:Certificates:Default:KeyPath={1} --OciRegistry:Auth:ClientCertificates:Authority={2}")]
+    [InlineData("--Kestrel:Certificates:Default:Path={0} --Kestrel:Certificates:Default:KeyPath={1} --Kestrel:Endpoints:Main:ClientCertificateMode=AllowCertificate")]
+    public async Task The_address_in_a_clients_certificate_is_not_asked(string settings)
+    {
+        WriteServerCertificate("server");
+        using var authority = Authority("clients");
+        using var stranger = Authority("strangers");
+        await File.WriteAllTextAsync(PathOf("clients.pem"), authority.ExportCertificatePem());
+        using var asked = new TcpListener(IPAddress.Loopback, 0);
+        asked.Start();
+        using var certificate = Issue("x", stranger, issuerAt: $"http://{asked.LocalEndpoint}/issuer.cer");
+        await using var server = ServerProcess.Start(
+            "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0 "
+            + string.Format(null, settings, PathOf("server.pem"), PathOf("server.key"), PathOf("clients.pem")));
+        var url = await server.UntilListeningAsync();
+
+        try
+        {
+            await AskAsync(url, certificate, "/livez").WaitAsync(TimeSpan.FromSeconds(60));
+        }
+        catch (HttpRequestException)
+        {
+            // where Kestrel itself refuses who is not trusted
+        }
+
+        asked.Pending().ShouldBeFalse();
+    }
+
+    private static async Task<HttpStatusCode> AskAsync(Uri url, X509Certificate2 certificate, string path)
+    {
+        var handler = Handler();
+        handler.SslOptions.ClientCertificateContext = SslStreamCertificateContext.Create(certificate, null, offline: true);
+        using var client = new HttpClient(handler) { BaseAddress = url };
+        using var answer = await client.GetAsync(new Uri(path, UriKind.Relative));
+        return answer.StatusCode;
     }
 
     private string Https() => "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0"
@@ -155,23 +227,30 @@ public sealed class TlsTests : IDisposable
     private static X509Certificate2 Issue(
         string name,
         X509Certificate2 authority,
-        string? uri = null,
+        string[]? uris = null,
         bool serverAuthentication = false,
         DateTimeOffset? from = null,
-        DateTimeOffset? to = null)
+        DateTimeOffset? to = null,
+        string? issuerAt = null,
+        string dns = "any")
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(
             [new Oid(serverAuthentication ? "1.3.6.1.5.5.7.3.1" : "1.3.6.1.5.5.7.3.2")], critical: false));
         var names = new SubjectAlternativeNameBuilder();
-        names.AddDnsName(name);
-        if (uri is not null)
+        names.AddDnsName(dns);
+        foreach (var uri in uris ?? [])
         {
             names.AddUri(new Uri(uri));
         }
 
         request.CertificateExtensions.Add(names.Build());
+        if (issuerAt is not null)
+        {
+            request.CertificateExtensions.Add(new X509AuthorityInformationAccessExtension(null, [issuerAt]));
+        }
+
         using var issued = request.Create(
             authority, from ?? DateTimeOffset.UtcNow.AddHours(-1), to ?? DateTimeOffset.UtcNow.AddHours(1), Serial());
         using var certificate = issued.CopyWithPrivateKey(key);
