@@ -68,6 +68,13 @@ public sealed class AuthOptions
     [Setting(MayChange = true, Min = "00:00:00", Max = "00:01:00")]
     public TimeSpan FailedLoginDelay { get; set; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// Repositories whose pulls are in the audit log, a line for each manifest and blob that is sent: patterns as those of policies,
+    /// <c>**</c> for all. Pushes and deletes always are. May change while the registry runs.
+    /// </summary>
+    [Setting(MayChange = true)]
+    public IList<string> AuditPulls { get; } = [];
+
     /// <summary>Whether anybody has to log in for anything.</summary>
     internal bool IsRequired =>
         Htpasswd is not null || Robots || Issuers.Count > 0 || ClientCertificates.Authority is not null
@@ -97,6 +104,11 @@ public sealed class AuthOptions
         if (FailedLoginDelay < TimeSpan.Zero || FailedLoginDelay > TimeSpan.FromMinutes(1))
         {
             yield return $"Auth:FailedLoginDelay is {FailedLoginDelay}. Set it to a time from 00:00:00 to 00:01:00.";
+        }
+
+        foreach (var pattern in AuditPulls.Where(pattern => !PolicyOptions.IsRepositoryPattern(pattern)))
+        {
+            yield return $"Auth:AuditPulls has '{pattern}', which can match no repository. Write lower-case names, with '*' and '**' if you like.";
         }
 
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -368,7 +380,7 @@ public sealed class PolicyOptions
         return end < 0 || (end > 0 && name[end] == '*');
     }
 
-    private static bool IsRepositoryPattern(string pattern) =>
+    internal static bool IsRepositoryPattern(string pattern) =>
         RepositoryName.TryParse(
             pattern.Replace("**", "x", StringComparison.Ordinal).Replace("*", "x", StringComparison.Ordinal), out _);
 }

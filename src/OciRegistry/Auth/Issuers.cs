@@ -21,26 +21,28 @@ internal sealed class Issuers(
     IOptions<OciRegistryOptions> options,
     IOptionsMonitor<JwtBearerOptions> handlers,
     AuthFiles files,
+    TimeProvider time,
     ILoggerFactory logs)
 {
     /// <summary>What the names of the handlers' options begin with.</summary>
     public const string OptionsPrefix = "OciRegistry:";
     private static readonly object TokenItem = new();
-    private static readonly object KeyItem = new();
 
     private IList<IssuerOptions> All => options.Value.Auth.Issuers;
 
-    /// <summary>Whose token it is; null when none of the issuers has issued it for us, or it has ended.</summary>
+    /// <summary>Whose token it is; nobody's when none of the issuers has issued it for us, or it has ended.</summary>
     /// <exception cref="IssuerDownException">One that may have issued it has never answered.</exception>
-    public async ValueTask<Caller?> VerifyAsync(HttpContext context, Jwt token)
+    public async ValueTask<TokenResult> VerifyAsync(HttpContext context, Jwt token)
     {
         IssuerDownException? down = null;
-        foreach (var issuer in All.OrderByDescending(issuer => IsOf(token, issuer)))
+        TokenProblem? problem = null;
+        foreach (var issuer in All.OrderByDescending(issuer => IsOf(token, issuer.Authority)))
         {
-            bool isValid;
+            bool isOf;
+            Exception? found;
             try
             {
-                isValid = await IsValidAsync(context, token, issuer);
+                (isOf, found) = await ProblemAsync(context, token, issuer);
             }
             catch (IssuerDownException e)
             {
@@ -48,20 +50,15 @@ internal sealed class Issuers(
                 continue;
             }
 
-            if (isValid)
+            if (found is null)
             {
-                // The library takes an end that is a text, or after all time: nobody could tell when the token ends.
-                return token.Expires is { } expires && token.TextOf(issuer.SubjectClaim) is { Length: > 0 } subject && IsPrintable(subject)
-                    ? new Caller($"{issuer.Name}:{subject}")
-                    {
-                        Groups = [.. token.Texts(issuer.GroupsClaim).Select(group => $"{issuer.Name}:{group}").Where(files.Policies.Knows)],
-                        Expires = expires,
-                    }
-                    : null;
+                return CallerOf(token, issuer);
             }
+
+            problem ??= isOf ? TokenProblem.Of(found, token, issuer.Audience, time.GetUtcNow()) : null;
         }
 
-        return down is null ? null : throw down;
+        return down is null ? problem ?? TokenProblem.UnknownIssuer(token.Issuer) : throw down;
     }
 
     /// <summary>How the handler is to work for an issuer.</summary>
@@ -86,45 +83,54 @@ internal sealed class Issuers(
                 received.Token = received.HttpContext.Items[TokenItem] as string;
                 return Task.CompletedTask;
             },
-            OnAuthenticationFailed = failed =>
-            {
-                failed.HttpContext.Items[KeyItem] = failed.Exception is SecurityTokenSignatureKeyNotFoundException;
-                return Task.CompletedTask;
-            },
         };
     }
 
-    private static bool IsOf(Jwt token, IssuerOptions issuer) =>
-        token.Issuer?.TrimEnd('/') == issuer.Authority.TrimEnd('/');
+    private TokenResult CallerOf(Jwt token, IssuerOptions issuer)
+    {
+        // The library takes an end that is a text, or after all time: nobody could tell when the token ends.
+        if (token.Expires is not { } expires)
+        {
+            return new TokenProblem("its time of expiry is none");
+        }
+
+        return token.TextOf(issuer.SubjectClaim) is { Length: > 0 } subject && IsPrintable(subject)
+            ? new Caller($"{issuer.Name}:{subject}")
+            {
+                Groups = [.. token.Texts(issuer.GroupsClaim).Select(group => $"{issuer.Name}:{group}").Where(files.Policies.Knows)],
+                Expires = expires,
+            }
+            : new TokenProblem($"its claim '{issuer.SubjectClaim}' is missing, or no subject");
+    }
+
+    private static bool IsOf(Jwt token, string? issuer) => issuer is not null && token.Issuer?.TrimEnd('/') == issuer.TrimEnd('/');
 
     private static bool IsPrintable(string subject) => subject.Length <= 1024 && subject.All(c => c is > ' ' and <= '~');
 
-    private async ValueTask<bool> IsValidAsync(HttpContext context, Jwt token, IssuerOptions issuer)
+    /// <summary>What is wrong with the token, null for nothing; and whether it says that the issuer has issued it.</summary>
+    private async ValueTask<(bool IsOf, Exception? Problem)> ProblemAsync(HttpContext context, Jwt token, IssuerOptions issuer)
     {
         var scheme = new AuthenticationScheme(OptionsPrefix + issuer.Name, null, typeof(JwtBearerHandler));
         var configuration = (IssuerConfiguration)handlers.Get(scheme.Name).ConfigurationManager!;
-        await configuration.GetConfigurationAsync(context.RequestAborted);
+        var known = await configuration.GetConfigurationAsync(context.RequestAborted);
+        var isOf = IsOf(token, issuer.Authority) || IsOf(token, known.Issuer);
         context.Items[TokenItem] = token.Text;
-        if (await IsValidAsync(context, scheme))
+        var problem = await ProblemAsync(context, scheme);
+        if (problem is SecurityTokenSignatureKeyNotFoundException)
         {
-            return true;
+            await configuration.RefreshAsync(context.RequestAborted);
+            problem = await ProblemAsync(context, scheme);
         }
 
-        if (context.Items[KeyItem] is not true)
-        {
-            return false;
-        }
-
-        await configuration.RefreshAsync(context.RequestAborted);
-        return await IsValidAsync(context, scheme);
+        return (isOf, problem);
     }
 
-    private async ValueTask<bool> IsValidAsync(HttpContext context, AuthenticationScheme scheme)
+    private async ValueTask<Exception?> ProblemAsync(HttpContext context, AuthenticationScheme scheme)
     {
-        context.Items[KeyItem] = null;
         var handler = new JwtBearerHandler(handlers, logs, UrlEncoder.Default);
         await handler.InitializeAsync(scheme, context);
-        return (await handler.AuthenticateAsync()).Succeeded;
+        var result = await handler.AuthenticateAsync();
+        return result.Succeeded ? null : result.Failure ?? new SecurityTokenValidationException();
     }
 
     private static HttpDocumentRetriever Documents(IssuerOptions issuer)

@@ -37,13 +37,13 @@ internal sealed class RegistryTokens(SigningKeys keys, IOptions<OciRegistryOptio
         IssueAsync(RefreshType, caller, Options.RefreshLifetime, [], cancellationToken);
 
     /// <summary>
-    /// Whose token it is; null when it is none of ours, or one that has ended for longer than an upload may take. Whether it
+    /// Whose token it is; nobody's when it is none of ours, or one that has ended for longer than an upload may take. Whether it
     /// has ended since is for the caller to look at, and whether the subject still is.
     /// </summary>
-    public ValueTask<Caller?> VerifyAsync(Jwt token, CancellationToken cancellationToken) =>
+    public ValueTask<TokenResult> VerifyAsync(Jwt token, CancellationToken cancellationToken) =>
         VerifyAsync(AccessType, token, TokenOptions.MaxLifetime, SigningKeys.UploadGrace, cancellationToken);
 
-    public ValueTask<Caller?> VerifyRefreshAsync(Jwt token, CancellationToken cancellationToken) =>
+    public ValueTask<TokenResult> VerifyRefreshAsync(Jwt token, CancellationToken cancellationToken) =>
         VerifyAsync(RefreshType, token, Options.RefreshLifetime, TimeSpan.Zero, cancellationToken);
 
     private async ValueTask<string> IssueAsync(
@@ -113,19 +113,33 @@ internal sealed class RegistryTokens(SigningKeys keys, IOptions<OciRegistryOptio
             .Replace("?", @"\u003F", StringComparison.Ordinal);
     }
 
-    private async ValueTask<Caller?> VerifyAsync(
+    private async ValueTask<TokenResult> VerifyAsync(
         string type, Jwt token, TimeSpan maxLifetime, TimeSpan grace, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
-        if (token.Subject is not { Length: > 0 } subject
-            || token.Expires is not { } expires
-            || expires <= now - grace
-            || expires > now + maxLifetime + ClockSkew
-            || token.NotBefore > now + ClockSkew
-            || token.KeyId is not { } id
-            || await keys.FindAsync(id, cancellationToken) is not { } key)
+        if (token.Subject is not { Length: > 0 } subject || token.Expires is not { } expires)
         {
-            return null;
+            return new TokenProblem("it has no subject, or no time of expiry");
+        }
+
+        if (expires <= now - grace)
+        {
+            return TokenProblem.Expired(expires, now);
+        }
+
+        if (expires > now + maxLifetime + ClockSkew)
+        {
+            return new TokenProblem("it lives longer than any token of this registry");
+        }
+
+        if (token.NotBefore is { } from && from > now + ClockSkew)
+        {
+            return TokenProblem.NotYet(from, now);
+        }
+
+        if (token.KeyId is not { } id || await keys.FindAsync(id, cancellationToken) is not { } key)
+        {
+            return TokenProblem.UnknownKey(token.KeyId);
         }
 
         var result = await Handler.ValidateTokenAsync(token.Text, new TokenValidationParameters
@@ -138,7 +152,12 @@ internal sealed class RegistryTokens(SigningKeys keys, IOptions<OciRegistryOptio
             TryAllIssuerSigningKeys = false,
             ValidateLifetime = false, // above, by the registry's clock
         });
-        return result.IsValid && TryReadAccess(token.Payload, out var scopes)
+        if (!result.IsValid)
+        {
+            return TokenProblem.Of(result.Exception, token, Options.Service, now);
+        }
+
+        return TryReadAccess(token.Payload, out var scopes)
             ? new Caller(subject)
             {
                 Groups = [.. token.Texts("groups")],
@@ -146,7 +165,7 @@ internal sealed class RegistryTokens(SigningKeys keys, IOptions<OciRegistryOptio
                 Scopes = scopes,
                 Expires = expires,
             }
-            : null;
+            : new TokenProblem("its access cannot be read");
     }
 
     private static bool TryReadAccess(JsonElement payload, out List<Scope> scopes)

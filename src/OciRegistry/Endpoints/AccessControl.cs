@@ -25,6 +25,7 @@ internal sealed class AccessControl(
     AuthFiles files,
     Identification identification,
     Refusals refusals,
+    AuditLog audit,
     RequestLimits limits,
     UploadSessions sessions,
     StoreClock clock,
@@ -66,6 +67,7 @@ internal sealed class AccessControl(
         // (4)
         if (caller.Expires <= time.GetUtcNow() && !await HasStartedAsync(caller, access, context.RequestAborted))
         {
+            audit.TokenExpired(context, caller, time.GetUtcNow());
             await refusals.ChallengeAsync(context, access, "invalid_token", "The token has ended. Get a new one.", hasToken: true);
             return false;
         }
@@ -97,6 +99,11 @@ internal sealed class AccessControl(
     {
         if (identity.Caller is not { } caller || caller.Expires <= time.GetUtcNow())
         {
+            if (identity.Caller is { } late)
+            {
+                audit.TokenExpired(context, late, time.GetUtcNow());
+            }
+
             await refusals.WriteAsync(context, Access.Open, identity with { Caller = null });
             return null;
         }
@@ -162,7 +169,7 @@ internal sealed class AccessControl(
                     : null;
             if (problem is not null)
             {
-                await context.WriteErrorAsync(OciError.Denied(problem));
+                await refusals.DenyAsync(context, Refusals.AdminAction, "-", OciError.Denied(problem));
                 return false;
             }
         }

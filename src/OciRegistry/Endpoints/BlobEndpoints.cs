@@ -113,7 +113,7 @@ internal sealed class BlobEndpoints(
     {
         if (await deletion.DeleteBlobAsync(repository, digest, CancellationToken.None))
         {
-            audit.Deleted(context, repository, digest.ToString());
+            audit.Deleted(context, repository, digest.ToString(), []);
             context.Response.StatusCode = StatusCodes.Status202Accepted;
             context.Response.ContentLength = 0;
         }

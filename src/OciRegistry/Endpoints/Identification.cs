@@ -108,13 +108,20 @@ internal sealed class Identification(
     }
 
     /// <summary>Of a refresh token.</summary>
-    public async ValueTask<Identity> OfRefreshTokenAsync(string text, CancellationToken cancellationToken)
+    public async ValueTask<Identity> OfRefreshTokenAsync(HttpContext context, string text)
     {
-        var caller = Jwt.TryParse(text, out var jwt) ? await tokens.VerifyRefreshAsync(jwt, cancellationToken) : null;
-        caller = caller is null ? null : await logins.RecheckAsync(caller, cancellationToken);
-        return caller is null
-            ? new Identity(null, "The refresh token is not good, or no longer. Log in again.")
-            : new Identity(caller with { Scopes = null, Expires = null });
+        var (found, problem) = Jwt.TryParse(text, out var jwt)
+            ? await tokens.VerifyRefreshAsync(jwt, context.RequestAborted)
+            : Malformed;
+        var caller = found is null ? null : await logins.RecheckAsync(found, context.RequestAborted);
+        if (caller is not null)
+        {
+            return new Identity(caller with { Scopes = null, Expires = null });
+        }
+
+        problem ??= AccountGone;
+        audit.TokenRefused(context, problem);
+        return new Identity(null, problem.Told ?? "The refresh token is not good, or no longer. Log in again.");
     }
 
     private async ValueTask<Identity> FromTokenAsync(HttpContext context, string text, bool isForToken)
@@ -123,27 +130,23 @@ internal sealed class Identification(
         if (_tokens.Find(hash) is { } known
             && (known.Key is null || (!isForToken && await keys.FindAsync(known.Key, context.RequestAborted) is not null)))
         {
-            return await RecheckedAsync(known.Caller, context.RequestAborted);
+            return await RecheckedAsync(context, known.Caller);
         }
 
         if (!Jwt.TryParse(text, out var jwt))
         {
-            return Refused;
+            return Refuse(context, Malformed);
         }
 
         // With a token of ours nobody gets another one: it would live for ever, and be good for more.
         var isOurs = jwt.Issuer == Options.Tokens.Service;
-        var caller = !isOurs ? await issuers.VerifyAsync(context, jwt)
-            : Options.Tokens.Enabled && !isForToken ? await tokens.VerifyAsync(jwt, context.RequestAborted)
-            : null;
+        var (caller, problem) = !isOurs ? await issuers.VerifyAsync(context, jwt)
+            : !Options.Tokens.Enabled ? new TokenProblem("this registry issues no tokens")
+            : isForToken ? new TokenProblem("a token of this registry gets no other")
+            : await tokens.VerifyAsync(jwt, context.RequestAborted);
         if (caller is null)
         {
-            if (!isOurs)
-            {
-                audit.LoginFailed(context, null);
-            }
-
-            return Refused;
+            return Refuse(context, problem!);
         }
 
         if (!isOurs)
@@ -156,15 +159,29 @@ internal sealed class Identification(
             _tokens.Add(hash, new KnownToken(caller, isOurs ? jwt.KeyId : null), expires);
         }
 
-        return await RecheckedAsync(caller, context.RequestAborted);
+        return await RecheckedAsync(context, caller);
     }
 
-    private static Identity Refused => new(null, "The token is none that this registry takes. Get a new one.", IsToken: true);
+    private static TokenProblem Malformed { get; } = new("it is not a JSON web token that can be read");
 
-    private async ValueTask<Identity> RecheckedAsync(Caller caller, CancellationToken cancellationToken) =>
-        await logins.RecheckAsync(caller, cancellationToken) is { } now
-            ? new Identity(now)
-            : new Identity(null, "The token's account is gone, or has another password since. Log in again.", IsToken: true);
+    private static TokenProblem AccountGone { get; } = new("its account is gone, or has another password or secret since");
+
+    private Identity Refuse(HttpContext context, TokenProblem problem)
+    {
+        audit.TokenRefused(context, problem);
+        return new Identity(null, problem.Told ?? "The token is none that this registry takes. Get a new one.", IsToken: true);
+    }
+
+    private async ValueTask<Identity> RecheckedAsync(HttpContext context, Caller caller)
+    {
+        if (await logins.RecheckAsync(caller, context.RequestAborted) is { } now)
+        {
+            return new Identity(now);
+        }
+
+        audit.TokenRefused(context, AccountGone);
+        return new Identity(null, "The token's account is gone, or has another password since. Log in again.", IsToken: true);
+    }
 
     private static bool TryReadBasic(string parameter, out string name, out string password)
     {

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Options;
 using OciRegistry.Auth;
 using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
+using OciRegistry.Storage;
 
 namespace OciRegistry.Endpoints;
 
@@ -14,6 +15,8 @@ internal sealed class ManifestEndpoints(
     PushedOver pushedOver,
     PulledDeletion deletion,
     BufferedBodies bodies,
+    TagStore tagStore,
+    Refusals refusals,
     IOptions<OciRegistryOptions> options,
     AuditLog audit,
     RegistryMetrics metrics)
@@ -123,7 +126,14 @@ internal sealed class ManifestEndpoints(
             tags,
             EntityTags.PreconditionOf(request),
             MayMoveTags: rights.HasFlag(Rights.MoveTags));
+        var before = await TagsBeforeAsync(repository, push.AllTags);
         var result = await pushedOver.PutAsync(push, mayFetch: rights.HasFlag(Rights.Pull), context.RequestAborted);
+        if (result.Taken is { } taken)
+        {
+            await refusals.DenyAsync(context, "push", $"{repository}:{taken}", OciError.TagTaken(taken));
+            return;
+        }
+
         if (!result.IsStored)
         {
             if (result.Problems is [{ Status: StatusCodes.Status429TooManyRequests or StatusCodes.Status503ServiceUnavailable }])
@@ -137,7 +147,7 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
-        audit.Pushed(context, repository, digest, push.AllTags.Select(tag => tag.ToString()));
+        audit.Pushed(context, repository, digest, before);
         var response = context.Response;
         response.StatusCode = StatusCodes.Status201Created;
         response.Headers.Location = $"{request.PathBase}/v2/{repository}/manifests/{digest}";
@@ -159,10 +169,13 @@ internal sealed class ManifestEndpoints(
     public async Task Delete(HttpContext context, RepositoryName repository, Reference reference)
     {
         var precondition = EntityTags.PreconditionOf(context.Request);
+        var before = reference.Tag is { } named
+            ? await TagsBeforeAsync(repository, [named])
+            : await TagsOfAsync(repository, reference.Digest!.Value);
         switch (await deletion.DeleteManifestAsync(repository, reference, precondition, CancellationToken.None))
         {
             case ManifestDeleteOutcome.Deleted:
-                audit.Deleted(context, repository, reference.ToString());
+                audit.Deleted(context, repository, reference.ToString(), before);
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
                 context.Response.ContentLength = 0;
                 break;
@@ -175,6 +188,55 @@ internal sealed class ManifestEndpoints(
             default:
                 await context.WriteErrorAsync(OciError.ManifestUnknown(reference));
                 break;
+        }
+    }
+
+    /// <summary>What tags name now, for the audit log. A request that changes one at the same time is in the log as well.</summary>
+    private async ValueTask<IReadOnlyList<TagBefore>> TagsBeforeAsync(RepositoryName repository, IReadOnlyList<Tag> named)
+    {
+        if (!audit.IsOfChanges)
+        {
+            return [];
+        }
+
+        var found = new List<TagBefore>(named.Count);
+        foreach (var tag in named)
+        {
+            found.Add(await TagBeforeAsync(repository, tag));
+        }
+
+        return found;
+    }
+
+    private async ValueTask<TagBefore> TagBeforeAsync(RepositoryName repository, Tag tag)
+    {
+        try
+        {
+            return await tagStore.FindAsync(repository, tag, CancellationToken.None) is not { } before ? new TagBefore(tag, null)
+                : new TagBefore(tag, before.Digest, IsKnown: before.Digest is not null);
+        }
+        catch (StorageException)
+        {
+            return new TagBefore(tag, null, IsKnown: false); // the push or delete itself says what is wrong
+        }
+    }
+
+    /// <summary>The tags that name a manifest now; of more than the log can take, the first.</summary>
+    private async ValueTask<IReadOnlyList<TagBefore>> TagsOfAsync(RepositoryName repository, Digest digest)
+    {
+        if (!audit.IsOfChanges)
+        {
+            return [];
+        }
+
+        try
+        {
+            var names = await tagStore.NamesOfAsync(repository, digest, null, MaxTags, CancellationToken.None);
+            return [.. names.Tags.Where(name => name.Version is not null).Select(name => new TagBefore(name.Tag, digest))];
+        }
+        catch (StorageException)
+        {
+            return [];
         }
     }
 

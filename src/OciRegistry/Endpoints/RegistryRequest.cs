@@ -28,7 +28,7 @@ internal enum RegistryAction
 /// wrong becomes an answer.
 /// </summary>
 internal sealed partial class RegistryRequest(
-    CurrentOptions options, AccessControl access, Drain drain, RegistryMetrics metrics, ILogger<RegistryRequest> log)
+    CurrentOptions options, AccessControl access, Drain drain, AuditLog audit, RegistryMetrics metrics, ILogger<RegistryRequest> log)
 {
     public const string IdHeader = "X-Request-Id";
 
@@ -99,6 +99,11 @@ internal sealed partial class RegistryRequest(
         }
         finally
         {
+            if (action == RegistryAction.Pull && needs.Kind == AccessKind.Repository && HttpMethods.IsGet(context.Request.Method))
+            {
+                audit.Pulled(context, needs.Repository); // also what was cut off on its way
+            }
+
             metrics.RequestFinished(route, context.Request.Method, response.StatusCode, Stopwatch.GetElapsedTime(started));
         }
     }

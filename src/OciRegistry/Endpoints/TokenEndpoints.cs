@@ -73,7 +73,7 @@ internal sealed class TokenEndpoints(
             "password" => await identification.OfLoginAsync(
                 context, form["username"].ToString(), form["password"].ToString()),
             "refresh_token" => await identification.OfRefreshTokenAsync(
-                form["refresh_token"].ToString(), context.RequestAborted),
+                context, form["refresh_token"].ToString()),
             _ => null,
         };
         if (identity is null)

@@ -467,7 +467,10 @@ internal sealed record ManifestPutResult(bool IsStored, IReadOnlyList<OciError> 
     public static ManifestPutResult PreconditionFailed { get; } = new(false, []);
 
     /// <summary>A tag names another manifest, and may not be moved.</summary>
-    public static ManifestPutResult TagTaken(Tag tag) => new(false, [OciError.TagTaken(tag)]);
+    public static ManifestPutResult TagTaken(Tag tag) => new(false, [OciError.TagTaken(tag)]) { Taken = tag };
+
+    /// <summary>The tag that names another manifest, and that the caller may not move.</summary>
+    public Tag? Taken { get; init; }
 }
 
 internal enum TagOutcome

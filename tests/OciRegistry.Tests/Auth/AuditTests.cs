@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using OciRegistry.Tests.Operations;
 using OciRegistry.Tests.Support;
 using static OciRegistry.Tests.Auth.GuardedRegistry;
 
@@ -90,9 +91,9 @@ public sealed class AuditTests
             $"Failed login of user:alice-secret from 127.0.0.1, request {ids["alice-secret"]}",
             $"Failed login of (no account) from 127.0.0.1, request {ids["typed-secret"]}",
             $"Login of user:alice-secret from 127.0.0.1, request {ids["push"]}",
-            $"Push by user:alice-secret from 127.0.0.1 of {_repository}@{Digest.Of(manifest)} tags [v1], request {ids["push"]}",
+            $"Push by user:alice-secret from 127.0.0.1 of {_repository}@{Digest.Of(manifest)} tags [v1: none -> {Digest.Of(manifest)}], request {ids["push"]}",
             $"Denied user:alice-secret from 127.0.0.1 to push in elsewhere/app, request {ids["denied"]}",
-            $"Delete by user:alice-secret from 127.0.0.1 of v1 in {_repository}, request {ids["delete"]}",
+            $"Delete by user:alice-secret from 127.0.0.1 of {_repository} v1 tags [v1: {Digest.Of(manifest)} -> none], request {ids["delete"]}",
             $"created robot ci by user:alice-secret from 127.0.0.1, request {ids["robot"]}",
         ];
         foreach (var line in expected)
@@ -111,5 +112,135 @@ public sealed class AuditTests
         {
             all.ShouldNotContain(never);
         }
+    }
+
+    [Fact]
+    public async Task A_push_and_a_delete_say_what_the_tags_named_before_and_name_after()
+    {
+        var log = new LogCapture(LogLevel.Information);
+        await using var registry = await RegistryApp.StartAsync(
+            services: services => services.AddLogging(logs => logs.AddProvider(log)));
+        var first = RegistryClient.EmptyIndex();
+        var second = RegistryClient.ImageIndex([], artifactType: "application/example");
+        var (a, b) = (Digest.Of(first), Digest.Of(second));
+
+        await PushAsync("v1", first);
+        await PushAsync("v1", second);
+        await PushAsync($"{b}?tag=v1&tag=v2", second);
+        await DeleteAsync("v1");
+        await DeleteAsync(a.ToString());
+        await DeleteAsync(b.ToString());
+
+        log.Lines.Where(line => line.Contains("Push by", StringComparison.Ordinal) || line.Contains("Delete by", StringComparison.Ordinal))
+            .Select(TagsOf).ShouldBe(
+        [
+            $"v1: none -> {a}",
+            $"v1: {a} -> {b}",
+            $"v1: {b} -> {b}, v2: none -> {b}",
+            $"v1: {b} -> none",
+            "",
+            $"v2: {b} -> none",
+        ]);
+
+        async Task PushAsync(string reference, byte[] content)
+        {
+            using var pushed = await registry.Http.PutManifestAsync(_repository, reference, content, MediaTypes.ImageIndex);
+            await pushed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        }
+
+        async Task DeleteAsync(string reference)
+        {
+            using var deleted = await registry.Http.DeleteAsync($"/v2/{_repository}/manifests/{reference}");
+            await deleted.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+        }
+
+        static string TagsOf(string line) => line.Split('[', ']')[1];
+    }
+
+    [Fact]
+    public async Task A_tag_that_may_not_be_moved_is_a_denial_in_the_log_and_in_the_metrics()
+    {
+        await using var registry = await GuardedRegistry.StartAsync(
+            AuthMode.Basic, ["alice"], [Allow("user:alice", "release/**", "pull", "create-only")]);
+        using var alice = registry.ClientWith(Basic("alice"));
+        using var created = await alice.PutManifestAsync("release/app", "v1", RegistryClient.EmptyIndex(), MediaTypes.ImageIndex);
+        await created.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        var before = await DenialsAsync();
+
+        using var moved = await alice.PutManifestAsync(
+            "release/app", "v1", RegistryClient.ImageIndex([], artifactType: "application/example"), MediaTypes.ImageIndex);
+
+        await moved.ShouldBeErrorAsync(HttpStatusCode.Forbidden, "DENIED");
+        registry.App.Log.Lines.ShouldContain(line =>
+            line.Contains($"Denied user:alice from 127.0.0.1 to push in release/app:v1, request {moved.Header("X-Request-Id")}"));
+        (await DenialsAsync()).ShouldBe(before + 1);
+
+        async Task<double> DenialsAsync()
+        {
+            var metrics = PrometheusParser.Parse(await registry.Http.GetStringAsync(new Uri("/metrics", UriKind.Relative)));
+            return metrics.Single(family => family.Name == "oci_registry_requests_denied_total")[[]];
+        }
+    }
+
+    [Fact]
+    public async Task What_only_administrators_may_is_called_admin()
+    {
+        await using var registry = await GuardedRegistry.StartAsync(
+            AuthMode.Basic, ["alice"], [Allow("user:alice", "test/**", "pull")]);
+
+        foreach (var path in new[] { "/admin/uploads", "/admin/upstreams" })
+        {
+            using var denied = await registry.SendAsync(Basic("alice"), () => new HttpRequestMessage(HttpMethod.Get, path));
+            registry.App.Log.Lines.ShouldContain(line =>
+                line.Contains($"Denied user:alice from 127.0.0.1 to admin in -, request {denied.Header("X-Request-Id")}"));
+        }
+    }
+
+    [Theory]
+    [InlineData(null, false)]
+    [InlineData("other/**", false)]
+    [InlineData("test/**", true)]
+    [InlineData("**", true)]
+    public async Task Pulls_are_logged_of_repositories_that_are_named(string? pattern, bool isLogged)
+    {
+        var log = new LogCapture(LogLevel.Information);
+        await using var registry = await RegistryApp.StartAsync(
+            options =>
+            {
+                if (pattern is not null)
+                {
+                    options.Auth.AuditPulls.Add("x/*");
+                    options.Auth.AuditPulls.Add(pattern);
+                }
+            },
+            services => services.AddLogging(logs => logs.AddProvider(log)));
+        var content = RegistryClient.RandomBytes(10);
+        var blob = await registry.Http.PushBlobAsync(_repository, content);
+        var manifest = RegistryClient.EmptyIndex();
+        using var pushed = await registry.Http.PutManifestAsync(_repository, "v1", manifest, MediaTypes.ImageIndex);
+
+        (string Method, string Path, string? Logged)[] requests =
+        [
+            ("GET", "manifests/v1", $"v1 {Digest.Of(manifest)}"),
+            ("GET", $"manifests/{Digest.Of(manifest)}", $"{Digest.Of(manifest)} {Digest.Of(manifest)}"),
+            ("GET", $"blobs/{blob}", $"{blob} {blob}"),
+            ("HEAD", $"blobs/{blob}", null), // nothing was sent
+            ("HEAD", "manifests/v1", null),
+            ("GET", "manifests/v2", null),
+            ("GET", "tags/list", null),
+            ("GET", $"referrers/{blob}", null),
+        ];
+        foreach (var (method, path, logged) in requests)
+        {
+            using var answer = await registry.Http.RequestAsync(method, $"/v2/{_repository}/{path}");
+            var line = $"Pull by anonymous from 127.0.0.1 of {_repository} {logged}, request {answer.Header("X-Request-Id")}";
+            if (logged is not null && isLogged)
+            {
+                await Until.TrueAsync(() => log.Lines.Any(said => said.Contains(line, StringComparison.Ordinal)), line);
+            }
+        }
+
+        // The line of a request may come after its answer; that of the last one has come, and the others before it.
+        log.Lines.Count(said => said.Contains("Pull by", StringComparison.Ordinal)).ShouldBe(isLogged ? 3 : 0);
     }
 }

@@ -478,12 +478,12 @@ public sealed class SigningKeysTests : IDisposable
     private async Task<string?> VerifyAsync(SigningKeys keys, string token)
     {
         Jwt.TryParse(token, out var jwt).ShouldBeTrue();
-        return (await Tokens(keys).VerifyAsync(jwt!, CancellationToken.None))?.Subject;
+        return (await Tokens(keys).VerifyAsync(jwt!, CancellationToken.None)).Caller?.Subject;
     }
 
     private async Task<string?> VerifyRefreshAsync(SigningKeys keys, string token)
     {
         Jwt.TryParse(token, out var jwt).ShouldBeTrue();
-        return (await Tokens(keys).VerifyRefreshAsync(jwt!, CancellationToken.None))?.Subject;
+        return (await Tokens(keys).VerifyRefreshAsync(jwt!, CancellationToken.None)).Caller?.Subject;
     }
 }

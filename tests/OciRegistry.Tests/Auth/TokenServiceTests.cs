@@ -444,7 +444,7 @@ public sealed class TokenServiceTests(TokenRegistry tokens) : IClassFixture<Toke
             token.Split('.')[1].ShouldNotContain('-', caller.Subject);
             token.Split('.')[1].ShouldNotContain('_', caller.Subject);
             Jwt.TryParse(token, out var jwt).ShouldBeTrue();
-            var verified = (await issuer.VerifyAsync(jwt, CancellationToken.None))!;
+            var verified = (await issuer.VerifyAsync(jwt, CancellationToken.None)).Caller!;
             verified.Subject.ShouldBe(caller.Subject);
             verified.Groups.ShouldBe(caller.Groups);
             verified.Scopes!.Select(scope => scope.ToString()).ShouldBe(access.Select(scope => scope.ToString()));
