@@ -17,6 +17,9 @@ internal sealed class VisibleRepositories
             .SelectMany(rule => rule.Repositories),
     ];
 
+    /// <summary>Whether no repository is hidden.</summary>
+    public bool AreAll => Array.Exists(_patterns, pattern => pattern.ToString() == "**");
+
     /// <summary>A page of names after <paramref name="after"/>, in the list's order, which is that of bytes.</summary>
     /// <remarks>What lies between the patterns is not read: who sees ten of a million repositories reads those ten.</remarks>
     public async ValueTask<IReadOnlyList<string>> ListAsync(

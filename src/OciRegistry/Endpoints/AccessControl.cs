@@ -31,6 +31,9 @@ internal sealed class AccessControl(
     StoreClock clock,
     TimeProvider time)
 {
+    private const int MaxSources = 16; // each is a read of the storage
+    private const int MaxPages = 4;
+
     /// <summary>As it was at the start: a policy that is taken away must not open a registry to everybody.</summary>
     private bool IsOpen { get; } = !options.Value.Auth.IsRequired;
 
@@ -140,6 +143,50 @@ internal sealed class AccessControl(
         return !files.Policies.RightsOf(caller, repository.ToString()).HasFlag(Rights.Pull) ? MountSource.Hidden
             : IsInScope(caller, Access.To(repository, RegistryAction.Pull)) ? MountSource.Open
             : MountSource.Withheld;
+    }
+
+    /// <summary>
+    /// The repositories, <see cref="MaxSources"/> at most, that a blob may be mounted from without naming one: those that the request's
+    /// token names, or else the first that its caller may pull from, the target before all. Null for a caller who may pull from all.
+    /// </summary>
+    /// <remarks>They are found without the blob, so that the time which this takes tells nothing of repositories that the caller may not see.</remarks>
+    public async ValueTask<IReadOnlyList<RepositoryName>?> SourcesForAsync(
+        HttpContext context,
+        RepositoryName target,
+        Func<string?, int, CancellationToken, ValueTask<IReadOnlyList<string>>> list,
+        CancellationToken cancellationToken)
+    {
+        if (IsOpen)
+        {
+            return null;
+        }
+
+        var caller = context.Granted().Caller;
+        var visible = new VisibleRepositories(files.Policies, caller);
+        if (caller.Scopes is null && visible.AreAll)
+        {
+            return null;
+        }
+
+        // A caller with patterns that match here and there must not have the whole catalog read.
+        var pages = MaxPages;
+        var names = caller.Scopes is { } scopes
+            ? scopes.Where(scope => scope.Type == Scope.RepositoryType).Select(scope => scope.Name)
+            : await visible.ListAsync(
+                (after, limit, cancel) => pages-- > 0 ? list(after, limit, cancel) : ValueTask.FromResult<IReadOnlyList<string>>([]),
+                after: null,
+                MaxSources,
+                cancellationToken);
+        var sources = new List<RepositoryName>();
+        foreach (var name in names.Prepend(target.ToString()).Distinct())
+        {
+            if (sources.Count < MaxSources && RepositoryName.TryParse(name, out var source) && SourceFor(context, source) == MountSource.Open)
+            {
+                sources.Add(source);
+            }
+        }
+
+        return sources;
     }
 
     /// <summary>401 that asks for a token which may also pull from the repository that a blob is to be mounted from.</summary>

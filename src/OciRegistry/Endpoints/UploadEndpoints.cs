@@ -13,7 +13,7 @@ namespace OciRegistry.Endpoints;
 /// break it, and needs no secret: the offset is only the client's claim, and is checked against the session.
 /// </remarks>
 internal sealed class UploadEndpoints(
-    UploadSessions sessions, RepositoryBlobs blobs, PushedOver pushedOver, AccessControl access)
+    UploadSessions sessions, RepositoryBlobs blobs, RepositoryCatalog catalog, PushedOver pushedOver, AccessControl access)
 {
     private const string OffsetParameter = "offset";
 
@@ -136,19 +136,18 @@ internal sealed class UploadEndpoints(
     private async ValueTask<MountResult> MountAsync(HttpContext context, RepositoryName repository, Digest digest)
     {
         // A mount that cannot be done is an upload that starts (202): clients have no other way to go on.
-        RepositoryName? from = null;
-        if (context.Request.Query["from"].FirstOrDefault() is { Length: > 0 } text)
+        if (context.Request.Query["from"].FirstOrDefault() is not { Length: > 0 } text)
         {
-            if (!RepositoryName.TryParse(text, out var source))
-            {
-                return MountResult.None;
-            }
-
-            from = source;
+            return await blobs.MountFromAnyAsync(
+                repository,
+                digest,
+                await access.SourcesForAsync(context, repository, catalog.ListAsync, context.RequestAborted),
+                context.RequestAborted);
         }
 
-        return await blobs.MountAsync(
-            repository, digest, from, source => access.SourceFor(context, source), context.RequestAborted);
+        return RepositoryName.TryParse(text, out var from)
+            ? await blobs.MountAsync(repository, digest, from, access.SourceFor(context, from), context.RequestAborted)
+            : MountResult.None;
     }
 
     private async Task CompleteAsync(

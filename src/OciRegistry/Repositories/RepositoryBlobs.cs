@@ -210,35 +210,51 @@ internal sealed partial class RepositoryBlobs(
         return true;
     }
 
-    /// <summary>
-    /// Links a blob of another repository, or of any when <paramref name="from"/> is null (spec end-11), if the caller may
-    /// take it from there.
-    /// </summary>
+    /// <summary>Links a blob of another repository (spec end-11), if the caller may take it from there.</summary>
     public async ValueTask<MountResult> MountAsync(
-        RepositoryName repository,
-        Digest digest,
-        RepositoryName? from,
-        Func<RepositoryName, MountSource> sourceOf,
-        CancellationToken cancellationToken)
+        RepositoryName repository, Digest digest, RepositoryName from, MountSource source, CancellationToken cancellationToken)
     {
-        if (from is not { } source)
-        {
-            return await MountFromAnyAsync(repository, digest, sourceOf, cancellationToken);
-        }
-
-        switch (sourceOf(source))
+        switch (source)
         {
             case MountSource.Open:
-                return new MountResult(await MountFromAsync(repository, digest, source, cancellationToken), null);
+                return new MountResult(await MountFromAsync(repository, digest, from, cancellationToken), null);
 
             case MountSource.Withheld:
-                return new MountResult(null, source);
+                return new MountResult(null, from);
 
             default:
                 // Takes as long as a source without the blob, whether that one has it or not: a link that is not there is read.
                 await LinkedSizeAsync(repository, digest, cancellationToken);
                 return MountResult.None;
         }
+    }
+
+    /// <summary>Links a blob of the first repository that has it.</summary>
+    /// <param name="repository">The repository to link it in.</param>
+    /// <param name="digest">The blob.</param>
+    /// <param name="sources">
+    /// The repositories to look into; null for the first <see cref="HolderPage"/> that link the blob, for a caller who may know them all.
+    /// To others the time that it takes must not tell how many repositories link it.
+    /// </param>
+    /// <param name="cancellationToken">Cancels looking; what is linked stays linked.</param>
+    public async ValueTask<MountResult> MountFromAnyAsync(
+        RepositoryName repository, Digest digest, IReadOnlyList<RepositoryName>? sources, CancellationToken cancellationToken)
+    {
+        sources ??=
+        [
+            .. (await documents.ListAsync(RegistryLayout.Links(digest), null, HolderPage, cancellationToken))
+                .Where(name => RepositoryName.TryParse(name, out _))
+                .Select(RepositoryName.Parse),
+        ];
+        foreach (var source in sources)
+        {
+            if (await MountFromAsync(repository, digest, source, cancellationToken) is { } size)
+            {
+                return new MountResult(size, null);
+            }
+        }
+
+        return MountResult.None;
     }
 
     /// <summary>Takes a blob out of one repository; false when it was not in it. The content stays for other repositories.</summary>
@@ -334,43 +350,6 @@ internal sealed partial class RepositoryBlobs(
         }
 
         await condemned.LetGoAsync(repository, digest);
-    }
-
-    private async ValueTask<MountResult> MountFromAnyAsync(
-        RepositoryName repository,
-        Digest digest,
-        Func<RepositoryName, MountSource> sourceOf,
-        CancellationToken cancellationToken)
-    {
-        RepositoryName? withheld = null;
-        string? last = null;
-        while (await documents.ListAsync(RegistryLayout.Links(digest), last, HolderPage, cancellationToken) is { Count: > 0 } names)
-        {
-            foreach (var name in names)
-            {
-                if (!RepositoryName.TryParse(name, out var holder))
-                {
-                    continue;
-                }
-
-                var source = sourceOf(holder);
-                if (source == MountSource.Open
-                    && await MountFromAsync(repository, digest, holder, cancellationToken) is { } size)
-                {
-                    return new MountResult(size, null);
-                }
-
-                if (source == MountSource.Withheld && withheld is null
-                    && await StatAsync(holder, digest, cancellationToken) is not null)
-                {
-                    withheld = holder;
-                }
-            }
-
-            last = names[^1];
-        }
-
-        return new MountResult(null, withheld);
     }
 
     private long? SizeIn(Document link, RepositoryName repository, Digest digest)

@@ -136,10 +136,8 @@ public sealed class PolicyEnforcementTests
         head.StatusCode.ShouldBe(HttpStatusCode.NotFound);
     }
 
-    [Theory]
-    [InlineData("")]
-    [InlineData("&from={0}")]
-    public async Task A_mount_asks_for_a_token_that_pulls_from_the_source(string from)
+    [Fact]
+    public async Task A_mount_asks_for_a_token_that_pulls_from_the_source()
     {
         await using var registry = await GuardedRegistry.StartAsync(
             AuthMode.Bearer, ["alice"], [Allow("user:alice", "**", "pull", "push")]);
@@ -150,7 +148,7 @@ public sealed class PolicyEnforcementTests
 
         var blob = Digest.Of([1, 2, 3]);
         using var narrow = await registry.ClientOfAsync("alice", "mine/app");
-        var query = $"?mount={blob}{string.Format(null, from, "base/app")}";
+        var query = $"?mount={blob}&from=base/app";
 
         using var refused = await narrow.StartUploadAsync("mine/app", query);
         await refused.ShouldBeErrorAsync(HttpStatusCode.Unauthorized, "UNAUTHORIZED");
@@ -161,6 +159,91 @@ public sealed class PolicyEnforcementTests
             await registry.TokenAsync("alice", "repository:mine/app:pull,push repository:base/app:pull")));
         using var mounted = await wide.StartUploadAsync("mine/app", query);
         mounted.StatusCode.ShouldBe(HttpStatusCode.Created);
+    }
+
+    [Fact]
+    public async Task A_mount_without_a_source_looks_where_the_token_pulls_and_nowhere_else()
+    {
+        await using var registry = await GuardedRegistry.StartAsync(
+            AuthMode.Bearer, ["alice"], [Allow("user:alice", "**", "pull", "push")]);
+        using (var pusher = await registry.ClientOfAsync("alice", "base/app"))
+        {
+            await pusher.PushBlobAsync("base/app", [1, 2, 3]);
+        }
+
+        var query = $"?mount={Digest.Of([1, 2, 3])}";
+        using var narrow = await registry.ClientOfAsync("alice", "mine/app");
+        using var started = await narrow.StartUploadAsync("mine/app", query);
+        await started.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+
+        using var wide = registry.ClientWith(Bearer(
+            await registry.TokenAsync("alice", "repository:mine/app:pull,push repository:base/app:pull")));
+        using var mounted = await wide.StartUploadAsync("mine/app", query);
+        await mounted.ShouldHaveStatusAsync(HttpStatusCode.Created);
+    }
+
+    [Theory]
+    [InlineData("team/**")]
+    [InlineData("*/base")]
+    [InlineData("team/base")]
+    public async Task A_mount_without_a_source_looks_where_a_login_pulls(string pattern)
+    {
+        await using var registry = await GuardedRegistry.StartAsync(
+            AuthMode.Basic,
+            ["root", "alice"],
+            [Allow("user:root", "**", "pull", "push"), Allow("user:alice", "mine/**", "pull", "push"), Allow("user:alice", pattern, "pull")]);
+        using var root = registry.ClientWith(Basic("root"));
+        using var alice = registry.ClientWith(Basic("alice"));
+        var blob = await root.PushBlobAsync("team/base", RegistryClient.RandomBytes(10));
+
+        using var mounted = await alice.StartUploadAsync("mine/app", $"?mount={blob}");
+
+        await mounted.ShouldHaveStatusAsync(HttpStatusCode.Created);
+    }
+
+    [Theory]
+    [InlineData(AuthMode.Basic)]
+    [InlineData(AuthMode.Bearer)]
+    public async Task What_a_mount_without_a_source_reads_does_not_depend_on_hidden_repositories(AuthMode mode)
+    {
+        await using var registry = await GuardedRegistry.StartAsync(
+            mode,
+            ["root", "alice"],
+            [Allow("user:root", "**", "pull", "push"), Allow("user:alice", "mine/**", "pull", "push")]);
+        var bytes = RegistryClient.RandomBytes(10);
+        for (var i = 0; i < 20; i++)
+        {
+            using var root = await registry.ClientOfAsync("root", $"secret/{i}");
+            await root.PushBlobAsync($"secret/{i}", bytes);
+        }
+
+        using var alice = await registry.ClientOfAsync("alice", "mine/app");
+        await alice.NewUploadAsync("mine/app"); // what is read once only, was
+        var held = await ReadsAsync(Digest.Of(bytes));
+        var unknown = await ReadsAsync(Digest.Of([9]));
+
+        held.ShouldBe(unknown);
+
+        async Task<(double, double)> ReadsAsync(Digest digest)
+        {
+            var before = await StoreReadsAsync(registry);
+            using var started = await alice.StartUploadAsync("mine/app", $"?mount={digest}");
+            await started.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+            var after = await StoreReadsAsync(registry);
+            return (after.Reads - before.Reads, after.Lists - before.Lists);
+        }
+    }
+
+    private static async Task<(double Reads, double Lists)> StoreReadsAsync(GuardedRegistry registry)
+    {
+        var lines = (await registry.Http.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Split('\n');
+        return (Sum("read"), Sum("list"));
+
+        double Sum(string operation) => lines
+            .Where(line => line.StartsWith("oci_registry_store_duration_seconds_count{", StringComparison.Ordinal)
+                && line.Contains("store=\"documents\"", StringComparison.Ordinal)
+                && line.Contains($"operation=\"{operation}\"", StringComparison.Ordinal))
+            .Sum(line => double.Parse(line.Split(' ')[^1], System.Globalization.CultureInfo.InvariantCulture));
     }
 
     [Fact]
