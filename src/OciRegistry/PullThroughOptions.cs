@@ -135,7 +135,8 @@ public sealed class UpstreamOptions
 
     /// <summary>
     /// Whether its name, its token service and what it redirects to may lead to private, loopback and link-local addresses, and
-    /// the system's proxy is used, which resolves names itself. An address in <see cref="Url"/> itself is allowed in any case.
+    /// the system's proxy is used, which resolves names itself. An address in <see cref="Url"/> itself is allowed
+    /// in any case, with the port there and those that <see cref="TrustedRealms"/> names for it.
     /// </summary>
     /// <value>false</value>
     public bool AllowPrivateAddresses { get; set; }

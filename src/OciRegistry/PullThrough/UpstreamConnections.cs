@@ -65,13 +65,13 @@ internal static class UpstreamConnections
     {
         // The name is resolved once, and what was checked is what is connected to: the next answer for it may be another one.
         var addresses = await Dns.GetHostAddressesAsync(to.Host, cancel);
-        var allowed = options.AllowPrivateAddresses || IsAddressOfUrl(options, to.Host)
+        var allowed = options.AllowPrivateAddresses || IsAddressOfUrl(options, to)
             ? addresses
             : [.. addresses.Where(address => !PrivateAddresses.Contain(address))];
         if (allowed.Length == 0)
         {
             throw new UpstreamRefusedException(
-                $"'{to.Host}' has a private address. Set AllowPrivateAddresses of the upstream '{options.Prefix}' if it is meant.");
+                $"'{to.Host}:{to.Port}' has a private address. Set AllowPrivateAddresses of the upstream '{options.Prefix}' if it is meant.");
         }
 
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -87,8 +87,17 @@ internal static class UpstreamConnections
         }
     }
 
-    private static bool IsAddressOfUrl(UpstreamOptions options, string host) =>
-        IPAddress.TryParse(new Uri(options.Url).IdnHost, out var own) && IPAddress.TryParse(host, out var address) && own.Equals(address);
+    /// <summary>
+    /// Whether it is the address in the upstream's Url, with a port that the settings name: the one there, or that of a trusted token
+    /// service. Any other port is another program: an upstream must not choose what this registry asks on a machine of its own network.
+    /// </summary>
+    private static bool IsAddressOfUrl(UpstreamOptions options, DnsEndPoint to) =>
+        new Uri(options.Url) is var url
+        && IPAddress.TryParse(url.IdnHost, out var own)
+        && IPAddress.TryParse(to.Host, out var address)
+        && own.Equals(address)
+        && (url.Port == to.Port || options.AllTrustedRealms().Any(realm =>
+            Uri.TryCreate($"https://{realm}", UriKind.Absolute, out var trusted) && trusted.IdnHost == url.IdnHost && trusted.Port == to.Port));
 
     private static X509Certificate2Collection Authorities(UpstreamOptions options)
     {

@@ -117,7 +117,11 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
         _upstream.RequireBasic("somebody", "secret");
         _upstream.Faults = call => call.Authorization is null ? null
             : new UpstreamFault { RedirectsTo = new Uri(_other.Url, call.Path).AbsoluteUri };
-        using var client = _upstream.Client(SetPassword);
+        using var client = _upstream.Client(options =>
+        {
+            SetPassword(options);
+            options.AllowPrivateAddresses = true;
+        });
 
         (await client.BytesAsync("a", $"blobs/{blob}")).ShouldBe([1, 2, 3]);
 
@@ -130,7 +134,7 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
         _upstream.AddImage("a", "1");
         _other.Faults = _ => new UpstreamFault { RedirectsTo = new Uri(_upstream.Url, "/v2/a/manifests/1").AbsoluteUri };
         _upstream.Faults = call => call.Path == "/v2/a/manifests/away" ? new UpstreamFault { RedirectsTo = _other.Url.AbsoluteUri } : null;
-        using var client = _upstream.Client(options => options.Token = "abc");
+        using var client = _upstream.Client(options => (options.Token, options.AllowPrivateAddresses) = ("abc", true));
 
         (await client.OutcomeAsync("a", "manifests/away")).ShouldBe(UpstreamOutcome.Found);
 
@@ -142,7 +146,11 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
     {
         _other.RequireBasic("somebody", "secret");
         _upstream.Faults = call => new UpstreamFault { RedirectsTo = new Uri(_other.Url, call.Path).AbsoluteUri };
-        using var client = _upstream.Client(SetPassword);
+        using var client = _upstream.Client(options =>
+        {
+            SetPassword(options);
+            options.AllowPrivateAddresses = true;
+        });
 
         (await client.OutcomeAsync()).ShouldBe(UpstreamOutcome.Denied);
 
@@ -188,7 +196,7 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
         using var answer = await client.GetAsync("a", "manifests/1");
 
         answer.Outcome.ShouldBe(UpstreamOutcome.Down);
-        answer.Problem.ShouldBe("'localhost' has a private address. Set AllowPrivateAddresses of the upstream 'hub' if it is meant.");
+        answer.Problem.ShouldBe($"'localhost:{url.Port}' has a private address. Set AllowPrivateAddresses of the upstream 'hub' if it is meant.");
         _upstream.Calls.ShouldBeEmpty();
         (await allowing.OutcomeAsync()).ShouldBe(UpstreamOutcome.Found);
     }
@@ -211,7 +219,7 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
             using var answer = await client.GetAsync("a", "manifests/away");
 
             answer.Outcome.ShouldBe(UpstreamOutcome.Down);
-            answer.Problem!.ShouldContain("'localhost' has a private address");
+            answer.Problem!.ShouldContain($"'localhost:{to.Port}' has a private address");
             _upstream.Calls.ShouldHaveSingleItem();
         }
         finally
@@ -219,6 +227,19 @@ public sealed class HostileUpstreamTests : IAsyncLifetime
             HttpClient.DefaultProxy = before;
         }
 
+        _other.Calls.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_redirect_to_another_port_of_its_own_private_address_is_not_followed()
+    {
+        _upstream.Faults = call => new UpstreamFault { RedirectsTo = new Uri(_other.Url, call.Path).AbsoluteUri };
+        using var client = _upstream.Client();
+
+        using var answer = await client.GetAsync("a", "manifests/1");
+
+        (answer.Outcome, answer.IsFailure).ShouldBe((UpstreamOutcome.Down, false));
+        answer.Problem!.ShouldContain($"'{_other.Host}' has a private address");
         _other.Calls.ShouldBeEmpty();
     }
 

@@ -222,6 +222,7 @@ public sealed class UpstreamClientTests : IAsyncLifetime
         using var client = upstream.Client(options =>
         {
             options.CertificateAuthority = certificates.Authority;
+            options.AllowPrivateAddresses = true;
             (options.ClientCertificate, options.ClientKey) = (certificates.Client, certificates.ClientKey);
         });
 
