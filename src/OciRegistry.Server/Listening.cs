@@ -112,6 +112,10 @@ internal sealed class Listening
         }
     }
 
+    /// <summary>Whether nobody has to log in, and only this machine can connect.</summary>
+    public static bool IsOpenHere(IConfiguration configuration) =>
+        !ServerConfiguration.Auth(configuration).IsRequired && Urls(configuration).All(IsOfThisMachine);
+
     /// <summary>Starts the application; what keeps it from starting becomes a <see cref="StartupException"/>.</summary>
     public async Task StartAsync(WebApplication app)
     {

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.HttpOverrides;
 using OciRegistry.Server.Settings;
 
@@ -39,6 +40,31 @@ internal static partial class Proxies
         options.KnownIPNetworks.Clear();
         networks.ForEach(options.KnownIPNetworks.Add);
         app.UseForwardedHeaders(options);
+        UseSchemes(app);
+    }
+
+    // The scheme becomes part of the addresses that clients are sent to. The framework takes any word for one.
+    private static void UseSchemes(WebApplication app)
+    {
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Proxies));
+        var hasWarned = 0;
+        app.Use((context, next) =>
+        {
+            var request = context.Request;
+            if (request.Scheme is not ("http" or "https"))
+            {
+                var sent = request.Scheme;
+                request.Scheme = sent.Equals("https", StringComparison.OrdinalIgnoreCase) ? "https"
+                    : sent.Equals("http", StringComparison.OrdinalIgnoreCase) || context.Features.Get<ITlsConnectionFeature>() is null ? "http"
+                    : "https";
+                if (!request.Scheme.Equals(sent, StringComparison.OrdinalIgnoreCase) && Interlocked.Exchange(ref hasWarned, 1) == 0)
+                {
+                    LogScheme(log, sent);
+                }
+            }
+
+            return next(context);
+        });
     }
 
     // What is left of the header after the configured proxies: the sender is none of them.
@@ -81,4 +107,7 @@ internal static partial class Proxies
                 + $"{Setting.Section}:{nameof(ProxyOptions.Proxies)} to the addresses of yours.",
             ]
             : [];
+
+    [LoggerMessage(LogLevel.Warning, "X-Forwarded-Proto is '{Scheme}', which is ignored. Have the proxy send http or https. This is logged once.")]
+    private static partial void LogScheme(ILogger logger, string scheme);
 }

@@ -35,6 +35,15 @@ public sealed class OciRegistryOptions
     /// <summary>How it ends, when it is told to.</summary>
     public DrainOptions Drain { get; } = new();
 
+    /// <summary>
+    /// Host names of this registry, without a port, beside the one that a request names. Browsers' pages of these hosts may push and
+    /// delete; those of all other sites get 403. If authentication is off and the server listens on loopback addresses only, it
+    /// answers requests for these hosts, <c>localhost</c> and loopback addresses, and 421 for all others; an application that embeds
+    /// the registry has <c>RequireHost</c> for that.
+    /// </summary>
+    /// <value>none</value>
+    public IList<string> Hosts { get; set => field = value ?? []; } = [];
+
     /// <summary>Refuses every changing request with 405. May change while the registry runs.</summary>
     /// <value>false</value>
     [Setting(MayChange = true)]
@@ -96,6 +105,11 @@ public sealed class OciRegistryOptions
         if (Listings.MaxPageSize is < 1 or > 100_000)
         {
             yield return $"Listings:MaxPageSize is {Listings.MaxPageSize}. Set it to a number from 1 to 100000.";
+        }
+
+        foreach (var host in Hosts.Where(host => Uri.CheckHostName(host) == UriHostNameType.Unknown))
+        {
+            yield return $"Hosts has '{host}', which is not a host name. Write it without scheme, port and path, as registry.example.com.";
         }
 
         foreach (var problem in Auth.Problems().Concat(Limits.Problems()).Concat(PullThrough.Problems()).Concat(Drain.Problems()))

@@ -43,6 +43,9 @@ internal static class ServeCheck
             redis.Configuration.Count > 0 ? $"Would lock with Redis at {string.Join(", ", redis.EndPoints())}" : "Would lock within this process",
             .. Logins(options.Auth).Select(who => $"Would let in {who}"),
             .. Administrators(options),
+            .. Listening.IsOpenHere(configuration)
+                ? [$"Would answer requests for {string.Join(", ", options.Hosts.Prepend("localhost and loopback addresses"))} only"]
+                : Array.Empty<string>(),
             .. options.PullThrough.Upstreams.Select(upstream => $"Would pull {upstream.Prefix} through from {upstream.Url}"),
             "Nothing is wrong with the settings.",
         ];

@@ -24,11 +24,14 @@ internal static class ServeCommand
         TraceContextOnly.Configure(builder);
         OtlpExport.Configure(builder);
         RegistryTransport.Configure(builder);
+        DigitsEncoding.Configure(builder);
         TlsCertificates.Configure(builder);
         Stopping.Configure(builder);
 
         await using var app = builder.Build();
+        RequestGuard.Use(app);
         Proxies.Use(app);
+        app.UseRouting(); // else it would come first
         app.MapOciRegistry();
         app.MapOciRegistryOperations();
         app.MapOciRegistryAdmin();

@@ -15,6 +15,10 @@ internal static class EntityTags
         var (request, response) = (context.Request, context.Response);
         response.Headers["Docker-Content-Digest"] = digest.ToString();
         response.Headers.ETag = Of(digest);
+
+        // Content is whatever a client pushed: a browser must neither guess that it is a page, nor run what is in it.
+        response.Headers.XContentTypeOptions = "nosniff";
+        response.Headers.ContentSecurityPolicy = "sandbox";
         if (Excludes(request, digest))
         {
             await context.WriteErrorAsync(OciError.PreconditionFailed());

@@ -60,7 +60,14 @@ internal sealed partial class RegistryRequest(
 
         try
         {
-            if (!await access.AllowsAsync(context, needs))
+            if (CrossSite.IsForeignChange(context, options.Value.Hosts))
+            {
+                LogCrossSite(log, context.Request.Method, context.Request.Path, context.Request.Headers.Origin.ToString());
+                await context.WriteErrorAsync(OciError.Denied(
+                    "A page of another site may not change anything in this registry. If it is a page of yours, its operator must add the "
+                    + "host of its address to the setting Hosts."));
+            }
+            else if (!await access.AllowsAsync(context, needs))
             {
                 // answered
             }
@@ -196,6 +203,9 @@ internal sealed partial class RegistryRequest(
 
     [LoggerMessage(LogLevel.Debug, "{Method} {Path}: the connection was closed before the answer.")]
     private static partial void LogClientLeft(ILogger logger, string method, PathString path);
+
+    [LoggerMessage(LogLevel.Information, "{Method} {Path} rejected: a browser sent it for a page of another site, '{Origin}'.")]
+    private static partial void LogCrossSite(ILogger logger, string method, PathString path, string origin);
 
     [LoggerMessage(LogLevel.Error, "{Method} {Path} was cut off while it was being answered.")]
     private static partial void LogCutOff(ILogger logger, Exception exception, string method, PathString path);

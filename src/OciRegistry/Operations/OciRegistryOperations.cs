@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Net.Http.Headers;
 using OciRegistry;
 using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
@@ -75,6 +76,14 @@ public static class OciRegistryOperations
                 action,
                 isForOperators ? Access.Operator : Access.Admin,
                 [],
-                handle));
+                HttpMethods.IsPost(context.Request.Method) ? WithJson(handle) : handle));
     }
+
+    // A browser sends other types for a page of any site without asking first, JSON only after a preflight request, which fails.
+    private static RequestDelegate WithJson(RequestDelegate handle) => context =>
+        MediaTypeHeaderValue.TryParse(context.Request.ContentType, out var type)
+        && type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase)
+            ? handle(context)
+            : context.WriteErrorAsync(OciError.Unsupported(
+                "The request needs a JSON body. Send it with Content-Type: application/json.", StatusCodes.Status415UnsupportedMediaType));
 }

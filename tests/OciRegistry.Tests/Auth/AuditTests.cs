@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.DependencyInjection;
@@ -75,7 +76,7 @@ public sealed class AuditTests
 
         using var robot = await alice.PostAsync(
             new Uri("/admin/robots", UriKind.Relative),
-            new StringContent("{\"name\":\"ci\",\"repositories\":[\"test/**\"],\"actions\":[\"pull\"]}"));
+            new StringContent("{\"name\":\"ci\",\"repositories\":[\"test/**\"],\"actions\":[\"pull\"]}", new MediaTypeHeaderValue("application/json")));
         var secret = (string)JsonNode.Parse(await robot.Content.ReadAsStringAsync())!["secret"]!;
         ids["robot"] = robot.Header("X-Request-Id")!;
         var token = await registry.TokenAsync("alice-secret", $"repository:{_repository}:pull");

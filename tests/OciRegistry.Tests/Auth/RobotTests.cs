@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.DependencyInjection;
@@ -134,7 +135,7 @@ public sealed class RobotTests : IAsyncLifetime
     [InlineData("")]
     public async Task What_cannot_be_a_robot_is_refused(string body)
     {
-        using var answer = await _operator.PostAsync(new Uri("/admin/robots", UriKind.Relative), new StringContent(body));
+        using var answer = await _operator.PostAsync(new Uri("/admin/robots", UriKind.Relative), new StringContent(body, new MediaTypeHeaderValue("application/json")));
 
         await answer.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "UNSUPPORTED");
     }

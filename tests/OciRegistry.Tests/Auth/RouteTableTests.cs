@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Routing;
@@ -245,6 +246,50 @@ public sealed partial class RouteTableTests(RouteTable table) : IClassFixture<Ro
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Routes))]
+    public async Task A_page_of_another_site_changes_nothing_on_any_route(string route)
+    {
+        var row = RouteTable.Rows.Single(row => row.Route == route);
+        var verb = route.Split(' ')[0];
+        foreach (var mode in new[] { AuthMode.Open, AuthMode.Several })
+        {
+            var registry = await table.RegistryAsync(mode);
+            if (mode == AuthMode.Open && row.IsTokenService)
+            {
+                continue;
+            }
+
+            var target = await RouteTable.PrepareAsync(registry, row, "root");
+            using var response = await registry.SendAsync("root", () =>
+            {
+                var request = row.Request(target);
+                request.Headers.Add("Origin", "http://evil.example");
+                request.Headers.Add("Sec-Fetch-Site", "cross-site");
+                return request;
+            });
+
+            await response.ShouldHaveStatusAsync(verb is "GET" or "HEAD" or "ANY" ? row.Status : HttpStatusCode.Forbidden);
+        }
+    }
+
+    [Theory]
+    [InlineData("/admin/robots")]
+    [InlineData("/admin/prefetch")]
+    public async Task A_body_that_is_not_declared_as_json_is_not_read(string path)
+    {
+        var registry = await table.RegistryAsync(AuthMode.Basic);
+        foreach (var type in new[] { null, "text/plain", "application/x-www-form-urlencoded" })
+        {
+            using var response = await registry.SendAsync("root", () => new HttpRequestMessage(HttpMethod.Post, path)
+            {
+                Content = new ByteArrayContent("{}"u8.ToArray()) { Headers = { ContentType = type is null ? null : new MediaTypeHeaderValue(type) } },
+            });
+
+            await response.ShouldBeErrorAsync(HttpStatusCode.UnsupportedMediaType, "UNSUPPORTED");
+        }
+    }
+
     private static string Shape(string body) => RequestId().Replace(body, "");
 
     private static IEnumerable<string> MethodsOf(RouteEndpoint endpoint) =>
@@ -314,7 +359,7 @@ public sealed class RouteTable : IAsyncLifetime
         new("DELETE /admin/uploads/{session}", "admin", HttpStatusCode.NoContent, at => Send("DELETE", $"/admin/uploads/{at.Session}")),
         new("GET /admin/robots", "admin", HttpStatusCode.OK, _ => Get("/admin/robots")) { Elsewhere = HttpStatusCode.OK },
         new("HEAD /admin/robots", "admin", HttpStatusCode.OK, _ => Head("/admin/robots")) { Elsewhere = HttpStatusCode.OK },
-        new("POST /admin/robots", "admin", HttpStatusCode.Created, _ => Send("POST", "/admin/robots", NewRobot()))
+        new("POST /admin/robots", "admin", HttpStatusCode.Created, _ => SendJson("/admin/robots", NewRobot()))
         {
             Elsewhere = HttpStatusCode.Forbidden,
             Off = HttpStatusCode.BadRequest,
@@ -330,7 +375,7 @@ public sealed class RouteTable : IAsyncLifetime
         },
         new("GET /admin/upstreams", "operator", HttpStatusCode.OK, _ => Get("/admin/upstreams")),
         new("HEAD /admin/upstreams", "operator", HttpStatusCode.OK, _ => Head("/admin/upstreams")),
-        new("POST /admin/prefetch", "operator", HttpStatusCode.BadRequest, _ => Send("POST", "/admin/prefetch", Prefetch())),
+        new("POST /admin/prefetch", "operator", HttpStatusCode.BadRequest, _ => SendJson("/admin/prefetch", Prefetch())),
     ];
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
@@ -399,6 +444,13 @@ public sealed class RouteTable : IAsyncLifetime
 
     private static HttpRequestMessage Send(string method, string path, byte[]? body = null) =>
         new(new HttpMethod(method), path) { Content = new ByteArrayContent(body ?? []) };
+
+    private static HttpRequestMessage SendJson(string path, byte[] body)
+    {
+        var request = Send("POST", path, body);
+        request.Content!.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        return request;
+    }
 
     private static string Upload(Target at) => $"/v2/{at.Repository}/blobs/uploads/{at.Session}";
 

@@ -28,6 +28,33 @@ public sealed class PullTests(RegistryFixture fixture) : IClassFixture<RegistryF
         blob.Header("Accept-Ranges").ShouldBe("bytes");
     }
 
+    [Theory]
+    [InlineData("GET", "", HttpStatusCode.OK)]
+    [InlineData("HEAD", "", HttpStatusCode.OK)]
+    [InlineData("GET", "Range: bytes=0-0", HttpStatusCode.PartialContent)]
+    [InlineData("GET", "Range: bytes=0-0,2-2", HttpStatusCode.PartialContent)]
+    [InlineData("GET", "If-None-Match: *", HttpStatusCode.NotModified)]
+    public async Task A_browser_neither_guesses_the_type_of_content_nor_runs_it(string method, string header, HttpStatusCode status)
+    {
+        var layer = RegistryClient.RandomBytes(100);
+        await _http.PushImageAsync(_repository, "v1", layer);
+
+        foreach (var path in new[] { "manifests/v1", $"blobs/{Digest.Of(layer)}" })
+        {
+            using var request = new HttpRequestMessage(new HttpMethod(method), $"/v2/{_repository}/{path}");
+            if (header.Length > 0 && (path != "manifests/v1" || status == HttpStatusCode.NotModified))
+            {
+                request.Headers.TryAddWithoutValidation(header.Split(": ")[0], header.Split(": ")[1]);
+            }
+
+            using var answer = await _http.SendAsync(request);
+
+            answer.StatusCode.ShouldBe(path == "manifests/v1" && status == HttpStatusCode.PartialContent ? HttpStatusCode.OK : status);
+            answer.Header("X-Content-Type-Options").ShouldBe("nosniff");
+            answer.Header("Content-Security-Policy").ShouldBe("sandbox");
+        }
+    }
+
     [Fact]
     public async Task HEAD_of_a_blob_has_the_headers_of_GET_and_no_body()
     {

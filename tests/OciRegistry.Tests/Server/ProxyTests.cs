@@ -32,6 +32,27 @@ public sealed class ProxyTests
         answer.Headers.WwwAuthenticate.ToString().ShouldContain($"realm=\"{url}token\"");
     }
 
+    [Theory]
+    [InlineData("HTTPS", "https", false)]
+    [InlineData("ftp", "http", true)]
+    [InlineData("javascript", "http", true)]
+    public async Task A_forwarded_scheme_is_http_or_https_or_is_ignored_with_a_warning(string sent, string scheme, bool warns)
+    {
+        await using var server = ServerProcess.Start($"{Guarded} --OciRegistry:Proxies:0=127.0.0.1");
+        using var client = new HttpClient { BaseAddress = await server.UntilListeningAsync() };
+        client.DefaultRequestHeaders.Add("X-Forwarded-For", "203.0.113.7");
+        client.DefaultRequestHeaders.Add("X-Forwarded-Proto", sent);
+        for (var i = 0; i < 2; i++)
+        {
+            using var answer = await client.GetAsync(new Uri("/v2/", UriKind.Relative));
+            answer.Headers.WwwAuthenticate.ToString().ShouldContain($"realm=\"{scheme}://");
+        }
+
+        server.Terminate();
+        (await server.UntilExitAsync()).Code.ShouldBe(0);
+        server.Output.Split($"X-Forwarded-Proto is '{sent}'").Length.ShouldBe(warns ? 2 : 1);
+    }
+
     [Fact]
     public async Task Nobody_comes_from_here_through_a_proxy()
     {

@@ -29,6 +29,7 @@ public sealed class ServeCheckTests : IDisposable
             "Would lock within this process",
             "Would let in everybody, who may do everything",
             "Would not answer /admin: nobody has to log in",
+            "Would answer requests for localhost and loopback addresses only",
             "Nothing is wrong with the settings.",
         ]);
         Directory.EnumerateFileSystemEntries(_folder.Path).ShouldBeEmpty();
