@@ -173,6 +173,14 @@ public sealed class UpstreamOptions
     [Setting(Min = "00:00:00.1", Max = "00:10:00")]
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// How long a whole answer may take that is read into memory: a manifest, a token, or a list of tags or referrers with all its
+    /// pages. It includes redirects, logins and bodies. Blobs have no such limit.
+    /// </summary>
+    /// <value>1 min</value>
+    [Setting(Min = "00:00:01", Max = "00:30:00")]
+    public TimeSpan TotalTimeout { get; set; } = TimeSpan.FromMinutes(1);
+
     internal bool IsDockerHub => Uri.TryCreate(Url, UriKind.Absolute, out var url) && DockerHub.Contains(url.Host);
 
     internal IReadOnlyList<string> AllNamespaces() =>
@@ -256,6 +264,11 @@ public sealed class UpstreamOptions
         if (Timeout < TimeSpan.FromMilliseconds(100) || Timeout > TimeSpan.FromMinutes(10))
         {
             yield return $"Timeout is {Timeout}. Set it to a time from 00:00:00.1 to 00:10:00.";
+        }
+
+        if (TotalTimeout < TimeSpan.FromSeconds(1) || TotalTimeout > TimeSpan.FromMinutes(30))
+        {
+            yield return $"TotalTimeout is {TotalTimeout}. Set it to a time from 00:00:01 to 00:30:00.";
         }
     }
 

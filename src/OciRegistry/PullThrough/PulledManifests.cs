@@ -326,7 +326,7 @@ internal sealed partial class PulledManifests(
             return (null, UpstreamFailure.Unknown);
         }
 
-        using var answer = await upstream.Client.SendAsync(
+        var (answer, _) = await upstream.Client.ReadAsync(
             HttpMethod.Head,
             upstream.NameThere(repository),
             resource,
@@ -338,7 +338,10 @@ internal sealed partial class PulledManifests(
                     request.Headers.TryAddWithoutValidation("If-None-Match", $"\"{stored.Digest}\"");
                 }
             },
+            limit: 0,
+            upstream.Client.Begin(),
             cancellationToken);
+        using var answered = answer;
         if (answer.Response is not { } response)
         {
             await NoteAsync(repository, resource, reference.Digest, answer, cancellationToken);
@@ -376,15 +379,23 @@ internal sealed partial class PulledManifests(
             return new Fetched(here, null);
         }
 
-        using var answer = await upstream.Client.SendAsync(
-            HttpMethod.Get, upstream.NameThere(repository), resource, Accept, CancellationToken.None);
+        var client = upstream.Client;
+        var (answer, content) = await client.ReadAsync(
+            HttpMethod.Get,
+            upstream.NameThere(repository),
+            resource,
+            Accept,
+            options.Value.Manifests.MaxSize,
+            client.Begin(),
+            CancellationToken.None);
+        using var answered = answer;
         if (answer.Response is not { } response)
         {
             await NoteAsync(repository, resource, reference.Digest, answer, CancellationToken.None);
             return new Fetched(null, UpstreamFailure.Of(answer));
         }
 
-        if (await UpstreamBody.ReadBoundedAsync(response, options.Value.Manifests.MaxSize, CancellationToken.None) is not { } content)
+        if (content is null)
         {
             return Wrong($"sends a manifest for {reference} that breaks off, or has more than {options.Value.Manifests.MaxSize} bytes.");
         }

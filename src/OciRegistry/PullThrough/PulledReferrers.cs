@@ -108,23 +108,26 @@ internal sealed class PulledReferrers(
     private async ValueTask<(IReadOnlyList<Descriptor>? Listed, UpstreamFailure? Failure)> AskAsync(
         Upstream upstream, string there, string resource)
     {
-        var listed = new List<Descriptor>();
-        var next = resource;
-        for (var asked = 0; next is not null && asked < MaxRequests; asked++)
+        var listed = new Dictionary<Digest, Descriptor>();
+        var asked = new HashSet<string>(); // a page that leads back to another would be a list without an end
+        var began = upstream.Client.Begin();
+        for (var next = resource; next is not null && asked.Count < MaxRequests && asked.Add(next);)
         {
-            using var answer = await upstream.Client.SendAsync(
+            var (answer, content) = await upstream.Client.ReadAsync(
                 HttpMethod.Get,
                 there,
                 next,
                 static request => request.Headers.TryAddWithoutValidation("Accept", MediaTypes.ImageIndex),
+                options.Value.Manifests.MaxSize,
+                began,
                 CancellationToken.None);
+            using var answered = answer;
             if (answer.Response is not { } response)
             {
                 return (null, UpstreamFailure.Of(answer));
             }
 
-            if (await UpstreamBody.ReadBoundedAsync(response, options.Value.Manifests.MaxSize, CancellationToken.None) is not { } content
-                || !TryRead(content, listed))
+            if (content is null || !TryRead(content, listed))
             {
                 return (null, UpstreamFailure.Wrong(upstream, "has a list of referrers that is none, or too long."));
             }
@@ -132,10 +135,10 @@ internal sealed class PulledReferrers(
             next = UpstreamLink.NextQuery(response) is { } query ? $"{resource}?{query}" : null;
         }
 
-        return (listed, null);
+        return ([.. listed.Values], null);
     }
 
-    private static bool TryRead(byte[] content, List<Descriptor> listed)
+    private static bool TryRead(byte[] content, Dictionary<Digest, Descriptor> listed)
     {
         try
         {
@@ -147,7 +150,11 @@ internal sealed class PulledReferrers(
                 return false;
             }
 
-            listed.AddRange(list.EnumerateArray().Select(ReadDescriptor).OfType<Descriptor>());
+            foreach (var descriptor in list.EnumerateArray().Select(ReadDescriptor).OfType<Descriptor>())
+            {
+                listed[descriptor.Digest] = descriptor;
+            }
+
             return true;
         }
         catch (JsonException)

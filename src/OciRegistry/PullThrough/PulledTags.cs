@@ -42,19 +42,23 @@ internal sealed class PulledTags(TagStore tags)
     private static async ValueTask<(IReadOnlyList<string>? Names, UpstreamFailure? Failure)> AskAsync(
         Upstream upstream, string there, string? after, int limit, CancellationToken cancellationToken)
     {
+        // An upstream may send one page over and over, or one that leads back: no name counts twice, and no page is asked for twice.
         var names = new List<string>();
+        var known = new HashSet<string>();
+        var asked = new HashSet<string>();
+        var began = upstream.Client.Begin();
         var query = $"n={Math.Min(limit, PageSize)}" + (after is null ? "" : $"&last={Uri.EscapeDataString(after)}");
-        for (var asked = 0; query is not null && names.Count < limit && asked < MaxRequests; asked++)
+        while (query is not null && names.Count < limit && asked.Count < MaxRequests && asked.Add(query))
         {
-            using var answer = await upstream.Client.SendAsync(
-                HttpMethod.Get, there, $"tags/list?{query}", null, cancellationToken);
+            var (answer, content) = await upstream.Client.ReadAsync(
+                HttpMethod.Get, there, $"tags/list?{query}", null, MaxPageBytes, began, cancellationToken);
+            using var answered = answer;
             if (answer.Response is not { } response)
             {
                 return (null, UpstreamFailure.Of(answer));
             }
 
-            if (await UpstreamBody.ReadBoundedAsync(response, MaxPageBytes, cancellationToken) is not { } content
-                || !TryRead(content, names))
+            if (content is null || !TryRead(content, known, names))
             {
                 return (null, UpstreamFailure.Wrong(upstream, "has a list of tags that is none, or too long."));
             }
@@ -65,7 +69,7 @@ internal sealed class PulledTags(TagStore tags)
         return (names.Count > limit ? names[..limit] : names, null);
     }
 
-    private static bool TryRead(byte[] content, List<string> names)
+    private static bool TryRead(byte[] content, HashSet<string> known, List<string> names)
     {
         try
         {
@@ -79,7 +83,7 @@ internal sealed class PulledTags(TagStore tags)
             names.AddRange(list.ValueKind != JsonValueKind.Array ? [] : list.EnumerateArray()
                 .Where(name => name.ValueKind == JsonValueKind.String)
                 .Select(name => name.GetString()!)
-                .Where(name => Tag.TryParse(name, out _)));
+                .Where(name => Tag.TryParse(name, out _) && known.Add(name)));
             return true;
         }
         catch (JsonException)

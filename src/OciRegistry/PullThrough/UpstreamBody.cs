@@ -32,7 +32,7 @@ internal sealed class UpstreamBody : HttpContent
         try
         {
             await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
-            var read = new MemoryStream((int)(length ?? 0));
+            var read = new MemoryStream(); // grows with what arrives: the length is only what the upstream says
             var buffer = new byte[16 * 1024];
             for (int count; (count = await body.ReadAsync(buffer, cancellationToken)) > 0;)
             {

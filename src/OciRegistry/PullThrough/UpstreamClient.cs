@@ -53,7 +53,57 @@ internal sealed class UpstreamClient : IDisposable
         CancellationToken cancellationToken) =>
         _breaker.SendAsync(cancel => AskAsync(method, _path + repository, resource, prepare, cancel), cancellationToken);
 
+    /// <summary>When something begins for which <see cref="ReadAsync"/> has the upstream's total time.</summary>
+    public long Begin() => _time.GetTimestamp();
+
+    /// <summary>
+    /// Asks for something that is read into memory, as a whole, within what is left of the upstream's total time: each piece of it in
+    /// time would not do, because an upstream can send it byte by byte.
+    /// </summary>
+    /// <param name="method">GET, or HEAD for the head alone.</param>
+    /// <param name="repository">As for <see cref="SendAsync"/>.</param>
+    /// <param name="resource">As for <see cref="SendAsync"/>.</param>
+    /// <param name="prepare">As for <see cref="SendAsync"/>.</param>
+    /// <param name="limit">Bytes that the body may have.</param>
+    /// <param name="began">When it began, by <see cref="Begin"/>: pages of one list have the time together.</param>
+    /// <param name="cancellationToken">Of the caller.</param>
+    /// <returns>The answer, and its body; null when there is none, or one that is too large or breaks off.</returns>
+    /// <exception cref="OperationCanceledException">The caller has cancelled; for nothing else.</exception>
+    public async ValueTask<(UpstreamAnswer Answer, byte[]? Content)> ReadAsync(
+        HttpMethod method,
+        string repository,
+        string resource,
+        Action<HttpRequestMessage>? prepare,
+        int limit,
+        long began,
+        CancellationToken cancellationToken)
+    {
+        var left = _options.TotalTimeout - _time.GetElapsedTime(began);
+        if (left <= TimeSpan.Zero)
+        {
+            return (TooSlow(), null);
+        }
+
+        using var tooSlow = new CancellationTokenSource(left, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(tooSlow.Token, cancellationToken);
+        UpstreamAnswer? answer = null;
+        try
+        {
+            answer = await SendAsync(method, repository, resource, prepare, either.Token);
+            return (answer, answer.Response is null ? null : await UpstreamBody.ReadBoundedAsync(answer.Response, limit, either.Token));
+        }
+        catch (OperationCanceledException)
+        {
+            answer?.Dispose();
+            cancellationToken.ThrowIfCancellationRequested();
+            return (TooSlow(), null);
+        }
+    }
+
     public void Dispose() => _exchange.Dispose();
+
+    private UpstreamAnswer TooSlow() => Down(
+        $"The upstream '{_options.Prefix}' has not sent all of its answer within {_options.TotalTimeout.TotalSeconds} s.", isFailure: true);
 
     private async ValueTask<UpstreamAnswer> AskAsync(
         HttpMethod method, string repository, string resource, Action<HttpRequestMessage>? prepare, CancellationToken cancellationToken)
