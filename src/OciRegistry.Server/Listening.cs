@@ -23,6 +23,12 @@ internal sealed class Listening
 
     private const string Remedy = "listen elsewhere, as with --urls=http://127.0.0.1:5001";
 
+    // Names of endpoints of our own, which nobody would choose.
+    private const string PublicName = "OciRegistry.Public.";
+    private const string OperationsName = "OciRegistry.Operations.";
+
+    private static readonly string OperationsKey = $"{Setting.Section}:{nameof(OciRegistryOptions.Operations)}:{nameof(OperationsOptions.Urls)}";
+
     private static readonly string[] PortKeys = [WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey];
 
     private volatile bool _isStarted;
@@ -30,10 +36,14 @@ internal sealed class Listening
     public Listening(WebApplicationBuilder builder)
     {
         var configuration = builder.Configuration;
-        if (!string.IsNullOrEmpty(configuration[WebHostDefaults.ServerUrlsKey]) || configuration.GetSection(Endpoints).Exists())
+        if (OperationsUrls(configuration) is { Count: > 0 } operations)
+        {
+            UseEndpoints(builder, operations);
+        }
+        else if (!string.IsNullOrEmpty(configuration[WebHostDefaults.ServerUrlsKey]) || configuration.GetSection(Endpoints).Exists())
         {
             // The environment of a container has ports, which these override: the framework warns of that.
-            builder.WebHost.UseSetting(WebHostDefaults.HttpPortsKey, "").UseSetting(WebHostDefaults.HttpsPortsKey, "");
+            UseNoPorts(builder);
         }
         else if (PortKeys.All(key => string.IsNullOrEmpty(configuration[key])))
         {
@@ -50,7 +60,12 @@ internal sealed class Listening
     {
         string[][] named =
         [
-            [.. configuration.GetSection(Endpoints).GetChildren().Select(endpoint => endpoint["Url"]).OfType<string>()],
+            [
+                .. configuration.GetSection(Endpoints).GetChildren()
+                    .Where(endpoint => !endpoint.Key.StartsWith(OperationsName, StringComparison.Ordinal))
+                    .Select(endpoint => endpoint["Url"])
+                    .OfType<string>(),
+            ],
             Listed(configuration, WebHostDefaults.ServerUrlsKey),
             [
                 .. Listed(configuration, WebHostDefaults.HttpPortsKey).Select(port => $"http://*:{port}"),
@@ -60,8 +75,29 @@ internal sealed class Listening
         return named.FirstOrDefault(urls => urls.Length > 0) ?? [DefaultUrl];
     }
 
+    /// <summary>The addresses for health, metrics and the admin API; none when they are answered on those of the registry.</summary>
+    public static IReadOnlyList<string> OperationsUrls(IConfiguration configuration) =>
+        [.. ServerConfiguration.Registry(configuration).Operations.Urls.SelectMany(Split)];
+
+    /// <summary>The names of Kestrel's endpoints for them, once the server is being built.</summary>
+    public static IEnumerable<string> OperationsEndpoints(IConfiguration configuration) => configuration.GetSection(Endpoints).GetChildren()
+        .Select(endpoint => endpoint.Key)
+        .Where(name => name.StartsWith(OperationsName, StringComparison.Ordinal));
+
     public static IEnumerable<string> Problems(IConfiguration configuration)
     {
+        foreach (var url in OperationsUrls(configuration))
+        {
+            if (!IsUrl(url))
+            {
+                yield return Problem(OperationsKey, url);
+            }
+            else if (BindingAddress.Parse(url) is { Port: not 0 } && Urls(configuration).Contains(url, StringComparer.OrdinalIgnoreCase))
+            {
+                yield return $"{OperationsKey} has '{url}', which the registry itself listens on. Set it to another port.";
+            }
+        }
+
         foreach (var url in Listed(configuration, WebHostDefaults.ServerUrlsKey).Where(url => !IsUrl(url)))
         {
             yield return Problem(WebHostDefaults.ServerUrlsKey, url);
@@ -155,8 +191,36 @@ internal sealed class Listening
             || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
     }
 
-    private static string[] Listed(IConfiguration configuration, string key) =>
-        (configuration[key] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+    private static string[] Listed(IConfiguration configuration, string key) => Split(configuration[key] ?? "");
+
+    private static string[] Split(string urls) => urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    // Only Kestrel's own endpoints can be told from each other, and it listens on nothing else where there are any.
+    private static void UseEndpoints(WebApplicationBuilder builder, IReadOnlyList<string> operations)
+    {
+        var configuration = builder.Configuration;
+        if (!configuration.GetSection(Endpoints).Exists())
+        {
+            Add(PublicName, Urls(configuration));
+        }
+
+        Add(OperationsName, operations);
+
+        // No addresses: for an empty text the host takes those that it was started with.
+        builder.WebHost.UseUrls(";");
+        UseNoPorts(builder);
+
+        void Add(string name, IReadOnlyList<string> urls)
+        {
+            for (var i = 0; i < urls.Count; i++)
+            {
+                configuration[$"{Endpoints}:{name}{i}:Url"] = urls[i];
+            }
+        }
+    }
+
+    private static void UseNoPorts(WebApplicationBuilder builder) =>
+        builder.WebHost.UseSetting(WebHostDefaults.HttpPortsKey, "").UseSetting(WebHostDefaults.HttpsPortsKey, "");
 
     internal static bool IsUrl(string url)
     {

@@ -17,7 +17,7 @@ internal static class ListeningCheck
             .SelectMany(network => network.GetIPProperties().UnicastAddresses)
             .Select(address => address.Address)
             .ToHashSet();
-        foreach (var url in Listening.Urls(configuration).Where(Listening.IsUrl))
+        foreach (var url in Listening.Urls(configuration).Concat(Listening.OperationsUrls(configuration)).Where(Listening.IsUrl))
         {
             if (IPAddress.TryParse(BindingAddress.Parse(url).Host, out var address) && !IsHere(address))
             {
@@ -38,7 +38,7 @@ internal static class ListeningCheck
     public static IEnumerable<string> Warnings(IConfiguration configuration)
     {
         var used = IPGlobalProperties.GetIPGlobalProperties().GetActiveTcpListeners();
-        return from url in Listening.Urls(configuration)
+        return from url in Listening.Urls(configuration).Concat(Listening.OperationsUrls(configuration))
                let address = BindingAddress.Parse(url)
                where !address.IsUnixPipe && address.Port != 0 && used.Any(one => one.Port == address.Port && Meets(one.Address, address.Host))
                select $"{url} is in use now. Stop the program that listens there before the registry is started.";
@@ -65,7 +65,7 @@ internal static class ListeningCheck
         var without = endpoints.Count > 0
             ? endpoints.Where(endpoint => !endpoint.GetSection("Certificate").Exists()).Select(endpoint => endpoint["Url"] ?? "")
             : Listening.Urls(configuration);
-        foreach (var url in without.Where(url => url.StartsWith("https:", StringComparison.OrdinalIgnoreCase)))
+        foreach (var url in without.Concat(Listening.OperationsUrls(configuration)).Where(url => url.StartsWith("https:", StringComparison.OrdinalIgnoreCase)))
         {
             if (!standard.Exists() && !HasDevelopmentCertificate())
             {

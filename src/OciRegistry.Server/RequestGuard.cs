@@ -14,7 +14,7 @@ internal static class RequestGuard
     public static void Use(WebApplication app)
     {
         var registry = app.Services.GetRequiredService<RegistryRequest>();
-        var hosts = Listening.IsOpenHere(app.Configuration) ? ServerConfiguration.Registry(app.Configuration).Hosts : null;
+        var hosts = Listening.IsOpenHere(app.Configuration) ? HostsOf(ServerConfiguration.Registry(app.Configuration)) : null;
         app.Use((context, next) =>
         {
             var error = RequestTarget.Problem(context.Features.Get<IHttpRequestFeature>()!.RawTarget)
@@ -23,6 +23,10 @@ internal static class RequestGuard
                 context, Route, RegistryAction.Pull, Access.Open, [], refused => refused.WriteErrorAsync(error));
         });
     }
+
+    /// <summary>The hosts, beside this machine's own, that an open registry answers: those that its settings name.</summary>
+    public static IList<string> HostsOf(OciRegistryOptions options) =>
+        [.. options.Hosts, .. options.PullThrough.Upstreams.SelectMany(upstream => upstream.MirrorHosts)];
 
     /// <summary>
     /// The error of a request to an open registry that only this machine reaches, when it names another host: a browser does, for a

@@ -4,13 +4,16 @@ namespace OciRegistry.Server;
 internal static class StartupMessage
 {
     /// <param name="urls">Where it listens.</param>
+    /// <param name="operationsUrls">Where it listens for health, metrics and the admin API alone.</param>
     /// <param name="storage">Where it stores.</param>
     /// <param name="isGuarded">Whether one has to log in.</param>
     /// <param name="redis">Where its locks are.</param>
-    public static string For(IEnumerable<string> urls, string storage, bool isGuarded, params IEnumerable<string> redis)
+    public static string For(
+        IEnumerable<string> urls, IEnumerable<string> operationsUrls, string storage, bool isGuarded, params IEnumerable<string> redis)
     {
         var lines = new List<string> { CommandLine.Version };
         lines.AddRange(urls.Select(url => $"Listening on {url}"));
+        lines.AddRange(operationsUrls.Select(url => $"Health, metrics and admin API on {url}"));
         lines.Add($"Storing in {storage}");
         if (redis.Any())
         {

@@ -38,8 +38,8 @@ public sealed class OciRegistryOptions
     /// <summary>
     /// Host names of this registry, without a port, beside the one that a request names. Browsers' pages of these hosts may push and
     /// delete; those of all other sites get 403. If authentication is off and the server listens on loopback addresses only, it
-    /// answers requests for these hosts, <c>localhost</c> and loopback addresses, and 421 for all others; an application that embeds
-    /// the registry has <c>RequireHost</c> for that.
+    /// answers requests for these hosts, those of <c>MirrorHosts</c>, <c>localhost</c> and loopback addresses, and 421 for all others; an
+    /// application that embeds the registry has <c>RequireHost</c> for that.
     /// </summary>
     /// <value>none</value>
     public IList<string> Hosts { get; set => field = value ?? []; } = [];

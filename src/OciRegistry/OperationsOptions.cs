@@ -9,4 +9,12 @@ public sealed class OperationsOptions
     /// </summary>
     /// <value>false</value>
     public bool Admin { get; set; }
+
+    /// <summary>
+    /// Addresses, written as in <c>urls</c>, on which health, metrics and the admin API are answered, and not on those of the registry;
+    /// <c>/v2/</c> is not answered there. Tokens are issued on both. Only the server reads it: in an application restrict the groups
+    /// that the <c>Map</c> methods return.
+    /// </summary>
+    /// <value>none: the addresses of the registry</value>
+    public IList<string> Urls { get; set => field = value ?? []; } = [];
 }

@@ -38,13 +38,14 @@ internal static class ServeCheck
         [
             CommandLine.Version,
             .. Listening.Urls(configuration).Select(url => $"Would listen on {url}"),
+            .. Listening.OperationsUrls(configuration).Select(url => $"Would answer health, metrics and the admin API on {url}"),
             $"Would serve up to {ConnectionLimits.MostOf(configuration)} connections at once",
             $"Would store in {storage.Where}",
             redis.Configuration.Count > 0 ? $"Would lock with Redis at {string.Join(", ", redis.EndPoints())}" : "Would lock within this process",
             .. Logins(options.Auth).Select(who => $"Would let in {who}"),
             .. Administrators(options),
             .. Listening.IsOpenHere(configuration)
-                ? [$"Would answer requests for {string.Join(", ", options.Hosts.Prepend("localhost and loopback addresses"))} only"]
+                ? [$"Would answer requests for {string.Join(", ", RequestGuard.HostsOf(options).Prepend("localhost and loopback addresses"))} only"]
                 : Array.Empty<string>(),
             .. options.PullThrough.Upstreams.Select(upstream => $"Would pull {upstream.Prefix} through from {upstream.Url}"),
             "Nothing is wrong with the settings.",

@@ -27,19 +27,21 @@ internal static class ServeCommand
         DigitsEncoding.Configure(builder);
         TlsCertificates.Configure(builder);
         Stopping.Configure(builder);
+        var operationsPort = OperationsPort.Configure(builder);
 
         await using var app = builder.Build();
         RequestGuard.Use(app);
         Proxies.Use(app);
         app.UseRouting(); // else it would come first
-        app.MapOciRegistry();
-        app.MapOciRegistryOperations();
-        app.MapOciRegistryAdmin();
+        OperationsPort.Restrict(app.MapOciRegistry(), isForOperations: false);
+        OperationsPort.Restrict(app.MapOciRegistryOperations(), isForOperations: true);
+        OperationsPort.Restrict(app.MapOciRegistryAdmin(), isForOperations: true);
         app.MapOciRegistryFallback();
 
         await listening.StartAsync(app);
         Console.WriteLine(StartupMessage.For(
-            app.Urls,
+            app.Urls.Where(url => operationsPort?.Has(url) != true),
+            app.Urls.Where(url => operationsPort?.Has(url) == true),
             app.Services.GetService<AzureContainer>()?.Address ?? ServerConfiguration.DataFolder(app.Configuration),
             ServerConfiguration.Auth(app.Configuration).IsRequired,
             ServerConfiguration.Redis(app.Configuration).EndPoints()));

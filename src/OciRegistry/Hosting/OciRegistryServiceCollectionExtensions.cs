@@ -7,6 +7,7 @@ using OciRegistry.Auth;
 using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
 using OciRegistry.Hosting;
+using OciRegistry.Operations;
 using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
 using OciRegistry.Storage;
@@ -104,6 +105,9 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<ManifestEndpoints>();
         services.TryAddSingleton<ListEndpoints>();
         services.TryAddSingleton<ReferrerEndpoints>();
+        services.TryAddSingleton(static provider => new Readiness(
+            provider.GetService<IStorageProbe>(), provider.GetRequiredService<TimeProvider>()));
+        services.TryAddSingleton<Health>();
 
         var builder = new OciRegistryBuilder(services);
         configure?.Invoke(builder);

@@ -5,10 +5,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Net.Http.Headers;
 using OciRegistry;
-using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
 using OciRegistry.Operations;
-using OciRegistry.Storage;
 
 namespace Microsoft.AspNetCore.Builder;
 
@@ -23,19 +21,15 @@ public static class OciRegistryOperations
     public static RouteGroupBuilder MapOciRegistryOperations(this IEndpointRouteBuilder endpoints)
     {
         var services = endpoints.ServiceProvider;
-        var readiness = new Readiness(
-            services.GetService<IStorageProbe>(), services.GetService<TimeProvider>() ?? TimeProvider.System);
-        var locks = services.GetRequiredService<IRegistryLocks>();
-        var clock = services.GetRequiredService<StoreClock>();
+        var health = services.GetRequiredService<Health>();
         var metrics = services.GetRequiredService<RegistryMetrics>();
         var text = new PrometheusText(services.GetRequiredService<IMeterFactory>(), metrics);
         var lifetime = services.GetRequiredService<IHostApplicationLifetime>();
-        var drain = services.GetRequiredService<Drain>();
         lifetime.ApplicationStopped.Register(text.Dispose);
 
         var operations = endpoints.MapGroup("");
         operations.MapMethods("/livez", Methods, OperationsEndpoints.GetLive);
-        operations.MapMethods("/readyz", Methods, context => OperationsEndpoints.GetReady(context, readiness, locks, clock, drain, metrics));
+        operations.MapMethods("/readyz", Methods, health.GetReady);
         operations.MapMethods("/startupz", Methods, context => OperationsEndpoints.GetStarted(context, lifetime));
         operations.MapMethods("/metrics", Methods, context => OperationsEndpoints.GetMetrics(context, text));
         return operations;
@@ -45,9 +39,10 @@ public static class OciRegistryOperations
     /// Maps the admin API: the upload sessions there are (<c>GET /admin/uploads</c>), one with its timeline
     /// (<c>GET /admin/uploads/{session}</c>), and ending one (<c>DELETE</c>); robot accounts (<c>GET</c> and <c>POST
     /// /admin/robots</c>, <c>DELETE /admin/robots/{name}</c>); which rule decides (<c>GET /admin/explain</c>); how the upstreams
-    /// are (<c>GET /admin/upstreams</c>), and fetching images ahead of their pulls (<c>POST /admin/prefetch</c>). The first three are for
-    /// subjects with the action <c>admin</c>, for the repositories in which they have it; the last two for operators, who have it in
-    /// <c>**</c>. In an open registry all of it is off unless <see cref="OperationsOptions.Admin"/> is set.
+    /// are (<c>GET /admin/upstreams</c>), what is wrong with which component (<c>GET /admin/health</c>), and fetching images ahead of their
+    /// pulls (<c>POST /admin/prefetch</c>). The first three are for subjects with the action <c>admin</c>, for the repositories in which
+    /// they have it; the others for operators, who have it in <c>**</c>. In an open registry all of it is off unless
+    /// <see cref="OperationsOptions.Admin"/> is set.
     /// </summary>
     public static RouteGroupBuilder MapOciRegistryAdmin(this IEndpointRouteBuilder endpoints)
     {
@@ -65,6 +60,7 @@ public static class OciRegistryOperations
         Map("/explain", Methods, RegistryAction.Pull, policies.Explain);
         var upstreams = ActivatorUtilities.CreateInstance<UpstreamsView>(endpoints.ServiceProvider);
         Map("/upstreams", Methods, RegistryAction.Pull, upstreams.List, isForOperators: true);
+        Map("/health", Methods, RegistryAction.Pull, endpoints.ServiceProvider.GetRequiredService<Health>().GetDetails, isForOperators: true);
         var prefetch = ActivatorUtilities.CreateInstance<PrefetchView>(endpoints.ServiceProvider);
         Map("/prefetch", [HttpMethods.Post], RegistryAction.Pull, prefetch.Start, isForOperators: true);
         return admin;

@@ -131,7 +131,7 @@ public sealed class AzureServerTests
 
         using var ready = await server.Http.RequestAsync("GET", "/readyz");
         ready.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
-        (await ready.Content.ReadAsStringAsync()).ShouldContain("is missing. Create it");
+        await server.UntilLoggedAsync("is missing. Create it");
         storage.Container().Client.Exists().Value.ShouldBeFalse("it was not made anew");
     }
 

@@ -373,6 +373,8 @@ public sealed class RouteTable : IAsyncLifetime
         {
             Elsewhere = HttpStatusCode.Forbidden,
         },
+        new("GET /admin/health", "operator", HttpStatusCode.OK, _ => Get("/admin/health")),
+        new("HEAD /admin/health", "operator", HttpStatusCode.OK, _ => Head("/admin/health")),
         new("GET /admin/upstreams", "operator", HttpStatusCode.OK, _ => Get("/admin/upstreams")),
         new("HEAD /admin/upstreams", "operator", HttpStatusCode.OK, _ => Head("/admin/upstreams")),
         new("POST /admin/prefetch", "operator", HttpStatusCode.BadRequest, _ => SendJson("/admin/prefetch", Prefetch())),

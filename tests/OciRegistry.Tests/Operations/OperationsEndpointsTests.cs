@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using OciRegistry.Coordination;
 using OciRegistry.Endpoints;
+using OciRegistry.Operations;
 using OciRegistry.Storage;
 using OciRegistry.Tests.Support;
 
@@ -18,6 +19,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
     private readonly BrokenLocks _locks = new();
     private readonly ManualTimeProvider _storeClock = new();
     private readonly StoreTimeOf _storeTime;
+    private readonly LogCapture _log = new();
     private HttpClient _client = null!;
 
     public OperationsEndpointsTests()
@@ -26,11 +28,14 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseTestServer();
         builder.Logging.ClearProviders();
+        builder.Logging.AddProvider(_log);
         builder.Services.AddSingleton<RegistryMetrics>().AddSingleton<IStorageProbe>(_storage).AddSingleton<IRegistryLocks>(_locks)
             .AddSingleton(TimeProvider.System).AddSingleton<Drain>()
-            .AddSingleton<IStoreTime>(_storeTime).AddSingleton<StoreClock>();
+            .AddSingleton<IStoreTime>(_storeTime).AddSingleton<StoreClock>()
+            .AddSingleton<Readiness>().AddSingleton<Health>();
         _app = builder.Build();
         _app.MapOciRegistryOperations();
+        _app.MapGet("/details", _app.Services.GetRequiredService<Health>().GetDetails); // as the admin API does, for operators
     }
 
     public async ValueTask InitializeAsync()
@@ -82,7 +87,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var body = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
         ((string?)body["status"]).ShouldBe("unavailable");
         ((string?)body["components"]!["storage"]!["status"]).ShouldBe("unavailable");
-        ((string?)body["components"]!["storage"]!["message"]).ShouldBe(_storage.Problem);
+        await IsToldToOperatorsAloneAsync(response, "storage", _storage.Problem);
         (await _client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).ShouldContain("oci_registry_ready 0\n");
     }
 
@@ -97,7 +102,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var body = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
         ((string?)body["status"]).ShouldBe("degraded");
         ((string?)body["components"]!["storage"]!["status"]).ShouldBe("degraded");
-        ((string?)body["components"]!["storage"]!["message"]).ShouldBe(_storage.Problem);
+        await IsToldToOperatorsAloneAsync(response, "storage", _storage.Problem);
     }
 
     [Fact]
@@ -112,7 +117,7 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         ((string?)body["status"]).ShouldBe("degraded");
         ((string?)body["components"]!["storage"]!["status"]).ShouldBe("ready");
         ((string?)body["components"]!["locks"]!["status"]).ShouldBe("degraded");
-        ((string?)body["components"]!["locks"]!["message"]).ShouldBe(_locks.Problem);
+        await IsToldToOperatorsAloneAsync(response, "locks", _locks.Problem);
     }
 
     [Theory]
@@ -130,8 +135,9 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var body = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
         ((string?)body["status"]).ShouldBe("degraded");
         ((string?)body["components"]!["clock"]!["status"]).ShouldBe("degraded");
-        ((string?)body["components"]!["clock"]!["message"]).ShouldNotBeNull().ShouldContain($"{direction} the storage's");
-        ((string?)body["components"]!["clock"]!["message"])!.ShouldContain(offset);
+        await IsToldToOperatorsAloneAsync(response, "clock", clock.Problem.ShouldNotBeNull());
+        clock.Problem.ShouldContain($"{direction} the storage's");
+        clock.Problem.ShouldContain(offset);
         var told = PrometheusParser.Parse(await _client.GetStringAsync(new Uri("/metrics", UriKind.Relative)))
             .Single(family => family.Name == "oci_registry_clock_offset_seconds")[[]];
         told.ShouldBe(-60 * minutes, tolerance: 60);
@@ -176,6 +182,28 @@ public sealed class OperationsEndpointsTests : IAsyncLifetime
         var response = await _client.SendAsync(request);
 
         response.StatusCode.ShouldBe(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task A_component_is_logged_when_its_state_changes_and_only_then()
+    {
+        for (var i = 0; i < 3; i++)
+        {
+            _locks.Problem = $"Redis does not answer, for {i} s.";
+            await _client.GetStringAsync(new Uri("/readyz", UriKind.Relative));
+        }
+
+        _log.Lines.Count(line => line.Contains("Component locks", StringComparison.Ordinal)).ShouldBe(1);
+        _log.Lines.ShouldContain(line => line.Contains("Component locks is degraded: Redis does not answer, for 0 s.", StringComparison.Ordinal));
+    }
+
+    /// <summary>Anybody may ask how it is; what is wrong names paths and addresses.</summary>
+    private async Task IsToldToOperatorsAloneAsync(HttpResponseMessage ready, string component, string problem)
+    {
+        JsonNode.Parse(await ready.Content.ReadAsStringAsync())!["components"]![component]!.AsObject().Count.ShouldBe(1);
+        var details = JsonNode.Parse(await _client.GetStringAsync(new Uri("/details", UriKind.Relative)))!;
+        ((string?)details["components"]![component]!["message"]).ShouldBe(problem);
+        _log.Lines.ShouldContain(line => line.Contains(problem, StringComparison.Ordinal));
     }
 
     private sealed class BrokenLocks : IRegistryLocks

@@ -61,7 +61,7 @@ public sealed class RedisSettingsTests
     public void The_start_message_names_the_servers_and_no_password()
     {
         var options = new RedisLocksOptions { Configuration = { "a:1,password=secret", "b" } };
-        StartupMessage.For(["http://127.0.0.1:5000"], "/data", isGuarded: false, options.EndPoints())
+        StartupMessage.For(["http://127.0.0.1:5000"], [], "/data", isGuarded: false, options.EndPoints())
             .ShouldContain($"Storing in /data{Environment.NewLine}Locking with Redis at a:1, b:6379{Environment.NewLine}");
     }
 

@@ -36,11 +36,14 @@ public sealed class RequestGuardTests
     [Fact]
     public async Task A_host_of_the_settings_is_answered_as_well()
     {
-        await using var server = ServerProcess.Start($"{Here} --OciRegistry:Hosts=Registry.Test");
+        await using var server = ServerProcess.Start(
+            $"{Here} --OciRegistry:Hosts=Registry.Test --OciRegistry:PullThrough:Upstreams:0:Prefix=hub"
+            + " --OciRegistry:PullThrough:Upstreams:0:Url=https://registry.example.com --OciRegistry:PullThrough:Upstreams:0:MirrorHosts=mirror.test:5001");
         var url = await server.UntilListeningAsync();
 
         (await AskAsync(url, "registry.test:5000")).Status.ShouldBe(200);
         (await AskAsync(url, "registry.test.")).Status.ShouldBe(200);
+        (await AskAsync(url, "mirror.test:5001")).Status.ShouldBe(200);
         (await AskAsync(url, "other.test")).Status.ShouldBe(421);
     }
 

@@ -14,7 +14,7 @@ public sealed class StartupMessageTests
     [InlineData("http://10.1.2.3:5000", "docker://10.1.2.3:5000/alpine")] // docker would want https
     public void It_ends_with_lines_that_push_to_this_address(string url, string line)
     {
-        var message = StartupMessage.For([url], "/data", isGuarded: false);
+        var message = StartupMessage.For([url], [], "/data", isGuarded: false);
 
         message.ShouldContain($"Listening on {url}");
         message.ShouldContain("Storing in /data");
@@ -26,9 +26,9 @@ public sealed class StartupMessageTests
     [InlineData("http://127.0.0.1:5000", "docker login 127.0.0.1:5000")]
     [InlineData("http://10.1.2.3:5000", "skopeo login --tls-verify=false 10.1.2.3:5000")]
     public void Where_one_has_to_log_in_it_says_how(string url, string line) =>
-        StartupMessage.For([url], "/data", isGuarded: true).ShouldContain($" {line}{Environment.NewLine}");
+        StartupMessage.For([url], [], "/data", isGuarded: true).ShouldContain($" {line}{Environment.NewLine}");
 
     [Fact]
     public void A_socket_file_is_nothing_to_push_to() =>
-        StartupMessage.For(["http://unix:/run/registry.sock"], "/data", isGuarded: true).ShouldNotContain("push");
+        StartupMessage.For(["http://unix:/run/registry.sock"], [], "/data", isGuarded: true).ShouldNotContain("push");
 }
