@@ -11,6 +11,7 @@ internal sealed class TlsCertificate
     private readonly string? _keyPath;
     private readonly string? _password;
     private byte[] _seen;
+    private bool _isLoaded = true;
     private volatile SslStreamCertificateContext _context;
 
     /// <param name="section">Kestrel's settings of a certificate: Path, and KeyPath or Password.</param>
@@ -27,19 +28,28 @@ internal sealed class TlsCertificate
     /// <summary>What new connections are greeted with.</summary>
     public SslStreamCertificateContext Context => _context;
 
+    /// <summary>When the certificate that is shown expires.</summary>
+    public DateTimeOffset Expiry => Context.TargetCertificate.NotAfter;
+
+    /// <summary>Whether the files were such, at the last look, that they cannot be used.</summary>
+    public bool IsRejected { get; private set; }
+
     /// <summary>Looks at the files once more; whether there is another certificate since.</summary>
     /// <exception cref="CryptographicException">They cannot be used; the certificate stays what it was.</exception>
     public bool Refresh()
     {
+        IsRejected = true; // unless all of it goes well
         var hash = Hash();
         if (hash.AsSpan().SequenceEqual(_seen))
         {
+            IsRejected = !_isLoaded;
             return false;
         }
 
         // Certificate and key are replaced one after the other: what does not go together may a second later.
-        _seen = hash;
+        (_seen, _isLoaded) = (hash, false);
         _context = Load();
+        (_isLoaded, IsRejected) = (true, false);
         return true;
     }
 

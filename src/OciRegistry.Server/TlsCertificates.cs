@@ -10,7 +10,7 @@ namespace OciRegistry.Server;
 /// The certificates of Kestrel's settings, read again when their files change. Kestrel can do so itself, but closes the
 /// endpoint for it, and with it every upload that takes longer than 5 s more. Here only new connections see the new one.
 /// </summary>
-internal sealed partial class TlsCertificates(ILogger<TlsCertificates> log) : BackgroundService
+internal sealed partial class TlsCertificates(RegistryMetrics metrics, ILogger<TlsCertificates> log) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
@@ -27,12 +27,20 @@ internal sealed partial class TlsCertificates(ILogger<TlsCertificates> log) : Ba
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Interval);
+        if (_certificates.Count > 0)
+        {
+            metrics.FileRead("certificates", isRejected: false);
+            metrics.ObserveCertificates(() => _certificates.Min(certificate => certificate.Expiry));
+        }
+
         while (_certificates.Count > 0 && await timer.WaitForNextTickAsync(stoppingToken))
         {
             foreach (var certificate in _certificates)
             {
                 Refresh(certificate);
             }
+
+            metrics.FileRead("certificates", _certificates.Exists(certificate => certificate.IsRejected));
         }
     }
 

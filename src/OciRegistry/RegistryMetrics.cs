@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Reflection;
 using Microsoft.AspNetCore.Http;
@@ -29,6 +30,8 @@ internal sealed class RegistryMetrics
         [HttpMethods.Get, HttpMethods.Head, HttpMethods.Post, HttpMethods.Put, HttpMethods.Patch, HttpMethods.Delete];
 
     private readonly List<ObservedCache> _caches = [];
+    private readonly ConcurrentDictionary<string, bool> _rejected = [];
+    private readonly ConcurrentDictionary<string, ObservedKeys> _issuers = [];
     private readonly Counter<long> _requests;
     private readonly Histogram<double> _requestDuration;
     private readonly Counter<long> _bytesReceived;
@@ -62,6 +65,7 @@ internal sealed class RegistryMetrics
     private Func<bool>? _areLocksDegraded;
     private Func<long?>? _availableBytes;
     private ClockOffset? _clockOffset;
+    private Func<DateTimeOffset?>? _certificateExpiry;
     private long _running;
     private long? _ready;
 
@@ -179,6 +183,26 @@ internal sealed class RegistryMetrics
             "s",
             "How far this machine's clock is ahead of the storage's; negative when it is behind.");
         meter.CreateObservableGauge(
+            "oci_registry.settings.rejected",
+            () => _rejected.Select(one => new Measurement<int>(one.Value ? 1 : 0, new KeyValuePair<string, object?>("file", one.Key))),
+            null,
+            "Whether a file has changed into something that cannot be used, so that its former content is in effect, by kind of file.");
+        meter.CreateObservableGauge(
+            "oci_registry.certificate.expiry.timestamp",
+            () => Observed(_certificateExpiry?.Invoke()?.ToUnixTimeSeconds()),
+            "s",
+            "When the first of the certificates expires that the server shows, as Unix time.");
+        meter.CreateObservableGauge(
+            "oci_registry.issuer.keys.age",
+            () => _issuers.SelectMany(one => Of(one.Key, one.Value.Age()?.TotalSeconds)),
+            "s",
+            "Time since the keys of an issuer were read; nothing before the first time.");
+        meter.CreateObservableGauge(
+            "oci_registry.issuer.keys.failing",
+            () => _issuers.SelectMany(one => Of(one.Key, one.Value.AreFailing() ? 1 : 0)),
+            null,
+            "Whether the keys of an issuer could not be read the last time that the registry tried.");
+        meter.CreateObservableGauge(
             "oci_registry.build.info",
             static () => new Measurement<int>(1, new KeyValuePair<string, object?>("version", Version)),
             null,
@@ -290,6 +314,17 @@ internal sealed class RegistryMetrics
     /// <summary>Has the folder looked at with the metrics.</summary>
     public void ObserveStorage(Func<long?> availableBytes) => _availableBytes = availableBytes;
 
+    /// <summary>A file was read, or has changed into something that cannot be used.</summary>
+    /// <param name="file">Its kind: <c>settings</c>, <c>users</c>, <c>policies</c>, <c>signing_keys</c>, <c>client_authorities</c> or <c>certificates</c>.</param>
+    /// <param name="isRejected">Whether its former content stays in effect.</param>
+    public void FileRead(string file, bool isRejected) => _rejected[file] = isRejected;
+
+    /// <summary>Has the server's certificates looked at with the metrics.</summary>
+    public void ObserveCertificates(Func<DateTimeOffset?> expiry) => _certificateExpiry = expiry;
+
+    /// <summary>Has an issuer's keys looked at with the metrics; the name is that of the settings.</summary>
+    public void ObserveIssuer(string issuer, Func<TimeSpan?> age, Func<bool> areFailing) => _issuers[issuer] = new ObservedKeys(age, areFailing);
+
     /// <summary>This machine's clock was compared with the storage's: how far it is ahead.</summary>
     public void ClockMeasured(TimeSpan offset) => Volatile.Write(ref _clockOffset, new ClockOffset(offset.TotalSeconds));
 
@@ -363,10 +398,15 @@ internal sealed class RegistryMetrics
     private static IEnumerable<Measurement<long>> Observed(long? value) =>
         value is { } known ? [new Measurement<long>(known)] : [];
 
+    private static IEnumerable<Measurement<double>> Of(string issuer, double? value) =>
+        value is { } known ? [new Measurement<double>(known, new KeyValuePair<string, object?>("issuer", issuer))] : [];
+
     private IEnumerable<Measurement<long>> Cached(Func<ObservedCache, Func<long>> count) =>
         _caches.Select(cache => new Measurement<long>(count(cache)(), new KeyValuePair<string, object?>("cache", cache.Name)));
 
     private sealed record ObservedCache(string Name, Func<long> Hits, Func<long> Misses);
+
+    private sealed record ObservedKeys(Func<TimeSpan?> Age, Func<bool> AreFailing);
 
     private sealed record ClockOffset(double Seconds);
 

@@ -29,6 +29,9 @@ internal sealed class ChangingSettings
         builder.Add(_live);
     }
 
+    /// <summary>Whether the files are, since the last look, such that they were refused.</summary>
+    public bool IsRejected { get; private set; }
+
     /// <summary>Looks at the files once more. One caller at a time.</summary>
     /// <returns>What came of a change; null when there is none.</returns>
     public SettingsChange? Refresh()
@@ -40,14 +43,15 @@ internal sealed class ChangingSettings
         }
 
         _seen = content; // whatever comes of it comes of it once
+        Dictionary<string, string?> values = [];
         List<string> problems = [.. content.ProblemsSince(_used)];
-        if (problems.Count > 0)
+        if (problems.Count == 0)
         {
-            return new SettingsChange { Problems = problems };
+            problems = Read(out values); // what has changed once more meanwhile is seen with the next look
         }
 
-        problems = Read(out var values); // what has changed once more meanwhile is seen with the next look
-        if (problems.Count > 0)
+        IsRejected = problems.Count > 0;
+        if (IsRejected)
         {
             return new SettingsChange { Problems = problems };
         }

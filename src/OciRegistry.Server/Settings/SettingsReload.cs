@@ -7,9 +7,13 @@ namespace OciRegistry.Server.Settings;
 /// The framework's own watching is off: it watches every folder below that of the file, which is the data by default.
 /// </remarks>
 /// <param name="refresh">Looks, and says what came of a change; null when there is none.</param>
+/// <param name="areRejected">Whether what is in the files was refused.</param>
+/// <param name="metrics">What is told of it.</param>
 /// <param name="time">When it is time to look.</param>
 /// <param name="logs">What hears of it.</param>
-internal sealed partial class SettingsReload(Func<SettingsChange?> refresh, TimeProvider time, ILoggerFactory logs) : BackgroundService
+internal sealed partial class SettingsReload(
+    Func<SettingsChange?> refresh, Func<bool> areRejected, RegistryMetrics metrics, TimeProvider time, ILoggerFactory logs)
+    : BackgroundService
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
@@ -21,12 +25,17 @@ internal sealed partial class SettingsReload(Func<SettingsChange?> refresh, Time
     {
         var settings = new ChangingSettings(line, builder.Configuration);
         builder.Services.AddHostedService(services => new SettingsReload(
-            settings.Refresh, services.GetRequiredService<TimeProvider>(), services.GetRequiredService<ILoggerFactory>()));
+            settings.Refresh,
+            () => settings.IsRejected,
+            services.GetRequiredService<RegistryMetrics>(),
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILoggerFactory>()));
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Interval, time);
+        metrics.FileRead("settings", isRejected: false);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
@@ -35,6 +44,8 @@ internal sealed partial class SettingsReload(Func<SettingsChange?> refresh, Time
                 {
                     Log(change);
                 }
+
+                metrics.FileRead("settings", areRejected());
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {

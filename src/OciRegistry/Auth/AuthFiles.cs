@@ -12,6 +12,11 @@ namespace OciRegistry.Auth;
 /// </summary>
 internal sealed class AuthFiles
 {
+    private const string UsersKind = "users";
+    private const string SigningKeysKind = "signing_keys";
+    private const string AuthoritiesKind = "client_authorities";
+    private const string PoliciesKind = "policies";
+
     private static readonly Dictionary<string, IReadOnlyList<string>> NoGroups = [];
 
     private readonly Func<IList<PolicyOptions>> _configured;
@@ -78,14 +83,28 @@ internal sealed class AuthFiles
         return problems;
     }
 
-    /// <summary>Looks at the files again; yields those that have changed, and what is wrong with them.</summary>
-    public IEnumerable<(string Path, AuthFileException? Problem)> Refresh()
+    /// <summary>The kinds of the files that there are, as the metrics name them.</summary>
+    public IEnumerable<string> Kinds
     {
-        var changes = new List<(string, AuthFileException?)>();
-        Refresh(_users, changes);
-        Refresh(_signingKeys, changes);
-        Refresh(_authorities, changes);
-        Refresh(_policies, changes);
+        get
+        {
+            (string Kind, bool IsThere)[] all =
+            [
+                (UsersKind, _users is not null), (SigningKeysKind, _signingKeys is not null),
+                (AuthoritiesKind, _authorities is not null), (PoliciesKind, _policies is not null),
+            ];
+            return all.Where(one => one.IsThere).Select(one => one.Kind);
+        }
+    }
+
+    /// <summary>Looks at the files again; yields those that have changed, and what is wrong with them.</summary>
+    public IEnumerable<(string Kind, string Path, AuthFileException? Problem)> Refresh()
+    {
+        var changes = new List<(string, string, AuthFileException?)>();
+        Refresh(UsersKind, _users, changes);
+        Refresh(SigningKeysKind, _signingKeys, changes);
+        Refresh(AuthoritiesKind, _authorities, changes);
+        Refresh(PoliciesKind, _policies, changes);
         return changes;
     }
 
@@ -107,19 +126,19 @@ internal sealed class AuthFiles
             : throw new AuthFileException(path, ["It has no certificate that can be read. It must be a PEM file."]);
     }
 
-    private static void Refresh<T>(WatchedFile<T>? file, List<(string, AuthFileException?)> changes)
+    private static void Refresh<T>(string kind, WatchedFile<T>? file, List<(string, string, AuthFileException?)> changes)
         where T : class
     {
         try
         {
             if (file?.Refresh() == true)
             {
-                changes.Add((file.Path, null));
+                changes.Add((kind, file.Path, null));
             }
         }
         catch (AuthFileException e)
         {
-            changes.Add((file!.Path, e));
+            changes.Add((kind, file!.Path, e));
         }
     }
 
@@ -149,7 +168,7 @@ internal sealed class AuthFiles
 }
 
 /// <summary>Looks at the files every second.</summary>
-internal sealed partial class AuthFilesService(AuthFiles files, TimeProvider time, ILoggerFactory logs)
+internal sealed partial class AuthFilesService(AuthFiles files, RegistryMetrics metrics, TimeProvider time, ILoggerFactory logs)
     : BackgroundService
 {
     /// <summary>What the log calls everything that an auditor reads.</summary>
@@ -161,10 +180,16 @@ internal sealed partial class AuthFilesService(AuthFiles files, TimeProvider tim
     {
         var log = logs.CreateLogger(AuditCategory);
         using var timer = new PeriodicTimer(Interval, time);
+        foreach (var kind in files.Kinds)
+        {
+            metrics.FileRead(kind, isRejected: false);
+        }
+
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
-            foreach (var (path, problem) in files.Refresh())
+            foreach (var (kind, path, problem) in files.Refresh())
             {
+                metrics.FileRead(kind, isRejected: problem is not null);
                 if (problem is null)
                 {
                     LogChanged(log, path);

@@ -23,6 +23,23 @@ internal sealed partial class IssuerConfiguration(
     private volatile OpenIdConnectConfiguration? _known;
     private Task _reading = Task.CompletedTask;
     private DateTimeOffset? _asked;
+    private long? _read; // the time that a clock on the wall cannot turn back
+    private volatile bool _isFailing;
+
+    /// <summary>Since the keys were read; null before the first time.</summary>
+    public TimeSpan? Age
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _read is { } read ? time.GetElapsedTime(read) : null;
+            }
+        }
+    }
+
+    /// <summary>Whether they could not be read the last time. They are read for a token that comes when they are old, not by themselves.</summary>
+    public bool IsFailing => _isFailing;
 
     /// <exception cref="IssuerDownException">The provider has never answered.</exception>
     public async Task<OpenIdConnectConfiguration> GetConfigurationAsync(CancellationToken cancel)
@@ -72,9 +89,15 @@ internal sealed partial class IssuerConfiguration(
             }
 
             _known = read;
+            _isFailing = false;
+            lock (_lock)
+            {
+                _read = time.GetTimestamp();
+            }
         }
         catch (Exception e) // whatever the library makes of whatever the provider answers
         {
+            _isFailing = true;
             LogNotRead(log, issuer.Name, issuer.Authority, e);
         }
     }

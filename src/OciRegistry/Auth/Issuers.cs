@@ -62,10 +62,11 @@ internal sealed class Issuers(
     }
 
     /// <summary>How the handler is to work for an issuer.</summary>
-    public static void Configure(JwtBearerOptions handler, IssuerOptions issuer, TimeProvider time, ILoggerFactory logs)
+    public static void Configure(JwtBearerOptions handler, IssuerOptions issuer, RegistryMetrics metrics, TimeProvider time, ILoggerFactory logs)
     {
-        handler.ConfigurationManager = new IssuerConfiguration(
-            issuer, Documents(issuer), time, logs.CreateLogger<IssuerConfiguration>());
+        var configuration = new IssuerConfiguration(issuer, Documents(issuer), time, logs.CreateLogger<IssuerConfiguration>());
+        metrics.ObserveIssuer(issuer.Name, () => configuration.Age, () => configuration.IsFailing);
+        handler.ConfigurationManager = configuration;
         handler.Audience = issuer.Audience;
         handler.MapInboundClaims = false;
         handler.TokenValidationParameters.ValidAlgorithms =
@@ -165,14 +166,15 @@ internal sealed class Issuers(
 }
 
 /// <summary>The options of the handlers, by the names of the issuers.</summary>
-internal sealed class IssuerHandlers(IOptions<OciRegistryOptions> options, TimeProvider time, ILoggerFactory logs)
+internal sealed class IssuerHandlers(
+    IOptions<OciRegistryOptions> options, RegistryMetrics metrics, TimeProvider time, ILoggerFactory logs)
     : IConfigureNamedOptions<JwtBearerOptions>
 {
     public void Configure(string? name, JwtBearerOptions handler)
     {
         if (options.Value.Auth.Issuers.FirstOrDefault(issuer => Issuers.OptionsPrefix + issuer.Name == name) is { } issuer)
         {
-            Issuers.Configure(handler, issuer, time, logs);
+            Issuers.Configure(handler, issuer, metrics, time, logs);
         }
     }
 

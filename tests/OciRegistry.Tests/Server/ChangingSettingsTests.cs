@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using OciRegistry.Server;
 using OciRegistry.Server.Settings;
@@ -257,11 +258,14 @@ public sealed class ChangingSettingsTests : IDisposable
         var time = new ManualTimeProvider();
         using var log = new LogCapture();
         using var logs = LoggerFactory.Create(logging => logging.AddProvider(log));
+        await using var services = new ServiceCollection().AddMetrics().AddSingleton<RegistryMetrics>().BuildServiceProvider();
         var looks = 0;
         using var reload = new SettingsReload(
             () => ++looks == 1
                 ? throw new InvalidOperationException("a bug")
                 : new SettingsChange { Later = [new LaterSetting("Some:Setting", null)] },
+            () => false,
+            services.GetRequiredService<RegistryMetrics>(),
             time,
             logs);
         await reload.StartAsync(CancellationToken.None);

@@ -82,6 +82,30 @@ public sealed class SettingsReloadTests
         Directory.Exists(Path.Combine(server.Folder, "elsewhere")).ShouldBeFalse();
     }
 
+    [Theory]
+    [InlineData("""{ "OciRegistry": { "ReadOnly": true } }""")] // as it was
+    [InlineData("""{ "OciRegistry": { "ReadOnly": false } }""")]
+    public async Task That_settings_are_rejected_is_a_metric_until_they_are_accepted_again(string mended)
+    {
+        await using var server = ServerProcess.Start(AnyPort, appsettings: """{ "OciRegistry": { "ReadOnly": true } }""");
+        using var client = new HttpClient { BaseAddress = await server.UntilListeningAsync() };
+        await IsAsync(0);
+
+        Replace(server, """{ "OciRegistry": { "ReadOnly": fal""");
+        await IsAsync(1);
+        Replace(server, """{ "OciRegistry": { "ReadOnly": "perhaps" } }""");
+        await server.UntilLineThatHasAsync("perhaps");
+        await IsAsync(1);
+
+        Replace(server, mended);
+        await IsAsync(0);
+
+        Task IsAsync(int value) => Until.TrueAsync(
+            async () => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative)))
+                .Contains($"oci_registry_settings_rejected{{file=\"settings\"}} {value}\n", StringComparison.Ordinal),
+            $"it is {value}");
+    }
+
     private static string Settings(AuthFolder users, string policies) => $$"""
         { "OciRegistry": { "Auth": { "Htpasswd": "{{users.Htpasswd}}", "Policies": [ {{policies}} ] } } }
         """;

@@ -45,6 +45,35 @@ public sealed class TlsTests : IDisposable
     }
 
     [Fact]
+    public async Task When_the_certificate_expires_and_that_a_new_one_is_rejected_are_metrics()
+    {
+        const string rejected = "oci_registry_settings_rejected{file=\"certificates\"}";
+        WriteServerCertificate("first");
+        await using var server = ServerProcess.Start(Https());
+        using var client = new HttpClient(Handler(), disposeHandler: true) { BaseAddress = await server.UntilListeningAsync() };
+        using var served = X509Certificate2.CreateFromPem(await File.ReadAllTextAsync(PathOf("server.pem")));
+        var expiry = new DateTimeOffset(served.NotAfter).ToUnixTimeSeconds();
+        await HasAsync($"oci_registry_certificate_expiry_timestamp_seconds {expiry}");
+        await HasAsync($"{rejected} 0");
+
+        var (certificate, key) = (await File.ReadAllTextAsync(PathOf("server.pem")), await File.ReadAllTextAsync(PathOf("server.key")));
+        await File.WriteAllTextAsync(PathOf("server.key"), "broken");
+        await HasAsync($"{rejected} 1");
+        await HasAsync($"oci_registry_certificate_expiry_timestamp_seconds {expiry}");
+
+        // As it was: nothing is to be loaded.
+        await File.WriteAllTextAsync(PathOf("server.key"), key);
+        await HasAsync($"{rejected} 0");
+        File.Delete(PathOf("server.pem"));
+        await HasAsync($"{rejected} 1");
+        await File.WriteAllTextAsync(PathOf("server.pem"), certificate);
+        await HasAsync($"{rejected} 0");
+
+        Task HasAsync(string line) => Until.TrueAsync(
+            async () => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Contains($"{line}\n", StringComparison.Ordinal), line);
+    }
+
+    [Fact]
     public async Task Intermediate_certificates_are_sent_along()
     {
         using var root = Authority("root");
@@ -52,7 +81,7 @@ public sealed class TlsTests : IDisposable
         using var leaf = Issue("leaf", between, serverAuthentication: true, dns: "leaf");
         await File.WriteAllTextAsync(PathOf("server.pem"), leaf.ExportCertificatePem() + "\n" + between.ExportCertificatePem());
         await File.WriteAllTextAsync(PathOf("server.key"), leaf.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem());
-        await using var server = ServerProcess.Start(Https());
+        await using var server = ServerProcess.Start($"{Https()} --OciRegistry:Hosts=leaf");
         var handler = new SocketsHttpHandler();
         handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
         {
