@@ -26,7 +26,7 @@ internal sealed partial class ConnectionLimits(
     private readonly ConnectionOptions _options = ServerConfiguration.Connections(configuration);
     private readonly int _most = MostOf(configuration);
     private readonly IPNetwork[] _proxies = [.. ServerConfiguration.Proxies(configuration).ToNetworks()];
-    private readonly ConcurrentDictionary<string, int> _byAddress = new();
+    private readonly ConcurrentDictionary<string, int> _byNetwork = new();
     private int _open;
     private long _refused;
     private long _loggedAt = long.MinValue;
@@ -74,14 +74,22 @@ internal sealed partial class ConnectionLimits(
             return;
         }
 
-        var network = RequestLimits.NetworkOf(address);
-        var open = _byAddress.AddOrUpdate(network, 1, static (_, count) => count + 1);
+        var network = ClientNetwork.Of(address);
+        await RunOfNetworkAsync(connection, network.Own, most, network.Wide is not { } wide
+            ? next
+            : inner => RunOfNetworkAsync(inner, wide, (long)most * ClientNetwork.WideFactor, next));
+    }
+
+    private async Task RunOfNetworkAsync(ConnectionContext connection, string network, long most, ConnectionDelegate next)
+    {
+        var open = _byNetwork.AddOrUpdate(network, 1, static (_, count) => count + 1);
         try
         {
             if (open > most)
             {
                 Refuse(connection, "address", string.Create(
-                    CultureInfo.InvariantCulture, $"Limits:ConnectionsPerAddress is {most}, and {network} has as many"));
+                    CultureInfo.InvariantCulture,
+                    $"Limits:ConnectionsPerAddress is {_options.ConnectionsPerAddress}, and {network} has {most} connections"));
                 return;
             }
 
@@ -96,11 +104,11 @@ internal sealed partial class ConnectionLimits(
     private void Leave(string network)
     {
         // The last one takes the entry along; whoever counts himself in between wins, and the entry stays.
-        while (_byAddress.TryGetValue(network, out var count))
+        while (_byNetwork.TryGetValue(network, out var count))
         {
             if (count > 1
-                ? _byAddress.TryUpdate(network, count - 1, count)
-                : _byAddress.TryRemove(KeyValuePair.Create(network, count)))
+                ? _byNetwork.TryUpdate(network, count - 1, count)
+                : _byNetwork.TryRemove(KeyValuePair.Create(network, count)))
             {
                 return;
             }

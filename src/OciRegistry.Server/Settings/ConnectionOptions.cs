@@ -12,7 +12,8 @@ internal sealed class ConnectionOptions
     public int? Connections { get; set; }
 
     /// <summary>
-    /// Connections at once from one address (of IPv6, one network of 64 bits); more are closed without an answer. Addresses
+    /// Connections at once from one address (of IPv6, one network of 64 bits, and four times as many from one of 56
+    /// bits); more are closed without an answer. Addresses
     /// in Proxies are not counted: many clients come from there.
     /// </summary>
     /// <value>null: no limit</value>
