@@ -15,7 +15,10 @@ internal sealed class BlockPoolFactory(BlockBudget budget, TimeProvider time) : 
 /// has sent half of a request's head holds a block until the rest comes.
 /// </summary>
 /// <param name="large">Bytes in large blocks. When they are out, blocks are small: slower, and 16 times as many.</param>
-/// <param name="total">Bytes in all. When they are out, whoever needs another block loses his connection, not everybody his server.</param>
+/// <param name="total">
+/// Bytes in all. When they are out, who needs another block for what he sends loses his connection, rather than everybody the
+/// server. Answers go on: they are what gives blocks back.
+/// </param>
 internal sealed class BlockBudget(long large, long total)
 {
     private long _large;
@@ -28,16 +31,25 @@ internal sealed class BlockBudget(long large, long total)
     public static BlockBudget Of(long memory) => new(memory / 8, memory / 2);
 
     /// <summary>The size of the block that may be taken now, in bytes, which the caller has to give back.</summary>
+    /// <param name="atLeast">Bytes that it must have.</param>
+    /// <param name="isForOutput">Whether it is for an answer.</param>
     /// <exception cref="IOException">There is no room. Kestrel ends the connection.</exception>
-    public int Take(int atLeast)
+    public int Take(int atLeast, bool isForOutput)
     {
-        if (Interlocked.Add(ref _large, BlockPool.LargeSize) <= large || atLeast > BlockPool.SmallSize)
+        var size = BlockPool.LargeSize;
+        if (Interlocked.Add(ref _large, size) > large && atLeast <= BlockPool.SmallSize)
         {
-            return Take(BlockPool.LargeSize, isLarge: true);
+            Interlocked.Add(ref _large, -size);
+            size = BlockPool.SmallSize;
         }
 
-        Interlocked.Add(ref _large, -BlockPool.LargeSize);
-        return Take(BlockPool.SmallSize, isLarge: false);
+        if (Interlocked.Add(ref _all, size) > total && !isForOutput)
+        {
+            GiveBack(size);
+            throw new IOException("The buffers of all connections together have taken the memory that they may take.");
+        }
+
+        return size;
     }
 
     public void GiveBack(int size)
@@ -47,22 +59,6 @@ internal sealed class BlockBudget(long large, long total)
         {
             Interlocked.Add(ref _large, -size);
         }
-    }
-
-    private int Take(int size, bool isLarge)
-    {
-        if (Interlocked.Add(ref _all, size) <= total)
-        {
-            return size;
-        }
-
-        Interlocked.Add(ref _all, -size);
-        if (isLarge)
-        {
-            Interlocked.Add(ref _large, -size);
-        }
-
-        throw new IOException("The buffers of all connections together have taken the memory that they may take.");
     }
 }
 
@@ -104,10 +100,15 @@ internal sealed class BlockPool : MemoryPool<byte>
         }
     }
 
-    public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
+    public override IMemoryOwner<byte> Rent(int minBufferSize = -1) => Rent(minBufferSize, isForOutput: false);
+
+    /// <summary>The same for an answer, which is never without a block.</summary>
+    public IMemoryOwner<byte> RentForOutput(int minBufferSize) => Rent(minBufferSize, isForOutput: true);
+
+    private Lease Rent(int minBufferSize, bool isForOutput)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, LargeSize);
-        var size = _budget.Take(minBufferSize);
+        var size = _budget.Take(minBufferSize, isForOutput);
         byte[]? block;
         lock (_lock)
         {

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Operations;
@@ -41,7 +42,7 @@ public sealed class OpenAdminTests
 
         using var refused = await registry.Http.PostAsync(
             new Uri("/admin/robots", UriKind.Relative),
-            new StringContent("""{"name":"ci","repositories":["**"],"actions":["pull","admin"]}"""));
+            new StringContent("""{"name":"ci","repositories":["**"],"actions":["pull","admin"]}""", new MediaTypeHeaderValue("application/json")));
 
         await refused.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "UNSUPPORTED");
         (await refused.Content.ReadAsStringAsync()).ShouldContain("Set OciRegistry:Auth:Robots=true");

@@ -49,6 +49,8 @@ public sealed class BlockPoolTests : IDisposable
         budget.Used.ShouldBe(72 * 1024);
         Should.Throw<IOException>(() => pool.Rent());
         Should.Throw<IOException>(() => other.Rent(BlockPool.LargeSize));
+        budget.Used.ShouldBe(72 * 1024);
+        pool.RentForOutput(0).Dispose(); // what is to be sent makes room
 
         blocks[2].Dispose();
         other.Rent().Dispose();

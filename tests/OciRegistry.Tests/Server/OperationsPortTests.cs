@@ -13,7 +13,7 @@ public sealed class OperationsPortTests
     [InlineData("--Kestrel:Endpoints:Zzz:Url=http://127.0.0.1:0 --http_ports=1")]
     public async Task Operations_are_answered_there_alone_and_the_registry_here_alone(string listen)
     {
-        await using var server = ServerProcess.Start($"{listen} {Operations}");
+        await using var server = ServerProcess.Start($"{listen} {Operations} --OciRegistry:Operations:Admin=true");
         var (registry, operations) = await UntilListeningAsync(server);
         registry.ShouldNotBe(operations);
 

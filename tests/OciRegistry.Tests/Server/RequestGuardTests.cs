@@ -91,7 +91,7 @@ public sealed class RequestGuardTests
     [Fact]
     public async Task A_path_that_a_proxy_may_read_otherwise_is_refused()
     {
-        await using var server = ServerProcess.Start(Here);
+        await using var server = ServerProcess.Start($"{Here} --OciRegistry:Operations:Admin=true");
         var url = await server.UntilListeningAsync();
 
         foreach (var path in (string[])

@@ -1,10 +1,12 @@
 using System.Net;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using OciRegistry.Endpoints;
+using OciRegistry.Server;
 using OciRegistry.Tests.Support;
 
 namespace OciRegistry.Tests.Server;
@@ -26,6 +28,64 @@ public sealed class WireTests
         await using var app = await RegistryApp.StartAsync(host: builder => protocol.Listen(builder));
         await using var matrix = new WireMatrix(app.Url, protocol);
         await matrix.RunAsync(parallel, Counts.Of(1, 100));
+        app.Log.Lines.ShouldBeEmpty();
+    }
+
+    /// <summary>As when as many large blocks are out as may be.</summary>
+    [Theory]
+    [MemberData(nameof(EveryProtocol))]
+    public async Task Every_byte_is_right_in_small_blocks_and_in_blocks_of_both_sizes(WireProtocol protocol)
+    {
+        foreach (var large in new[] { 0, 3 * BlockPool.LargeSize })
+        {
+            await using var app = await StartAsync(protocol, new BlockBudget(large, 64 * 1024 * 1024));
+            await using var matrix = new WireMatrix(app.Url, protocol);
+            await matrix.RunAsync(parallel: 8, Counts.Of(1, 20));
+            app.Log.Lines.ShouldBeEmpty();
+        }
+    }
+
+    /// <summary>Behind TLS no block waits for the rest of something: it is the TLS library that does.</summary>
+    [Theory]
+    [InlineData(WireProtocol.Http11)]
+    [InlineData(WireProtocol.H2c)]
+    public async Task Buffers_beyond_the_budget_end_their_connections_and_not_the_server(WireProtocol protocol)
+    {
+        var budget = new BlockBudget(0, 400 * 1024);
+        await using var app = await StartAsync(protocol, budget);
+        using var http = protocol.Client(app.Url);
+        var repository = RegistryClient.NewRepository();
+        var content = RegistryClient.RandomBytes(1_000);
+        var digest = await http.PushBlobAsync(repository, content);
+        var beginning = protocol == WireProtocol.H2c ? "PRI * HTTP" : "GET /v2/ HTTP";
+        var connections = new List<RawHttp>();
+        try
+        {
+            // Each sends a beginning and waits: of a request's head, or of HTTP/2's preface.
+            for (var i = 0; i < 150; i++)
+            {
+                var raw = await RawHttp.ConnectAsync(app.Url);
+                connections.Add(raw);
+                await raw.SendAsync(beginning);
+            }
+
+            await Until.TrueAsync(() => budget.Used >= 396 * 1024, "there is no room");
+            await using var refused = await RawHttp.ConnectAsync(app.Url);
+            await refused.SendAsync(beginning);
+            (await refused.ReadAsync()).IsClosed.ShouldBeTrue();
+        }
+        finally
+        {
+            foreach (var connection in connections)
+            {
+                await connection.DisposeAsync();
+            }
+        }
+
+        await Until.TrueAsync(() => budget.Used < 100 * 1024, "the room has come back");
+        using var client = protocol.Client(app.Url);
+        using var pulled = await client.GetBlobAsync(repository, digest, isRead: false);
+        await pulled.ShouldBeContentAsync(digest, content);
         app.Log.Lines.ShouldBeEmpty();
     }
 
@@ -150,4 +210,8 @@ public sealed class WireTests
             next(app);
         };
     }
+
+    private static Task<RegistryApp> StartAsync(WireProtocol protocol, BlockBudget budget) => RegistryApp.StartAsync(
+        services: services => services.AddSingleton<IMemoryPoolFactory<byte>>(new BlockPoolFactory(budget, TimeProvider.System)),
+        host: builder => protocol.Listen(builder));
 }
