@@ -3,69 +3,23 @@ using Microsoft.AspNetCore.Connections;
 
 namespace OciRegistry.Server;
 
-/// <summary>Kestrel's buffers, all from one <see cref="BlockBudget"/>; see <see cref="RegistryTransport"/> for why.</summary>
-internal sealed class BlockPoolFactory(BlockBudget budget, TimeProvider time) : IMemoryPoolFactory<byte>
+/// <summary>Kestrel's buffers, all from one <see cref="BlockPool"/>; see <see cref="RegistryTransport"/> for why.</summary>
+internal sealed class BlockPoolFactory(BlockPool blocks) : IMemoryPoolFactory<byte>
 {
     // Kestrel asks for one per listener and thread, and disposes it.
-    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => new BlockPool(budget, time);
+    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => blocks.View(mayRefuse: true);
 }
 
 /// <summary>
-/// How much memory the buffers of all connections may take. Whoever connects decides how many there are: a connection that
-/// has sent half of a request's head holds a block until the rest comes.
+/// The blocks of all connections, of 64 KiB or 4 KiB. Those that are in use now and then are kept; those that nobody needed for a
+/// while go back to the system.
 /// </summary>
-/// <param name="large">Bytes in large blocks. When they are out, blocks are small: slower, and 16 times as many.</param>
-/// <param name="total">
-/// Bytes in all. When they are out, who needs another block for what he sends loses his connection, rather than everybody the
-/// server. Answers go on: they are what gives blocks back.
-/// </param>
-internal sealed class BlockBudget(long large, long total)
-{
-    private long _large;
-    private long _all;
-
-    /// <summary>Bytes that are out.</summary>
-    public long Used => Volatile.Read(ref _all);
-
-    /// <summary>For a process that may use so much memory, in bytes: an eighth in large blocks, half in all.</summary>
-    public static BlockBudget Of(long memory) => new(memory / 8, memory / 2);
-
-    /// <summary>The size of the block that may be taken now, in bytes, which the caller has to give back.</summary>
-    /// <param name="atLeast">Bytes that it must have.</param>
-    /// <param name="isForOutput">Whether it is for an answer.</param>
-    /// <exception cref="IOException">There is no room. Kestrel ends the connection.</exception>
-    public int Take(int atLeast, bool isForOutput)
-    {
-        var size = BlockPool.LargeSize;
-        if (Interlocked.Add(ref _large, size) > large && atLeast <= BlockPool.SmallSize)
-        {
-            Interlocked.Add(ref _large, -size);
-            size = BlockPool.SmallSize;
-        }
-
-        if (Interlocked.Add(ref _all, size) > total && !isForOutput)
-        {
-            GiveBack(size);
-            throw new IOException("The buffers of all connections together have taken the memory that they may take.");
-        }
-
-        return size;
-    }
-
-    public void GiveBack(int size)
-    {
-        Interlocked.Add(ref _all, -size);
-        if (size == BlockPool.LargeSize)
-        {
-            Interlocked.Add(ref _large, -size);
-        }
-    }
-}
-
-/// <summary>
-/// Keeps the blocks that are in use now and then; those that nobody needed for a while go back to the system.
-/// </summary>
-internal sealed class BlockPool : MemoryPool<byte>
+/// <remarks>
+/// Whoever connects decides how many there are: a connection that has sent half of a request's head holds a block until the rest
+/// comes. So they have a budget, and who needs another one for what he sends when it is used up loses his connection, rather than
+/// everybody the server. Answers, and what was received already, go on beyond it: they are what gives blocks back.
+/// </remarks>
+internal sealed class BlockPool : IDisposable
 {
     internal const int LargeSize = 64 * 1024;
     internal const int SmallSize = 4 * 1024;
@@ -74,20 +28,35 @@ internal sealed class BlockPool : MemoryPool<byte>
     // Less is not worth a collection.
     private const int ManyBytes = 64 * LargeSize;
 
-    private readonly BlockBudget _budget;
+    private readonly long _mostLarge;
+    private readonly long _most;
     private readonly Lock _lock = new();
     private readonly IdleBlocks _large = new(LargeSize);
     private readonly IdleBlocks _small = new(SmallSize);
     private readonly ITimer _trimming;
-    private bool _isDisposed;
+    private long _largeOut;
+    private long _out;
 
-    public BlockPool(BlockBudget budget, TimeProvider time)
+    /// <param name="large">Bytes in large blocks. When they are out, blocks are small: slower, and 16 times as many.</param>
+    /// <param name="most">Bytes in all, with those that are kept.</param>
+    /// <param name="time">When to look what is kept for nothing.</param>
+    public BlockPool(long large, long most, TimeProvider time)
     {
-        _budget = budget;
+        (_mostLarge, _most) = (large, most);
         _trimming = time.CreateTimer(static pool => ((BlockPool)pool!).Trim(), this, TrimInterval, TrimInterval);
     }
 
-    public override int MaxBufferSize => LargeSize;
+    /// <summary>Bytes that are out.</summary>
+    internal long Used
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _out;
+            }
+        }
+    }
 
     internal int Idle
     {
@@ -100,57 +69,63 @@ internal sealed class BlockPool : MemoryPool<byte>
         }
     }
 
-    public override IMemoryOwner<byte> Rent(int minBufferSize = -1) => Rent(minBufferSize, isForOutput: false);
+    /// <summary>For a process that may use so much memory, in bytes: an eighth in large blocks, half in all.</summary>
+    public static BlockPool Of(long memory, TimeProvider time) => new(memory / 8, memory / 2, time);
 
-    /// <summary>The same for an answer, which is never without a block.</summary>
-    public IMemoryOwner<byte> RentForOutput(int minBufferSize) => Rent(minBufferSize, isForOutput: true);
+    /// <param name="mayRefuse">Whether it throws when the budget is used up: for the transport, which ends the connection then.</param>
+    public MemoryPool<byte> View(bool mayRefuse) => new Blocks(this, mayRefuse);
 
-    private Lease Rent(int minBufferSize, bool isForOutput)
+    public void Dispose() => _trimming.Dispose();
+
+    /// <exception cref="IOException">There is no room.</exception>
+    private Lease Rent(int atLeast, bool mayRefuse)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, LargeSize);
-        var size = _budget.Take(minBufferSize, isForOutput);
         byte[]? block;
+        int size;
         lock (_lock)
         {
-            if (_isDisposed)
+            size = atLeast > SmallSize || _largeOut + LargeSize <= _mostLarge ? LargeSize : SmallSize;
+            block = Of(size).Pop();
+            if (block is null && _out + _large.Bytes + _small.Bytes + size > _most)
             {
-                _budget.GiveBack(size);
-                throw new ObjectDisposedException(nameof(BlockPool));
+                _large.Clear();
+                _small.Clear();
+                if (mayRefuse && _out + size > _most)
+                {
+                    throw new IOException("The buffers of all connections together have taken the memory that they may take.");
+                }
             }
 
-            block = Of(size).Pop();
+            Count(size);
         }
 
-        return new Lease(this, block ?? GC.AllocateUninitializedArray<byte>(size));
-    }
-
-    /// <summary>Blocks that are out stay good; they are dropped when they come back.</summary>
-    protected override void Dispose(bool disposing)
-    {
-        _trimming.Dispose();
-        lock (_lock)
+        try
         {
-            _isDisposed = true;
-            _large.Clear();
-            _small.Clear();
+            return new Lease(this, block ?? GC.AllocateUninitializedArray<byte>(size));
+        }
+        catch (OutOfMemoryException)
+        {
+            lock (_lock)
+            {
+                Count(-size);
+            }
+
+            throw;
         }
     }
 
     private void Return(byte[] block)
     {
-        _budget.GiveBack(block.Length);
         lock (_lock)
         {
-            if (!_isDisposed)
-            {
-                Of(block.Length).Push(block);
-            }
+            Count(-block.Length);
+            Of(block.Length).Push(block);
         }
     }
 
     private void Trim()
     {
-        int surplus;
+        long surplus;
         lock (_lock)
         {
             surplus = _large.Trim() + _small.Trim();
@@ -163,7 +138,30 @@ internal sealed class BlockPool : MemoryPool<byte>
         }
     }
 
+    private void Count(int size)
+    {
+        _out += size;
+        _largeOut += Math.Abs(size) == LargeSize ? size : 0;
+    }
+
     private IdleBlocks Of(int size) => size == LargeSize ? _large : _small;
+
+    private sealed class Blocks(BlockPool pool, bool mayRefuse) : MemoryPool<byte>
+    {
+        private volatile bool _isDisposed;
+
+        public override int MaxBufferSize => LargeSize;
+
+        public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, LargeSize);
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            return pool.Rent(minBufferSize, mayRefuse);
+        }
+
+        /// <summary>Blocks that are out stay good.</summary>
+        protected override void Dispose(bool disposing) => _isDisposed = true;
+    }
 
     private sealed class IdleBlocks(int size)
     {
@@ -171,6 +169,8 @@ internal sealed class BlockPool : MemoryPool<byte>
         private int _least; // since the last trim: so many were of no use all that time
 
         public int Count => _blocks.Count;
+
+        public long Bytes => (long)_blocks.Count * size;
 
         public byte[]? Pop()
         {
@@ -185,10 +185,14 @@ internal sealed class BlockPool : MemoryPool<byte>
 
         public void Push(byte[] block) => _blocks.Push(block);
 
-        public void Clear() => _blocks.Clear();
+        public void Clear()
+        {
+            _blocks.Clear();
+            _least = 0;
+        }
 
         /// <returns>Bytes that were let go.</returns>
-        public int Trim()
+        public long Trim()
         {
             var surplus = Math.Min(_least, _blocks.Count);
             for (var i = 0; i < surplus; i++)
@@ -197,7 +201,7 @@ internal sealed class BlockPool : MemoryPool<byte>
             }
 
             _least = _blocks.Count;
-            return surplus * size;
+            return (long)surplus * size;
         }
     }
 

@@ -1,4 +1,6 @@
+using System.Buffers;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using OciRegistry.Endpoints;
 
@@ -14,7 +16,7 @@ namespace OciRegistry.Server;
 ///   500 uploads, then idle 4 KiB blocks, 128 KiB cap: 146 MiB, kept          64 KiB blocks: 152 MiB, then 75 MiB
 ///   sending 100 MiB blobs  copied: 0.43-0.60 CPU seconds for each GiB        sendfile: 0.26-0.34
 ///
-/// Who connects decides how many blocks there are: see <see cref="BlockBudget"/>.
+/// Who connects decides how many blocks there are: see <see cref="BlockPool"/>.
 /// </remarks>
 internal static class RegistryTransport
 {
@@ -35,10 +37,14 @@ internal static class RegistryTransport
     // A head is a few hundred bytes. Kestrel lets it take 30 s.
     private static readonly TimeSpan HeadTimeout = TimeSpan.FromSeconds(10);
 
+    // Tokens have up to 16 KiB.
+    internal const int MaxHeadSize = 20 * 1024;
+
     public static void Configure(WebApplicationBuilder builder)
     {
+        builder.Services.AddSingleton(_ => BlockPool.Of(ProcessLimits.Memory, TimeProvider.System));
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(
-            new BlockPoolFactory(BlockBudget.Of(ProcessLimits.Memory), TimeProvider.System));
+            services => new BlockPoolFactory(services.GetRequiredService<BlockPool>()));
         builder.Services.AddSingleton(services => new WatchedListeners(
             ActivatorUtilities.CreateInstance<SocketTransportFactory>(services),
             services.GetRequiredService<IHostApplicationLifetime>(),
@@ -50,16 +56,31 @@ internal static class RegistryTransport
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.RequestHeadersTimeout = HeadTimeout;
+            kestrel.Limits.MaxRequestHeadersTotalSize = MaxHeadSize;
+
+            // An idle connection does not keep the texts of its last head, nor does an HTTP/2 client name in a few bytes a head of
+            // many that it has sent once.
+            kestrel.DisableStringReuse = true;
+            kestrel.Limits.Http2.HeaderTableSize = 0;
 
             // In HTTP/2 the rate is the connection's: one download that its client does not read ends all other requests.
             kestrel.Limits.MinResponseDataRate = RequestBody.PatientRate;
             kestrel.Limits.Http2.InitialConnectionWindowSize = Http2ConnectionWindow;
             kestrel.Limits.Http2.KeepAlivePingDelay = Http2PingAfter;
             kestrel.Limits.Http2.KeepAlivePingTimeout = Http2PingAnswer;
+            var blocks = kestrel.ApplicationServices.GetRequiredService<BlockPool>();
             var limits = kestrel.ApplicationServices.GetRequiredService<ConnectionLimits>();
             kestrel.ConfigureEndpointDefaults(endpoint => endpoint
                 .Use(next => connection => limits.RunAsync(connection, next))
+                .Use(next => connection =>
+                {
+                    // The transport receives with its own, which may be refused a block. All others take what they need.
+                    connection.Features.Set<IMemoryPoolFeature>(new Unrefused(blocks.View(mayRefuse: false)));
+                    return next(connection);
+                })
                 .Use(next => connection => SocketOutput.RunAsync(connection, next)));
         });
     }
+
+    private sealed record Unrefused(MemoryPool<byte> MemoryPool) : IMemoryPoolFeature;
 }

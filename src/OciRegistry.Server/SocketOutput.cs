@@ -111,7 +111,7 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
         if (_block is null || _block.Memory.Length - _length < Math.Max(sizeHint, 1))
         {
             CloseBlock();
-            _block = sizeHint <= pool.MaxBufferSize ? Rent(sizeHint) : MemoryPool<byte>.Shared.Rent(sizeHint);
+            _block = sizeHint <= pool.MaxBufferSize ? pool.Rent(sizeHint) : MemoryPool<byte>.Shared.Rent(sizeHint);
         }
 
         return _block.Memory[_length..];
@@ -240,15 +240,12 @@ internal sealed class SocketOutput(ConnectionContext connection, Socket socket, 
     private async ValueTask<long> SendPieceAsync(
         SafeFileHandle file, long offset, long left, CancellationToken cancellationToken)
     {
-        using var block = Rent(sizeHint: -1);
+        using var block = pool.Rent();
         var piece = block.Memory[..(int)Math.Min(Math.Min(PieceSize, block.Memory.Length), left)];
         var read = Posix.Read(file, piece.Span, offset);
         await SendAsync(piece[..read], cancellationToken);
         return read;
     }
-
-    private IMemoryOwner<byte> Rent(int sizeHint) =>
-        pool is BlockPool blocks ? blocks.RentForOutput(sizeHint) : pool.Rent(sizeHint);
 
     /// <summary>Queues the bytes of the block, so that later bytes follow them.</summary>
     private void CloseBlock()

@@ -8,8 +8,9 @@ namespace OciRegistry.Endpoints;
 
 /// <summary>
 /// Bodies that are held in memory as a whole: manifests, forms and JSON. All together take no more than
-/// <see cref="LimitOptions.BufferedBytes"/>, and each takes what has arrived of it, whatever it announces. A quarter is for
-/// those that are small, as nearly all are: they do not wait behind a few large ones.
+/// <see cref="LimitOptions.BufferedBytes"/>, and each takes what has arrived of it, whatever it announces. Some have a part for
+/// themselves: small ones, as nearly all are, do not wait behind a few large ones; forms of the token service, which anybody may
+/// send, take nothing from manifests; and what is sent takes nothing from what is received.
 /// </summary>
 internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, RegistryMetrics metrics, TimeProvider time) : IDisposable
 {
@@ -28,11 +29,13 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
     private static readonly TimeSpan Wait = TimeSpan.FromSeconds(5);
 
     private readonly TimeProvider _time = time;
-    private readonly Budget _small = new(options.Value.Limits.BufferedBytes / 4);
-    private readonly Budget _large = new(options.Value.Limits.BufferedBytes / 4 * 3);
+    private readonly Budget _forms = new(options.Value.Limits.BufferedBytes / 16);
+    private readonly Budget _small = new(options.Value.Limits.BufferedBytes / 16 * 3);
+    private readonly Budget _large = new(options.Value.Limits.BufferedBytes / 2);
+    private readonly Budget _answers = new(options.Value.Limits.BufferedBytes / 4);
 
     /// <summary>Bytes that are counted now.</summary>
-    internal long Used => _small.Used + _large.Used;
+    internal long Used => _forms.Used + _small.Used + _large.Used + _answers.Used;
 
     /// <summary>What bodies that are not small may be counted as at once, in bytes.</summary>
     internal int MostOfLarge => _large.Most;
@@ -43,11 +46,13 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
     /// <param name="context">The request.</param>
     /// <param name="limit">Bytes that it may have.</param>
     /// <param name="tooLarge">The answer to more.</param>
+    /// <param name="isForm">Whether anybody may send it.</param>
     /// <returns>
     /// Null when the request has been answered: the body is larger, which shows before it is read to its end; there was no
     /// memory for it within 5 s (503); its end did not come within 60 s (408).
     /// </returns>
-    public async ValueTask<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context, int limit, OciError tooLarge)
+    public async ValueTask<ReadOnlyMemory<byte>?> ReadAsync(
+        HttpContext context, int limit, OciError tooLarge, bool isForm = false)
     {
         var announced = context.Request.ContentLength;
         if (announced > limit)
@@ -61,7 +66,7 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
             size.MaxRequestBodySize = null; // our own limit is answered in the envelope
         }
 
-        var body = new Body(this, limit, announced);
+        var body = new Body(this, limit, announced, isForm);
         context.Response.RegisterForDispose(body);
         using var patience = new CancellationTokenSource(Patience, _time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, patience.Token);
@@ -113,7 +118,7 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
             return true; // the system's own buffers take that
         }
 
-        if (_large.TryTake(_large.CountOf(bytes)) is not { } lease)
+        if (_answers.TryTake(_answers.CountOf(bytes)) is not { } lease)
         {
             await RefuseAsync(context);
             return false;
@@ -125,8 +130,10 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
 
     public void Dispose()
     {
+        _forms.Dispose();
         _small.Dispose();
         _large.Dispose();
+        _answers.Dispose();
     }
 
     private async ValueTask RefuseAsync(HttpContext context)
@@ -142,7 +149,7 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
         private readonly ConcurrencyLimiter _limiter = new(new ConcurrencyLimiterOptions
         {
             PermitLimit = most,
-            QueueLimit = int.MaxValue,
+                QueueLimit = most,
         });
 
         public int Most => most;
@@ -177,7 +184,14 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
             using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, wait.Token);
             try
             {
-                return await _limiter.AcquireAsync(bytes, ending.Token);
+                var lease = await _limiter.AcquireAsync(bytes, ending.Token);
+                if (lease.IsAcquired)
+                {
+                    return lease;
+                }
+
+                lease.Dispose(); // too many wait
+                return null;
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
@@ -188,7 +202,7 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
         public void Dispose() => _limiter.Dispose();
     }
 
-    private sealed class Body(BufferedBodies bodies, int limit, long? announced) : IDisposable
+    private sealed class Body(BufferedBodies bodies, int limit, long? announced, bool isForm) : IDisposable
     {
         private readonly List<RateLimitLease> _leases = [];
         private byte[] _bytes = [];
@@ -225,8 +239,8 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
                 Math.Max(needed, Math.Max(FirstCapacity, 2L * _bytes.Length)),
                 Math.Max(needed, announced ?? limit));
 
-            var isSmall = capacity <= LargestSmall;
-            var budget = isSmall ? bodies._small : bodies._large;
+            var isSmall = isForm || capacity <= LargestSmall;
+            var budget = isForm ? bodies._forms : isSmall ? bodies._small : bodies._large;
             var counted = budget.CountOf((long)capacity * Weight);
             var more = isSmall == _isSmall ? counted - _counted : counted;
             if (more > 0)

@@ -61,7 +61,7 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
-        if (!await bodies.TryHoldAsync(context, content.Length))
+        if (HttpMethods.IsGet(context.Request.Method) && !await bodies.TryHoldAsync(context, content.Length))
         {
             return;
         }

@@ -51,7 +51,7 @@ internal sealed class TokenEndpoints(
             return;
         }
 
-        if (await bodies.ReadAsync(context, MaxForm, RequestBody.TooLarge(MaxForm)) is not { } content)
+        if (await bodies.ReadAsync(context, MaxForm, RequestBody.TooLarge(MaxForm), isForm: true) is not { } content)
         {
             return;
         }

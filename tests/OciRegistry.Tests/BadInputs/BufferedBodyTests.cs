@@ -1,4 +1,6 @@
 using System.Net;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Endpoints;
 using OciRegistry.Tests.Auth;
@@ -84,8 +86,7 @@ public sealed class BufferedBodyTests : IAsyncDisposable
         await StartAsync(bufferedBytes: Announced);
         (await PutAsync("large", padding: 1_000_000)).Dispose();
         (await PutAsync("small")).Dispose();
-        var full = await BeginAsync(Announced, sent: 2 * 1024 * 1024);
-        await Until.TrueAsync(() => Bodies.Used == Bodies.MostOfLarge, "there is no room left");
+        var holding = await HoldAsync();
 
         using (var refused = await GetAsync("large"))
         {
@@ -98,7 +99,14 @@ public sealed class BufferedBodyTests : IAsyncDisposable
             small.StatusCode.ShouldBe(HttpStatusCode.OK);
         }
 
-        await full.DisposeAsync();
+        using (var head = await _registry.Http.RequestAsync("HEAD", $"/v2/{_repository}/manifests/large"))
+        {
+            head.StatusCode.ShouldBe(HttpStatusCode.OK);
+        }
+
+        // What is received does not count against what is sent, nor the other way round.
+        (await PutAsync("another", padding: 20_000)).StatusCode.ShouldBe(HttpStatusCode.Created);
+        await holding.CompleteAsync();
         await Until.TrueAsync(() => Bodies.Used == 0, "all room has come back");
         using (var large = await GetAsync("large"))
         {
@@ -200,6 +208,31 @@ public sealed class BufferedBodyTests : IAsyncDisposable
             $"PUT /v2/{_repository}/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Type: {MediaTypes.ImageManifest}\r\n"
             + $"Content-Length: {announced}\r\n\r\n{new string(' ', sent)}");
         return raw;
+    }
+
+    /// <summary>Has all room for answers be taken, as by a client that does not read.</summary>
+    private async Task<HeldAnswer> HoldAsync()
+    {
+        var context = new DefaultHttpContext();
+        var response = new HeldAnswer();
+        context.Features.Set<IHttpResponseFeature>(response);
+        (await Bodies.TryHoldAsync(context, Announced)).ShouldBeTrue();
+        return response;
+    }
+
+    private sealed class HeldAnswer : HttpResponseFeature
+    {
+        private readonly List<(Func<object, Task> Callback, object State)> _completed = [];
+
+        public override void OnCompleted(Func<object, Task> callback, object state) => _completed.Add((callback, state));
+
+        public async Task CompleteAsync()
+        {
+            foreach (var (callback, state) in _completed)
+            {
+                await callback(state);
+            }
+        }
     }
 
     private Task<HttpResponseMessage> GetAsync(string tag) =>

@@ -7,11 +7,16 @@ namespace OciRegistry.Tests.Server;
 public sealed class BlockPoolTests : IDisposable
 {
     private readonly StoppedTime _time = new();
-    private readonly BlockPool _pool;
+    private readonly BlockPool _blocks;
+    private readonly MemoryPool<byte> _pool;
 
-    public BlockPoolTests() => _pool = new BlockPool(new BlockBudget(long.MaxValue / 2, long.MaxValue / 2), _time);
+    public BlockPoolTests()
+    {
+        _blocks = new BlockPool(long.MaxValue / 2, long.MaxValue / 2, _time);
+        _pool = _blocks.View(mayRefuse: true);
+    }
 
-    public void Dispose() => _pool.Dispose();
+    public void Dispose() => _blocks.Dispose();
 
     [Theory]
     [InlineData(-1)]
@@ -28,36 +33,57 @@ public sealed class BlockPoolTests : IDisposable
     [Fact]
     public void Blocks_are_small_while_as_many_large_ones_are_out_as_may_be()
     {
-        using var pool = new BlockPool(new BlockBudget(large: 2 * BlockPool.LargeSize, total: 1024 * 1024), _time);
-        var blocks = Enumerable.Range(0, 4).Select(_ => pool.Rent()).ToList();
-        blocks.ConvertAll(block => block.Memory.Length).ShouldBe([64 * 1024, 64 * 1024, 4 * 1024, 4 * 1024]);
+        using var blocks = new BlockPool(large: 2 * BlockPool.LargeSize, most: 1024 * 1024, _time);
+        var pool = blocks.View(mayRefuse: true);
+        var rented = Enumerable.Range(0, 4).Select(_ => pool.Rent()).ToList();
+        rented.ConvertAll(block => block.Memory.Length).ShouldBe([64 * 1024, 64 * 1024, 4 * 1024, 4 * 1024]);
         pool.Rent(4097).Memory.Length.ShouldBe(64 * 1024); // whoever needs more than a small one has it
 
-        blocks[0].Dispose();
-        blocks[1].Dispose();
+        rented[0].Dispose();
+        rented[1].Dispose();
         pool.Rent().Memory.Length.ShouldBe(64 * 1024);
         pool.Rent().Memory.Length.ShouldBe(4 * 1024);
     }
 
     [Fact]
-    public void Nobody_gets_a_block_beyond_the_budget_and_what_comes_back_is_there_for_others()
+    public void Nobody_receives_beyond_the_budget_and_what_comes_back_is_there_for_others()
     {
-        var budget = new BlockBudget(large: BlockPool.LargeSize, total: BlockPool.LargeSize + (2 * BlockPool.SmallSize));
-        using var pool = new BlockPool(budget, _time);
-        using var other = new BlockPool(budget, _time);
-        var blocks = new[] { pool.Rent(), other.Rent(), pool.Rent() };
-        budget.Used.ShouldBe(72 * 1024);
+        using var blocks = new BlockPool(large: BlockPool.LargeSize, most: BlockPool.LargeSize + (2 * BlockPool.SmallSize), _time);
+        var (pool, other, answers) = (blocks.View(mayRefuse: true), blocks.View(mayRefuse: true), blocks.View(mayRefuse: false));
+        var rented = new[] { pool.Rent(), other.Rent(), pool.Rent() };
+        blocks.Used.ShouldBe(72 * 1024);
         Should.Throw<IOException>(() => pool.Rent());
         Should.Throw<IOException>(() => other.Rent(BlockPool.LargeSize));
-        budget.Used.ShouldBe(72 * 1024);
-        pool.RentForOutput(0).Dispose(); // what is to be sent makes room
+        blocks.Used.ShouldBe(72 * 1024);
+        answers.Rent().Dispose(); // what is to be sent makes room
 
-        blocks[2].Dispose();
+        rented[2].Dispose();
         other.Rent().Dispose();
-        blocks[0].Dispose();
+        rented[0].Dispose();
         other.Rent(BlockPool.LargeSize).Dispose();
-        blocks[1].Dispose();
-        budget.Used.ShouldBe(0);
+        rented[1].Dispose();
+        blocks.Used.ShouldBe(0);
+    }
+
+    /// <summary>Else all memory could be kept in large blocks that nobody uses, beside as much in small ones.</summary>
+    [Fact]
+    public void Blocks_that_are_kept_count_and_make_room_for_others()
+    {
+        using var blocks = new BlockPool(large: 2 * BlockPool.LargeSize, most: 2 * BlockPool.LargeSize, _time);
+        var pool = blocks.View(mayRefuse: true);
+        var large = new[] { pool.Rent(), pool.Rent() };
+        large[0].Dispose();
+        large[1].Dispose();
+        blocks.Idle.ShouldBe(2);
+
+        var first = pool.Rent();
+        blocks.Idle.ShouldBe(1);
+        using var needed = pool.Rent(BlockPool.LargeSize);
+        blocks.Idle.ShouldBe(0);
+        Should.Throw<IOException>(() => pool.Rent());
+        first.Dispose();
+        blocks.Idle.ShouldBe(1);
+        blocks.View(mayRefuse: false).Rent(BlockPool.LargeSize).Memory.Length.ShouldBe(BlockPool.LargeSize);
     }
 
     [Fact]
@@ -68,11 +94,11 @@ public sealed class BlockPoolTests : IDisposable
     public void A_block_that_came_back_is_rented_again()
     {
         Rent(3).ForEach(block => block.Dispose());
-        _pool.Idle.ShouldBe(3);
+        _blocks.Idle.ShouldBe(3);
 
         Rent(2);
 
-        _pool.Idle.ShouldBe(1);
+        _blocks.Idle.ShouldBe(1);
     }
 
     [Fact]
@@ -95,14 +121,14 @@ public sealed class BlockPoolTests : IDisposable
     {
         Rent(100).ForEach(block => block.Dispose());
         _time.Tick(); // they were in use since the last time
-        _pool.Idle.ShouldBe(100);
+        _blocks.Idle.ShouldBe(100);
 
         Rent(30).ForEach(block => block.Dispose());
         _time.Tick();
-        _pool.Idle.ShouldBe(30);
+        _blocks.Idle.ShouldBe(30);
 
         _time.Tick();
-        _pool.Idle.ShouldBe(0);
+        _blocks.Idle.ShouldBe(0);
     }
 
     [Fact]
@@ -128,16 +154,17 @@ public sealed class BlockPoolTests : IDisposable
     }
 
     [Fact]
-    public void A_disposed_pool_rents_nothing_and_takes_blocks_back_without_keeping_them()
+    public void A_disposed_pool_rents_nothing_and_others_go_on()
     {
         var block = _pool.Rent();
+        using var other = _blocks.View(mayRefuse: true);
         _pool.Dispose();
 
         block.Memory.Span.Fill(1);
         block.Dispose();
-
-        _pool.Idle.ShouldBe(0);
+        other.Rent().Dispose();
         Should.Throw<ObjectDisposedException>(() => _pool.Rent());
+        _blocks.Dispose();
         _time.IsRunning.ShouldBeFalse();
     }
 

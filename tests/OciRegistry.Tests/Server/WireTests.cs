@@ -1,6 +1,5 @@
 using System.Net;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
@@ -38,7 +37,7 @@ public sealed class WireTests
     {
         foreach (var large in new[] { 0, 3 * BlockPool.LargeSize })
         {
-            await using var app = await StartAsync(protocol, new BlockBudget(large, 64 * 1024 * 1024));
+            await using var app = await StartAsync(protocol, large, 64 * 1024 * 1024);
             await using var matrix = new WireMatrix(app.Url, protocol);
             await matrix.RunAsync(parallel: 8, Counts.Of(1, 20));
             app.Log.Lines.ShouldBeEmpty();
@@ -51,8 +50,8 @@ public sealed class WireTests
     [InlineData(WireProtocol.H2c)]
     public async Task Buffers_beyond_the_budget_end_their_connections_and_not_the_server(WireProtocol protocol)
     {
-        var budget = new BlockBudget(0, 400 * 1024);
-        await using var app = await StartAsync(protocol, budget);
+        await using var app = await StartAsync(protocol, large: 0, most: 400 * 1024);
+        var blocks = app.Services.GetRequiredService<BlockPool>();
         using var http = protocol.Client(app.Url);
         var repository = RegistryClient.NewRepository();
         var content = RegistryClient.RandomBytes(1_000);
@@ -69,7 +68,7 @@ public sealed class WireTests
                 await raw.SendAsync(beginning);
             }
 
-            await Until.TrueAsync(() => budget.Used >= 396 * 1024, "there is no room");
+            await Until.TrueAsync(() => blocks.Used >= 396 * 1024, "there is no room");
             await using var refused = await RawHttp.ConnectAsync(app.Url);
             await refused.SendAsync(beginning);
             (await refused.ReadAsync()).IsClosed.ShouldBeTrue();
@@ -82,7 +81,7 @@ public sealed class WireTests
             }
         }
 
-        await Until.TrueAsync(() => budget.Used < 100 * 1024, "the room has come back");
+        await Until.TrueAsync(() => blocks.Used < 100 * 1024, "the room has come back");
         using var client = protocol.Client(app.Url);
         using var pulled = await client.GetBlobAsync(repository, digest, isRead: false);
         await pulled.ShouldBeContentAsync(digest, content);
@@ -211,7 +210,7 @@ public sealed class WireTests
         };
     }
 
-    private static Task<RegistryApp> StartAsync(WireProtocol protocol, BlockBudget budget) => RegistryApp.StartAsync(
-        services: services => services.AddSingleton<IMemoryPoolFactory<byte>>(new BlockPoolFactory(budget, TimeProvider.System)),
+    private static Task<RegistryApp> StartAsync(WireProtocol protocol, long large, long most) => RegistryApp.StartAsync(
+        services: services => services.AddSingleton(_ => new BlockPool(large, most, TimeProvider.System)),
         host: builder => protocol.Listen(builder));
 }
