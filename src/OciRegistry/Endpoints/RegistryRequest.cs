@@ -81,7 +81,7 @@ internal sealed partial class RegistryRequest(
             }
         }
         catch (Exception e) when (
-            context.RequestAborted.IsCancellationRequested || e is ConnectionResetException or OperationCanceledException)
+            context.RequestAborted.IsCancellationRequested || e is OperationCanceledException || IsOfConnection(e))
         {
             // The client has left, or is to come again: clients repeat a request that was reset, but not one that was
             // answered with an error status.
@@ -138,6 +138,20 @@ internal sealed partial class RegistryRequest(
         {
             context.Response.Headers.Connection = "close";
         }
+    }
+
+    // The connection may have failed before the request is told: Kestrel says so within what a read or a write throws.
+    private static bool IsOfConnection(Exception exception)
+    {
+        for (var cause = exception; cause is not null; cause = cause.InnerException)
+        {
+            if (cause is ConnectionResetException or ConnectionAbortedException)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static string Printable(string method) => method.Length <= 32 ? method : method[..32];

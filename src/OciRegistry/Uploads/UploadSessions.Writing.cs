@@ -31,12 +31,12 @@ internal sealed partial class UploadSessions
         // fences this request at its next record.
 
         // By waking the reader, not by its token: Kestrel cannot drain a body whose read was cancelled.
-        using var leaving = cancellationToken.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
-        using var asked = turn.ReleaseRequested.UnsafeRegister(static b => ((PipeReader)b!).CancelPendingRead(), body);
+        using var leaving = cancellationToken.UnsafeRegister(Wake, body);
+        using var asked = turn.ReleaseRequested.UnsafeRegister(Wake, body);
 
         // Wakes it regularly too, so that a client that stalls does not keep what it sent before out of the record.
         var rhythm = TimeSpan.FromTicks(Math.Min(CheckpointInterval.Ticks, Options.IdleExpiry.Ticks / 4));
-        await using var wake = time.CreateTimer(static b => ((PipeReader)b!).CancelPendingRead(), body, rhythm, rhythm);
+        await using var wake = time.CreateTimer(Wake, body, rhythm, rhythm);
         var checkpointed = time.GetTimestamp();
         var settled = new Settled(start, writing.Session.Writer.Hash, writing.Session.Writer.Parts);
         var received = -1L; // at the last look, while off the record
@@ -349,5 +349,20 @@ internal sealed partial class UploadSessions
         }
 
         return new UploadResult(UploadOutcome.Fenced, session.Offset);
+    }
+
+    /// <summary>
+    /// Has a read of a body return. The reader throws when its connection has failed: so does the read that waits, and what calls this
+    /// handles no exception. On a timer's thread it would end the process.
+    /// </summary>
+    private static void Wake(object? body)
+    {
+        try
+        {
+            ((PipeReader)body!).CancelPendingRead();
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or InvalidOperationException)
+        {
+        }
     }
 }
