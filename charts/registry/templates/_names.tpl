@@ -57,6 +57,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 
 {{/* Seconds as the registry's settings take them: 01:01:01. */}}
+{{/* The name of the port on which health and metrics are answered. */}}
+{{- define "registry.operationsPort" -}}
+{{- ternary "operations" "registry" (not (empty .Values.operations.port)) -}}
+{{- end -}}
+
 {{- define "registry.time" -}}
 {{- $seconds := int . -}}
 {{- printf "%02d:%02d:%02d" (div $seconds 3600) (mod (div $seconds 60) 60) (mod $seconds 60) -}}

@@ -48,6 +48,9 @@ spec:
       args:
         - --contentRoot=/etc/oci-registry
         - --urls={{ include "registry.scheme" . }}://*:8080
+        {{- with .Values.operations.port }}
+        - --OciRegistry:Operations:Urls={{ include "registry.scheme" $ }}://*:{{ . }}
+        {{- end }}
         {{- with .Values.extraArgs }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -63,23 +66,28 @@ spec:
         - name: registry
           containerPort: 8080
           protocol: TCP
+        {{- with .Values.operations.port }}
+        - name: operations
+          containerPort: {{ . }}
+          protocol: TCP
+        {{- end }}
       {{- $scheme := include "registry.scheme" . | upper }}
       startupProbe:
         httpGet:
           path: /startupz
-          port: registry
+          port: {{ include "registry.operationsPort" . }}
           scheme: {{ $scheme }}
         {{- toYaml .Values.probes.startup | nindent 8 }}
       livenessProbe:
         httpGet:
           path: /livez
-          port: registry
+          port: {{ include "registry.operationsPort" . }}
           scheme: {{ $scheme }}
         {{- toYaml .Values.probes.liveness | nindent 8 }}
       readinessProbe:
         httpGet:
           path: /readyz
-          port: registry
+          port: {{ include "registry.operationsPort" . }}
           scheme: {{ $scheme }}
         {{- toYaml .Values.probes.readiness | nindent 8 }}
       resources:

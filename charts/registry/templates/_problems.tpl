@@ -218,6 +218,7 @@ single value may be is for values.schema.json to say, which Helm asks first.
       "auth:tokens:signingkeys" "auth.tokens.signingKeys or existingSecret"
       "pullthrough:upstreams" "pullThrough.upstreams"
       "proxies" "trustedProxies"
+      "operations:urls" "operations.port"
       "drain:announce" "drain.announceSeconds"
       "drain:deadline" "drain.deadlineSeconds" }}
 {{- $paths := splitList "\n" (include "registry.configPaths" (dict "config" .Values.config "prefix" "")) }}

@@ -139,7 +139,8 @@ public sealed class RenderedNetworkTests
 
         PeersOf(policy["ingress"], "from").ShouldContain(peer => peer["podSelector"] != null && Selects(peer["podSelector"]!["matchLabels"]!, test));
         PeersOf(policy["egress"], "to").ShouldContain(peer => peer["podSelector"] != null && Selects(peer["podSelector"]!["matchLabels"]!, Labels(redis.Pod)));
-        PeersOf(policy["ingress"], "from").ShouldContain(peer => peer.ToJsonString().Contains("prometheus", StringComparison.Ordinal));
+        var scraped = Entries(policy["ingress"]).Single(rule => rule.ToJsonString().Contains("prometheus", StringComparison.Ordinal));
+        Entries(scraped["ports"]).Select(port => (string)port["port"]!).ShouldBe(["operations"], "the registry itself is not for Prometheus");
         policy["policyTypes"]!.ToJsonString().ShouldBe("""["Ingress","Egress"]""");
     }
 
