@@ -17,11 +17,27 @@ internal static class RequestGuard
         var hosts = Listening.IsOpenHere(app.Configuration) ? HostsOf(ServerConfiguration.Registry(app.Configuration)) : null;
         app.Use((context, next) =>
         {
-            var error = RequestTarget.Problem(context.Features.Get<IHttpRequestFeature>()!.RawTarget)
+            var error = MethodProblem(context.Request)
+                ?? RequestTarget.Problem(context.Features.Get<IHttpRequestFeature>()!.RawTarget)
                 ?? (hosts is null ? null : HostProblem(context, hosts));
             return error is null ? next(context) : registry.InvokeAsync(
                 context, Route, RegistryAction.Pull, Access.Open, [], refused => refused.WriteErrorAsync(error));
         });
+    }
+
+    /// <summary>
+    /// The error of a method in another case: to routing "HeAD" is HEAD, to Kestrel it is not, and it fails an answer without a body.
+    /// Methods are case-sensitive (RFC 9110 §9.1).
+    /// </summary>
+    private static OciError? MethodProblem(HttpRequest request)
+    {
+        if (request.Method.AsSpan().IndexOfAnyInRange('a', 'z') < 0)
+        {
+            return null;
+        }
+
+        request.Method = HttpMethods.Get; // this answer has a body
+        return OciError.Unsupported("Invalid method: methods are case-sensitive. Send it in upper case.");
     }
 
     /// <summary>The hosts, beside this machine's own, that an open registry answers: those that its settings name.</summary>

@@ -124,6 +124,20 @@ public sealed class RequestGuardTests
     }
 
     [Fact]
+    public async Task A_method_in_another_case_is_refused()
+    {
+        await using var server = ServerProcess.Start(Here);
+        var url = await server.UntilListeningAsync();
+
+        foreach (var method in (string[])["HeAD", "head", "Get", "pOST"])
+        {
+            var refused = await RawHttp.AskAsync(url, $"{method} /admin/uploads HTTP/1.1");
+            refused.Status.ShouldBe(400, method);
+            refused.Codes.ShouldBe(["UNSUPPORTED"], method);
+        }
+    }
+
+    [Fact]
     public async Task A_content_length_is_digits_and_nothing_else()
     {
         await using var server = ServerProcess.Start(Here);
