@@ -170,6 +170,11 @@ internal sealed partial class RegistryRequest(
             case IOException { InnerException: OverflowException }:
                 return context.WriteErrorAsync(OciError.Unsupported(exception.Message));
 
+            // A body that breaks HTTP/2, as one with less than its Content-Length: the type of what says so is Kestrel's own.
+            case IOException { InnerException: { } broken }
+                when broken.GetType().Namespace?.StartsWith("Microsoft.AspNetCore.Server.Kestrel", StringComparison.Ordinal) == true:
+                return context.WriteErrorAsync(OciError.Unsupported(exception.Message));
+
             case StorageException { IsFull: true }:
                 metrics.StorageWasFull();
                 LogStorageFailed(log, exception, context.Request.Method, context.Request.Path);
