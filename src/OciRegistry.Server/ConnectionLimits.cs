@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using OciRegistry.Auth;
 using OciRegistry.Server.Settings;
 
@@ -18,6 +19,9 @@ internal sealed partial class ConnectionLimits(
     private const int BytesOfPlain = 32 * 1024;
     private const int BytesOfTls = 64 * 1024;
 
+    // Probes, a scraper, people. Whoever uses up the registry's must not have the process taken for dead.
+    private const int MostOfOperations = 256;
+
     // The storage's files, locks and folders, Redis, upstreams.
     private const int OtherFiles = 256;
 
@@ -27,7 +31,9 @@ internal sealed partial class ConnectionLimits(
     private readonly int _most = MostOf(configuration);
     private readonly IPNetwork[] _proxies = [.. ServerConfiguration.Proxies(configuration).ToNetworks()];
     private readonly ConcurrentDictionary<string, int> _byNetwork = new();
-    private int _open;
+    private readonly HashSet<ListenOptions> _operations = [];
+    private readonly Count _all = new();
+    private readonly Count _ofOperations = new();
     private long _refused;
     private long _loggedAt = long.MinValue;
 
@@ -44,13 +50,17 @@ internal sealed partial class ConnectionLimits(
         return (int)Math.Clamp(Math.Min(byMemory, (ProcessLimits.Files - OtherFiles) / 2), 64, 1_000_000);
     }
 
+    /// <summary>Has the connections of an address for operations counted by themselves. To be called before the server starts.</summary>
+    public void CountApart(ListenOptions endpoint) => _operations.Add(endpoint);
+
     /// <summary>A connection middleware: the first one, so that nothing is spent on what is refused.</summary>
-    public async Task RunAsync(ConnectionContext connection, ConnectionDelegate next)
+    public async Task RunAsync(ListenOptions endpoint, ConnectionContext connection, ConnectionDelegate next)
     {
-        if (Interlocked.Increment(ref _open) > _most)
+        var (count, most) = _operations.Contains(endpoint) ? (_ofOperations, MostOfOperations) : (_all, _most);
+        if (Interlocked.Increment(ref count.Open) > most)
         {
-            Interlocked.Decrement(ref _open);
-            Refuse(connection, "total", $"Limits:Connections is {_most}");
+            Interlocked.Decrement(ref count.Open);
+            Refuse(connection, "total", count == _all ? $"Limits:Connections is {most}" : $"{most} are open to the address for operations");
             return;
         }
 
@@ -60,7 +70,7 @@ internal sealed partial class ConnectionLimits(
         }
         finally
         {
-            Interlocked.Decrement(ref _open);
+            Interlocked.Decrement(ref count.Open);
         }
     }
 
@@ -133,6 +143,11 @@ internal sealed partial class ConnectionLimits(
         }
 
         connection.Abort(new ConnectionAbortedException("Too many connections."));
+    }
+
+    private sealed class Count
+    {
+        public int Open;
     }
 
     [LoggerMessage(

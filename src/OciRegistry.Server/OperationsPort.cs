@@ -31,6 +31,7 @@ internal sealed class OperationsPort
                 kestrel.ConfigurationLoader!.Endpoint(name, endpoint =>
                 {
                     port._listening.Add(endpoint.ListenOptions);
+                    endpoint.ListenOptions.ApplicationServices.GetRequiredService<ConnectionLimits>().CountApart(endpoint.ListenOptions);
                     endpoint.ListenOptions.Use(next => connection =>
                     {
                         connection.Features.Set(Here);

@@ -37,9 +37,6 @@ internal static class RegistryTransport
     // A head is a few hundred bytes. Kestrel lets it take 30 s.
     private static readonly TimeSpan HeadTimeout = TimeSpan.FromSeconds(10);
 
-    // Tokens have up to 16 KiB.
-    internal const int MaxHeadSize = 20 * 1024;
-
     public static void Configure(WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton(_ => BlockPool.Of(ProcessLimits.Memory, TimeProvider.System));
@@ -56,7 +53,6 @@ internal static class RegistryTransport
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.RequestHeadersTimeout = HeadTimeout;
-            kestrel.Limits.MaxRequestHeadersTotalSize = MaxHeadSize;
 
             // An idle connection does not keep the texts of its last head, nor does an HTTP/2 client name in a few bytes a head of
             // many that it has sent once.
@@ -71,7 +67,7 @@ internal static class RegistryTransport
             var blocks = kestrel.ApplicationServices.GetRequiredService<BlockPool>();
             var limits = kestrel.ApplicationServices.GetRequiredService<ConnectionLimits>();
             kestrel.ConfigureEndpointDefaults(endpoint => endpoint
-                .Use(next => connection => limits.RunAsync(connection, next))
+                .Use(next => connection => limits.RunAsync(endpoint, connection, next))
                 .Use(next => connection =>
                 {
                     // The transport receives with its own, which may be refused a block. All others take what they need.

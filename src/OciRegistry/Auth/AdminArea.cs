@@ -28,23 +28,34 @@ internal sealed class AdminArea
         || _policies.RulesFor(_caller).Any(rule => rule.Rights.HasFlag(Rights.Admin) && rule.Covers(repository.ToString()));
 
     /// <summary>
-    /// Whether the caller may make, see and revoke a robot: it must have <c>admin</c> and all that the robot may do in each
-    /// of the robot's patterns.
+    /// Whether the caller may make such a robot, and get its secret: it must have <c>admin</c> and all that the robot may do in each of
+    /// the robot's patterns.
     /// </summary>
     /// <remarks>
-    /// The policies may give a robot of that name more, by its name or for all robots. The caller must have that as well:
-    /// whoever makes a robot has its secret.
+    /// The policies may give a robot of that name more, by its name or for all robots. The caller must have that as well.
     /// </remarks>
     /// <param name="robot">The robot's name.</param>
     /// <param name="own">The robot's own policy.</param>
-    public bool Administers(string robot, PolicyRule own) =>
+    public bool MayMake(string robot, PolicyRule own) =>
         IsEverything
-        || (own.Repositories.All(pattern => Has(pattern, own.Rights | Rights.Admin))
+        || (HasAllOf(own)
             && _policies.RulesFor(new Caller(Caller.RobotPrefix + robot))
                 .All(rule => rule.Repositories.All(pattern => Has(pattern, rule.Rights))));
 
+    /// <summary>
+    /// Whether the caller may see and revoke a robot: one that it may make, or has made. What the policies give to robots since then
+    /// takes a leaked one from nobody who made it.
+    /// </summary>
+    /// <param name="robot">The robot's name.</param>
+    /// <param name="own">The robot's own policy.</param>
+    /// <param name="maker">The subject that has made it; null when that is not known.</param>
+    public bool Administers(string robot, PolicyRule own, string? maker) =>
+        MayMake(robot, own) || (maker == _caller.Subject && HasAllOf(own));
+
     /// <summary>A robot that makes robots must not live on in them.</summary>
     public bool Outlives(DateTimeOffset? expires) => _caller.AccountExpires is { } end && !(expires <= end);
+
+    private bool HasAllOf(PolicyRule own) => own.Repositories.All(pattern => Has(pattern, own.Rights | Rights.Admin));
 
     private bool Has(NamePattern pattern, Rights rights) => _policies.RightsWithin(_caller, pattern).HasFlag(rights);
 }

@@ -19,6 +19,12 @@ internal static class CrossSite
             return false;
         }
 
+        // No page can write this header, and a proxy may have written another Host than the page's own.
+        if (request.Headers.TryGetValue("Sec-Fetch-Site", out var own) && own is ["same-origin"])
+        {
+            return false;
+        }
+
         var origins = request.Headers.Origin;
         var host = request.Headers.Host.ToString();
         var isListed = false;

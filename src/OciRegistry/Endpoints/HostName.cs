@@ -22,9 +22,13 @@ internal static class HostName
         return host.EndsWith('.') ? host[..^1] : host;
     }
 
-    /// <summary>Whether a host that <see cref="Of"/> returned is this machine, whatever a name server says.</summary>
+    /// <summary>
+    /// Whether a host that <see cref="Of"/> returned is this machine, whatever a name server says: browsers ask none for names below
+    /// "localhost" (RFC 6761 §6.3).
+    /// </summary>
     public static bool IsLoopback(ReadOnlySpan<char> host) =>
         host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
+        || host.EndsWith(".localhost", StringComparison.OrdinalIgnoreCase)
         || (IPAddress.TryParse(host, out var address) && IPAddress.IsLoopback(address));
 
     /// <summary>Whether a list of names, as the setting <c>Hosts</c> has them, has a host that <see cref="Of"/> returned.</summary>

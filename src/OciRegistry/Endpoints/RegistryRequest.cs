@@ -34,6 +34,10 @@ internal sealed partial class RegistryRequest(
 
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
 
+    // The head of one has up to 32 KiB, which are twice as many in memory, and one HTTP/2 connection has a hundred. So heads take no more
+    // than half of the memory.
+    internal static readonly long MostAtOnce = Math.Max(1_000, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (128 * 1024));
+
     public bool IsAllowed(RegistryAction action) =>
         action is RegistryAction.Pull or RegistryAction.Status
         || (!options.Value.ReadOnly && (action != RegistryAction.Delete || options.Value.Deletes.Enabled));
@@ -60,7 +64,12 @@ internal sealed partial class RegistryRequest(
 
         try
         {
-            if (CrossSite.IsForeignChange(context, options.Value.Hosts))
+            if (metrics.RequestsRunning > MostAtOnce)
+            {
+                context.Response.Headers.RetryAfter = "5";
+                await context.WriteErrorAsync(OciError.Unavailable("The registry is answering as many requests as it can. Try again in a few seconds."));
+            }
+            else if (CrossSite.IsForeignChange(context, options.Value.Hosts))
             {
                 LogCrossSite(log, context.Request.Method, context.Request.Path, context.Request.Headers.Origin.ToString());
                 await context.WriteErrorAsync(OciError.Denied(

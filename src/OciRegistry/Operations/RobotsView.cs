@@ -33,7 +33,7 @@ internal sealed class RobotsView(
 
         var area = access.AreaOf(context);
         var found = await robots.ListAsync(
-            page.After, page.Limit, robot => area.Administers(robot.Name, robot.Rule), context.RequestAborted);
+            page.After, page.Limit, robot => area.Administers(robot.Name, robot.Rule, robot.CreatedBy), context.RequestAborted);
         if (found.Count == page.Limit && found.Count > 0)
         {
             page.LinkNext(context, found[^1].Name);
@@ -84,7 +84,7 @@ internal sealed class RobotsView(
         }
 
         var area = access.AreaOf(context);
-        var denial = !area.Administers(wanted!.Name, wanted.Rule)
+        var denial = !area.MayMake(wanted!.Name, wanted.Rule)
                 ? "You may make robots for the repositories that you administer, with actions that you have there yourself. This "
                     + "one would have more, or its name has more by a policy. Ask for less, or ask the registry's operator."
             : area.Outlives(wanted.Expires)
@@ -124,7 +124,7 @@ internal sealed class RobotsView(
         var area = access.AreaOf(context);
         if (await (area.IsEverything
             ? robots.RevokeAsync(name, CancellationToken.None)
-            : robots.RevokeAsync(name, robot => area.Administers(robot.Name, robot.Rule), CancellationToken.None)))
+            : robots.RevokeAsync(name, robot => area.Administers(robot.Name, robot.Rule, robot.CreatedBy), CancellationToken.None)))
         {
             audit.RobotChanged(context, name, "revoked");
             context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -171,6 +171,9 @@ internal sealed class RobotsView(
 internal sealed record NewRobot(
     string Name, IReadOnlyList<string> Repositories, IReadOnlyList<string> Actions, DateTimeOffset? Expires = null)
 {
+    // Each is made ready to be matched with each request of the robot, which takes some 40 KiB.
+    private const int MaxPatterns = 64;
+
     public PolicyOptions Policy => new()
     {
         Subjects = [Caller.RobotPrefix + Name],
@@ -187,7 +190,12 @@ internal sealed record NewRobot(
             return [problem];
         }
 
-        return robot!.Expires <= now
+        if (robot!.Repositories?.Count > MaxPatterns)
+        {
+            return [$"A robot has at most {MaxPatterns} patterns of repositories. Make several robots, or use a pattern with '**'."];
+        }
+
+        return robot.Expires <= now
             ? robot.Policy.Problems().Append("It would have expired already. Set a later time.")
             : robot.Policy.Problems();
     }

@@ -5,6 +5,11 @@ namespace OciRegistry.PullThrough;
 /// <summary>An answer's body whose reads fail when nothing comes for too long, whoever reads it.</summary>
 internal sealed class UpstreamBody : HttpContent
 {
+    // More than nearly all manifests have. Only so many larger ones are read at once: each may have megabytes, and whoever pulls decides
+    // how many there are.
+    private const int LargestUncounted = 128 * 1024;
+    private static readonly SemaphoreSlim LargeReads = new(8);
+
     private readonly HttpContent _content;
     private readonly Func<Stream, Stream> _timed;
 
@@ -29,6 +34,7 @@ internal sealed class UpstreamBody : HttpContent
             return null;
         }
 
+        var isCounted = false;
         try
         {
             await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
@@ -41,6 +47,12 @@ internal sealed class UpstreamBody : HttpContent
                     return null;
                 }
 
+                if (!isCounted && read.Length + count > LargestUncounted)
+                {
+                    await LargeReads.WaitAsync(cancellationToken);
+                    isCounted = true;
+                }
+
                 read.Write(buffer, 0, count);
             }
 
@@ -49,6 +61,13 @@ internal sealed class UpstreamBody : HttpContent
         catch (IOException) // broken off, or too slow
         {
             return null;
+        }
+        finally
+        {
+            if (isCounted)
+            {
+                LargeReads.Release();
+            }
         }
     }
 

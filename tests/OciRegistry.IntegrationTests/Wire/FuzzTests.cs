@@ -41,7 +41,7 @@ public sealed partial class FuzzTests(ITestOutputHelper output)
                 $"Kestrel:Endpoints:One:Url=http://127.0.0.1:{port}",
                 $"Kestrel:Endpoints:Two:Url=http://127.0.0.1:{port2}",
                 "Kestrel:Endpoints:Two:Protocols=Http2",
-                .. hasLogins ? accounts.Settings(Login.Basic) : [],
+                .. hasLogins ? accounts.Settings(Login.Basic) : ["OciRegistry:Operations:Admin=true"],
             ]);
         server.Http.DefaultRequestHeaders.Authorization = hasLogins ? Accounts.Alice.Basic : null;
         var requests = await FuzzRequests.OfAsync(server.Http, hasLogins ? Accounts.Alice.Basic.ToString() : null);

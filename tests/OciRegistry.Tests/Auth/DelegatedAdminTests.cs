@@ -211,6 +211,38 @@ public sealed class DelegatedAdminTests : IAsyncLifetime
             $$"""{ "policies": [{ "subjects": ["user:lead"], "repositories": ["team-a/**"], "actions": [{{actions}}] }] }""");
     }
 
+    /// <summary>Else nobody of the team could revoke a robot whose secret has leaked, from the day on which all robots may pull base images.</summary>
+    [Fact]
+    public async Task What_policies_give_a_robot_besides_takes_it_from_nobody_who_made_it()
+    {
+        using var folder = new AuthFolder();
+        const string lead = """{ "subjects": ["user:lead"], "repositories": ["team-a/**"], "actions": ["pull", "admin"] }""";
+        folder.SetPolicies($$"""{ "policies": [{{lead}}] }""");
+        await using var registry = await GuardedRegistry.StartAsync(
+            AuthMode.Basic, ["lead"], [], options => (options.Auth.Robots, options.Auth.PolicyFile) = (true, folder.PolicyFile));
+        using var client = registry.ClientWith(Basic("lead"));
+        await CreateAsync(client, "puller", ["team-a/**"], "pull");
+        folder.SetPolicies(
+            $$"""{ "policies": [{{lead}}, { "subjects": ["robot:**"], "repositories": ["base/**"], "actions": ["pull"] }] }""");
+        registry.RefreshFiles();
+
+        (await RobotsAsync(client)).ShouldBe(["puller by user:lead"]);
+        using var made = await PostAsync(client, "another", ["team-a/**"], ["pull"]);
+        made.StatusCode.ShouldBe(HttpStatusCode.Forbidden); // whose secret would be the way to more
+        using var revoked = await client.DeleteAsync(new Uri("/admin/robots/puller", UriKind.Relative));
+        revoked.StatusCode.ShouldBe(HttpStatusCode.NoContent);
+    }
+
+    [Fact]
+    public async Task A_robot_has_a_bounded_number_of_patterns()
+    {
+        string[] patterns = [.. Enumerable.Range(0, 65).Select(i => $"team-a/{i}/*")];
+        using var refused = await PostAsync(_lead, "many", patterns, ["pull"]);
+        await refused.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "UNSUPPORTED");
+        using var made = await PostAsync(_lead, "some", patterns[1..], ["pull"]);
+        made.StatusCode.ShouldBe(HttpStatusCode.Created);
+    }
+
     [Fact]
     public async Task Uploads_to_other_repositories_are_neither_seen_nor_ended()
     {

@@ -18,6 +18,7 @@ public sealed class CrossSiteTests(RegistryFixture fixture) : IClassFixture<Regi
     [InlineData("Origin: http://evil.example\nOrigin: http://{0}")]
     [InlineData("Sec-Fetch-Site: cross-site")]
     [InlineData("Sec-Fetch-Site: Cross-Site")]
+    [InlineData("Sec-Fetch-Site: same-origin\nSec-Fetch-Site: cross-site\nOrigin: http://evil.example")]
     [InlineData("Origin: http://{0}\nSec-Fetch-Site: cross-site")]
     public async Task A_page_of_another_site_changes_nothing(string headers)
     {
@@ -39,6 +40,7 @@ public sealed class CrossSiteTests(RegistryFixture fixture) : IClassFixture<Regi
     [InlineData("Origin: http://{0}")]
     [InlineData("Origin: https://{0}")] // a proxy has ended TLS
     [InlineData("Origin: http://{0}\nSec-Fetch-Site: same-origin")]
+    [InlineData("Host: 127.0.0.1:5000\nOrigin: https://registry.test\nSec-Fetch-Site: same-origin")] // a proxy has changed the host
     [InlineData("Sec-Fetch-Site: none")]
     [InlineData("Host: registry.test\nOrigin: http://REGISTRY.test")]
     [InlineData("Host: registry.test:443\nOrigin: https://registry.test")]

@@ -39,6 +39,22 @@ public sealed class OperationsPortTests
         server.Output.ShouldNotContain("verriding");
     }
 
+    /// <summary>Who uses up the registry's connections must not have the process taken for dead.</summary>
+    [Fact]
+    public async Task Connections_to_the_registry_take_none_from_operations()
+    {
+        await using var server = ServerProcess.Start($"--urls=http://127.0.0.1:0 {Operations} --OciRegistry:Limits:Connections=1");
+        var (registry, operations) = await UntilListeningAsync(server);
+        await using var only = await RawHttp.ConnectAsync(registry);
+        await only.SendAsync("GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        (await only.ReadAsync()).Status.ShouldBe(200);
+        await using var refused = await RawHttp.ConnectAsync(registry);
+        (await refused.ReadAsync()).IsClosed.ShouldBeTrue();
+
+        (await StatusAsync(operations, "/livez")).ShouldBe(200);
+        (await StatusAsync(operations, "/readyz")).ShouldBe(200);
+    }
+
     [Fact]
     public async Task Tokens_are_issued_on_both()
     {

@@ -15,12 +15,12 @@ public sealed class RequestGuardTests
         await using var server = ServerProcess.Start(Here);
         var url = await server.UntilListeningAsync();
 
-        foreach (var host in (string?[])["localhost", "LocalHost:5000", "localhost.", "localhost.:1", "127.0.0.1", "127.9.8.7:80", "[::1]:5000", "", null])
+        foreach (var host in (string?[])["localhost", "LocalHost:5000", "localhost.", "localhost.:1", "registry.localhost:5000", "127.0.0.1", "127.9.8.7:80", "[::1]:5000", "", null])
         {
             (await AskAsync(url, host)).Status.ShouldBe(200, host);
         }
 
-        foreach (var host in (string[])["evil.example", "EVIL.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.1", "[2001:db8::1]:5000"])
+        foreach (var host in (string[])["evil.example", "EVIL.example:80", "localhost.evil.example", "evillocalhost", "127.0.0.1.evil.example", "192.0.2.1", "[2001:db8::1]:5000"])
         {
             var refused = await AskAsync(url, host);
             refused.Status.ShouldBe(421, host);
