@@ -20,8 +20,7 @@ internal sealed partial class Health(
     private const string Unavailable = "unavailable";
     private const string Draining = "draining";
 
-    private readonly Lock _lock = new();
-    private readonly Dictionary<string, string> _logged = [];
+    private string _logged = Ready;
 
     /// <summary>
     /// 503 while the storage cannot be reached or written to, or the server is stopping, else 200: also while the lock service
@@ -53,14 +52,16 @@ internal sealed partial class Health(
         var server = drain.IsDraining
             ? $"The server was told to stop. Requests that run: {drain.Running}. Send new ones to another replica."
             : null;
+        var found = new Component(
+            "storage", storage is null ? Ready : storage.IsFull ? Degraded : Unavailable, storage?.Message);
         Component[] components =
         [
             new("server", server is null ? Ready : Draining, server),
-            new("storage", storage is null ? Ready : storage.IsFull ? Degraded : Unavailable, storage?.Message),
+            found,
             new("locks", locks.Problem is null ? Ready : Degraded, locks.Problem),
             new("clock", clock.Problem is null ? Ready : Degraded, clock.Problem),
         ];
-        LogChanges(components);
+        LogChange(found); // the others log theirs by themselves
         var status = server is not null ? Draining
             : components.Any(component => component.Status == Unavailable) ? Unavailable
             : components.Any(component => component.Status != Ready) ? Degraded
@@ -68,27 +69,20 @@ internal sealed partial class Health(
         return (status, status is Ready or Degraded ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, components);
     }
 
-    private void LogChanges(Component[] components)
+    private void LogChange(Component storage)
     {
-        lock (_lock)
+        if (Interlocked.Exchange(ref _logged, storage.Status) == storage.Status)
         {
-            foreach (var (name, status, problem) in components)
-            {
-                if (status == Draining || _logged.GetValueOrDefault(name, Ready) == status)
-                {
-                    continue; // that it was told to stop is logged by Drain
-                }
+            return;
+        }
 
-                _logged[name] = status;
-                if (problem is null)
-                {
-                    LogReady(log, name);
-                }
-                else
-                {
-                    LogProblem(log, name, status, problem);
-                }
-            }
+        if (storage.Problem is null)
+        {
+            LogReady(log);
+        }
+        else
+        {
+            LogProblem(log, storage.Status, storage.Problem);
         }
     }
 
@@ -112,9 +106,9 @@ internal sealed partial class Health(
     /// <param name="Problem">What is wrong and what to do about it; null when it is ready.</param>
     private sealed record Component(string Name, string Status, string? Problem);
 
-    [LoggerMessage(LogLevel.Warning, "Component {Component} is {Status}: {Problem}", EventName = "ComponentImpaired")]
-    private static partial void LogProblem(ILogger logger, string component, string status, string problem);
+    [LoggerMessage(LogLevel.Warning, "The storage is {Status}: {Problem}", EventName = "StorageImpaired")]
+    private static partial void LogProblem(ILogger logger, string status, string problem);
 
-    [LoggerMessage(LogLevel.Information, "Component {Component} is ready again.", EventName = "ComponentRecovered")]
-    private static partial void LogReady(ILogger logger, string component);
+    [LoggerMessage(LogLevel.Information, "The storage is ready again.", EventName = "StorageRecovered")]
+    private static partial void LogReady(ILogger logger);
 }
