@@ -54,10 +54,7 @@ internal static class RegistryTransport
             kestrel.AddServerHeader = false;
             kestrel.Limits.RequestHeadersTimeout = HeadTimeout;
 
-            // An idle connection does not keep the texts of its last head, nor does an HTTP/2 client name in a few bytes a head of
-            // many that it has sent once.
-            kestrel.DisableStringReuse = true;
-            kestrel.Limits.Http2.HeaderTableSize = 0;
+            kestrel.DisableStringReuse = true; // an idle connection does not keep the texts of its last head
 
             // In HTTP/2 the rate is the connection's: one download that its client does not read ends all other requests.
             kestrel.Limits.MinResponseDataRate = RequestBody.PatientRate;
