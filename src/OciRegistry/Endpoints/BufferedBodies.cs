@@ -149,7 +149,7 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
         private readonly ConcurrencyLimiter _limiter = new(new ConcurrencyLimiterOptions
         {
             PermitLimit = most,
-                QueueLimit = most,
+            QueueLimit = most,
         });
 
         public int Most => most;
