@@ -18,7 +18,7 @@ internal sealed class VisibleRepositories
     ];
 
     /// <summary>Whether no repository is hidden.</summary>
-    public bool AreAll => Array.Exists(_patterns, pattern => pattern.ToString() == "**");
+    public bool AreAll => Array.Exists(_patterns, pattern => pattern.Contains(NamePattern.Everything));
 
     /// <summary>A page of names after <paramref name="after"/>, in the list's order, which is that of bytes.</summary>
     /// <remarks>What lies between the patterns is not read: who sees ten of a million repositories reads those ten.</remarks>
