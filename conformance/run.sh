@@ -2,7 +2,8 @@
 # Runs the conformance checks against this server on empty storage: ./conformance/run.sh [folder|azure] [open|basic|bearer]
 # (azure: over Azurite, with Redis, which must be installed; basic, bearer: as a user, by name and password or by tokens)
 #   (a) our own black-box runner, always;
-#   (b) the official suite in both profiles, when OCI_CONFORMANCE names its binary.
+#   (b) the official suite in both profiles, when OCI_CONFORMANCE names its binary; by tokens also without keeping them;
+#   (c) the official suites of v1.1 and v1.0, when OCI_CONFORMANCE_V11 and OCI_CONFORMANCE_V10 name their binaries.
 # Leaves JUnit files and logs in conformance/results. Exit code 0 only when nothing failed and nothing was skipped.
 set -euo pipefail
 
@@ -114,6 +115,23 @@ official() {
   fi
 }
 
+# former NAME BINARY [VARIABLE=VALUE ...]: the suite of a former specification, which is a test program of Ginkgo
+former() {
+  local name=$1 binary=$2 out=$results/official-$1
+  shift 2
+  rm -rf "$out" && mkdir -p "$out"
+  (cd "$out" && env OCI_ROOT_URL="$url" OCI_NAMESPACE=conformance/repo1 OCI_CROSSMOUNT_NAMESPACE=conformance/repo2 OCI_REPORT_DIR="$out" \
+    OCI_TEST_PULL=1 OCI_TEST_PUSH=1 OCI_TEST_CONTENT_DISCOVERY=1 OCI_TEST_CONTENT_MANAGEMENT=1 "${login[@]}" "$@" \
+    "$binary" >stdout.txt 2>stderr.txt) || true
+  local counts
+  counts=$(sed 's/\x1b\[[0-9;]*m//g' "$out/stdout.txt" | grep -E '[0-9]+ Passed \| [0-9]+ Failed' | tail -n 1)
+  echo "official suite, $name: ${counts:-no result}"
+  if ! grep -q ' 0 Failed ' <<<"$counts"; then
+    sed 's/\x1b\[[0-9;]*m//g' "$out/stdout.txt" | grep -F '[Fail]' >&2 || tail -n 3 "$out/stderr.txt" >&2
+    failed=1
+  fi
+}
+
 with_accounts
 mkdir -p "$results"
 dotnet build "$root/src/OciRegistry.Server" -v q -nologo >/dev/null
@@ -136,6 +154,20 @@ if [ -n "${OCI_CONFORMANCE:-}" ]; then
   official 1.1 1.1
   start official-dev --OciRegistry:Manifests:References=Off
   official dev dev OCI_DATA_SPARSE=true
+  if [ "$access" = bearer ]; then
+    start official-no-cache
+    official no-cache 1.1 OCI_CACHE_AUTH=false
+  fi
+fi
+
+if [ -n "${OCI_CONFORMANCE_V11:-}" ]; then
+  start official-v1.1
+  former v1.1 "$OCI_CONFORMANCE_V11" OCI_AUTOMATIC_CROSSMOUNT=1
+fi
+
+if [ -n "${OCI_CONFORMANCE_V10:-}" ]; then
+  start official-v1.0
+  former v1.0 "$OCI_CONFORMANCE_V10"
 fi
 
 exit "$failed"

@@ -21,6 +21,11 @@ public readonly record struct Digest : ISpanParsable<Digest>
 {
     internal static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
+    private static readonly SearchValues<char> AlgorithmCharacters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789");
+    private static readonly SearchValues<char> AlgorithmSeparators = SearchValues.Create("+._-");
+    private static readonly SearchValues<char> EncodedCharacters =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=_-");
+
     private readonly string? _text;
 
     private Digest(DigestAlgorithm algorithm, string text) => (Algorithm, _text) = (algorithm, text);
@@ -54,6 +59,33 @@ public readonly record struct Digest : ISpanParsable<Digest>
         }
 
         digest = new Digest(algorithm, text.ToString());
+        return true;
+    }
+
+    /// <summary>
+    /// Whether it is a digest by the grammar of image-spec (descriptor.md#digests), of an algorithm that is not supported here.
+    /// </summary>
+    public static bool IsOfUnknownAlgorithm(ReadOnlySpan<char> text)
+    {
+        var colon = text.IndexOf(':');
+        return colon > 0
+            && !DigestAlgorithms.TryParse(text[..colon], out _)
+            && text[(colon + 1)..] is { IsEmpty: false } encoded
+            && !encoded.ContainsAnyExcept(EncodedCharacters)
+            && IsAlgorithm(text[..colon]);
+    }
+
+    // algorithm-component [algorithm-separator algorithm-component]...
+    private static bool IsAlgorithm(ReadOnlySpan<char> text)
+    {
+        foreach (var component in text.SplitAny(AlgorithmSeparators))
+        {
+            if (text[component].IsEmpty || text[component].ContainsAnyExcept(AlgorithmCharacters))
+            {
+                return false;
+            }
+        }
+
         return true;
     }
 

@@ -9,13 +9,16 @@ namespace OciRegistry;
 /// </summary>
 public sealed record OciError(string Code, int Status, string Message)
 {
-    /// <summary>Any JSON; null when the message says it all.</summary>
-    public JsonNode? Detail { get; init; }
+    /// <summary>
+    /// What a program can use; null when the message says it all. The answer adds <c>requestId</c>, under which the log has
+    /// the request.
+    /// </summary>
+    public JsonObject? Detail { get; init; }
 
     // --- the spec's codes, in its order ------------------------------------------------------------------------
 
     public static OciError BlobUnknown(Digest digest) => new(
-        "BLOB_UNKNOWN", StatusCodes.Status404NotFound, "The blob is not in this repository. Push it first.")
+        "BLOB_UNKNOWN", StatusCodes.Status404NotFound, "The blob is not in this repository: it was never pushed here, or was deleted.")
     {
         Detail = new JsonObject { ["digest"] = digest.ToString() },
     };
@@ -66,10 +69,13 @@ public sealed record OciError(string Code, int Status, string Message)
         Detail = new JsonObject { ["limit"] = limit },
     };
 
-    public static OciError ManifestUnknown(Reference reference) => new(
+    public static OciError ManifestUnknown(Reference reference) => ManifestUnknown(reference.ToString());
+
+    /// <summary>The same for a name that no manifest can have.</summary>
+    public static OciError ManifestUnknown(string reference) => new(
         "MANIFEST_UNKNOWN", StatusCodes.Status404NotFound, "There is no such manifest in this repository.")
     {
-        Detail = new JsonObject { ["reference"] = reference.ToString() },
+        Detail = new JsonObject { ["reference"] = reference },
     };
 
     public static OciError NameInvalid(string name) => new(

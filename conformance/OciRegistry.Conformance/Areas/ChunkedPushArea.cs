@@ -156,7 +156,7 @@ internal static class ChunkedPushArea
         var chunk = blob.Slice(session.ChunkSize, session.ChunkSize);
         foreach (var range in new[]
         {
-            $"bytes {session.ChunkSize}-{(2 * session.ChunkSize) - 1}/*", "abc", "-5", "0-", "5-4", "1-2-3",
+            $"bytes={session.ChunkSize}-{(2 * session.ChunkSize) - 1}", "abc", "-5", "0-", "5-4", "1-2-3",
             "0x400-0x7ff", "0-18446744073709551615", "99999999999999999999-99999999999999999999",
         })
         {

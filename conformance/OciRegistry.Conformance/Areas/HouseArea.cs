@@ -6,7 +6,7 @@ internal static class HouseArea
     private const int Size = 50_000;
 
     public static Area Area { get; } = new Area("House")
-        .Must("errors: the envelope has requestId, and X-Request-Id is the same", RequestId)
+        .Must("errors: each has the request id in its detail, and X-Request-Id is the same", RequestId)
         .Must("uploads: Locations are relative", RelativeLocations)
         .Must("uploads: a 416 carries Range, Location and {expected, received}", OffsetMismatch)
         .Must("uploads: so does a 416 of the closing PUT, whatever its digest", OffsetMismatchAtClose)
@@ -43,9 +43,10 @@ internal static class HouseArea
         })
         {
             var answer = await request.AnswersClientError();
-            if (answer.Json()["requestId"]?.ToString() is not { Length: > 0 } id || answer.Header("X-Request-Id") != id)
+            var id = answer.Header("X-Request-Id");
+            if (string.IsNullOrEmpty(id) || answer.Json()["errors"]!.AsArray().Any(error => error!["detail"]?["requestId"]?.ToString() != id))
             {
-                throw answer.Failure("requestId in the body, and the same in X-Request-Id");
+                throw answer.Failure("requestId in the detail of each error, and the same in X-Request-Id");
             }
         }
     }

@@ -26,8 +26,8 @@ internal static class HouseManifestsArea
         .Must("manifests: a trailing comma is 400 MANIFEST_INVALID", r => Refused(r, good => good[..^1] + ",}"))
         .Must("manifests: layers of an index, or manifests of an image, are 400 MANIFEST_INVALID",
             r => Refused(r, good => With(good, "\"manifests\":[]")))
-        .Must("manifests: layers that are null are 400 MANIFEST_INVALID",
-            r => Edited(r, image => image["layers"] = null))
+        .Must("manifests: layers that are no list are 400 MANIFEST_INVALID",
+            r => Edited(r, image => image["layers"] = new JsonObject()))
         .Must("manifests: an image without config is 400 MANIFEST_INVALID",
             r => Edited(r, image => image.Remove("config")))
         .Must("manifests: schemaVersion 1 is 400 MANIFEST_INVALID", r => Edited(r, image => image["schemaVersion"] = 1))

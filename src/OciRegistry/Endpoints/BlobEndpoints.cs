@@ -182,7 +182,7 @@ internal sealed class BlobEndpoints(
     private static async ValueTask<bool> IsAnsweredByItsTagAsync(HttpContext context, Digest digest)
     {
         context.Response.Headers.AcceptRanges = "bytes";
-        if (await EntityTags.IsAnswerAsync(context, digest))
+        if (await EntityTags.IsAnswerAsync(context, digest, isByDigest: true))
         {
             return true;
         }

@@ -12,7 +12,8 @@ internal readonly record struct ByteRange(long First, long Last)
 
     /// <summary>
     /// The ranges to answer with; empty when none of them has a byte of the content (416); null when the header is to be
-    /// ignored: another unit, no syntax of ranges, too many of them, or so much overlap that the whole is cheaper.
+    /// ignored: another unit, no syntax of ranges, too many of them, so much overlap that the whole is cheaper, or content
+    /// without a byte.
     /// </summary>
     /// <remarks>
     /// <c>500-0</c> is no range by the RFC's grammar, so ignoring it would be right as well; a client that asks for it
@@ -24,6 +25,11 @@ internal readonly record struct ByteRange(long First, long Last)
         if (header is null || !header.StartsWith(unit, StringComparison.OrdinalIgnoreCase))
         {
             return null;
+        }
+
+        if (length == 0)
+        {
+            return null; // clients ask for all of it with 0-
         }
 
         var ranges = new List<ByteRange>();

@@ -7,10 +7,16 @@ namespace OciRegistry.Endpoints;
 /// <summary>Conditional requests (RFC 9110 §13). The entity tag of content is its digest in quotes, always a strong one.</summary>
 internal static class EntityTags
 {
+    // Not "public": a shared cache must not give it to whoever may not pull it (RFC 9111 §3.5).
+    private const string Immutable = "max-age=31536000, immutable";
+
     public static string Of(Digest digest) => $"\"{digest}\"";
 
     /// <summary>Writes the digest's headers of content that is there, and the whole answer when a condition decides it: 412 or 304.</summary>
-    public static async ValueTask<bool> IsAnswerAsync(HttpContext context, Digest digest)
+    /// <param name="context">The request.</param>
+    /// <param name="digest">Of the content.</param>
+    /// <param name="isByDigest">Whether the request names the digest, so that its answer never changes.</param>
+    public static async ValueTask<bool> IsAnswerAsync(HttpContext context, Digest digest, bool isByDigest)
     {
         var (request, response) = (context.Request, context.Response);
         response.Headers["Docker-Content-Digest"] = digest.ToString();
@@ -19,6 +25,11 @@ internal static class EntityTags
         // Content is whatever a client pushed: a browser must neither guess that it is a page, nor run what is in it.
         response.Headers.XContentTypeOptions = "nosniff";
         response.Headers.ContentSecurityPolicy = "sandbox";
+        if (isByDigest)
+        {
+            response.Headers.CacheControl = Immutable;
+        }
+
         if (Excludes(request, digest))
         {
             await context.WriteErrorAsync(OciError.PreconditionFailed());

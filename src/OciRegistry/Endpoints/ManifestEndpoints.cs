@@ -36,16 +36,16 @@ internal sealed class ManifestEndpoints(
                 return;
             }
 
-            if (there.Age is { } age)
+            if (there.IsOld)
             {
-                context.SayOld(age);
+                context.SayOld(there.Age);
             }
 
-            await WriteAsync(context, there.Digest, there.MediaType, there.Length, there.Content ?? default);
+            await WriteAsync(context, reference, there.Digest, there.MediaType, there.Length, there.Content ?? default);
         }
         else if (await manifests.GetAsync(repository, reference, context.RequestAborted) is { } manifest)
         {
-            await WriteAsync(context, manifest.Digest, manifest.MediaType, manifest.Content.Length, manifest.Content);
+            await WriteAsync(context, reference, manifest.Digest, manifest.MediaType, manifest.Content.Length, manifest.Content);
         }
         else
         {
@@ -54,9 +54,9 @@ internal sealed class ManifestEndpoints(
     }
 
     private async ValueTask WriteAsync(
-        HttpContext context, Digest digest, string mediaType, long length, ReadOnlyMemory<byte> content)
+        HttpContext context, Reference reference, Digest digest, string mediaType, long length, ReadOnlyMemory<byte> content)
     {
-        if (await EntityTags.IsAnswerAsync(context, digest))
+        if (await EntityTags.IsAnswerAsync(context, digest, isByDigest: reference.Digest is not null))
         {
             return;
         }

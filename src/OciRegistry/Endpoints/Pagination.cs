@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
 
 namespace OciRegistry.Endpoints;
 
@@ -12,13 +13,13 @@ internal readonly record struct Pagination(int Limit, string? After)
         var n = request.Query["n"];
         var last = request.Query["last"].FirstOrDefault();
         page = new Pagination(maxPageSize, string.IsNullOrEmpty(last) ? null : last);
-        if (n.Count == 0)
+        if (StringValues.IsNullOrEmpty(n))
         {
             return true;
         }
 
         var text = n[0];
-        if (n.Count > 1 || string.IsNullOrEmpty(text) || text.AsSpan().ContainsAnyExceptInRange('0', '9'))
+        if (n.Count > 1 || text.AsSpan().ContainsAnyExceptInRange('0', '9'))
         {
             return false;
         }

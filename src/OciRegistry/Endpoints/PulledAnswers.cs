@@ -19,10 +19,12 @@ internal static class PulledAnswers
         return context.WriteErrorAsync(pulled.Error!);
     }
 
-    /// <summary>Says that the answer may be old: the upstream does not answer (RFC 9111 §5.1; Warning was in RFC 7234 §5.5).</summary>
+    /// <summary>
+    /// Says that the answer may be old: the upstream does not answer. spec.md#warnings: code 299 and agent <c>-</c>, nothing else.
+    /// </summary>
     public static void SayOld(this HttpContext context, TimeSpan? age)
     {
-        context.Response.Headers.Warning = "110 - \"Response is Stale\"";
+        context.Response.Headers.Warning = "299 - \"Response is stale: the upstream does not answer\"";
         if (age is { } known)
         {
             context.Response.Headers.Age = Seconds(known);

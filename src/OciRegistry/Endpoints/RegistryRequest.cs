@@ -53,7 +53,7 @@ internal sealed partial class RegistryRequest(
         options.Hold();
         var started = Stopwatch.GetTimestamp();
         var response = context.Response;
-        response.Headers[IdHeader] = context.TraceIdentifier;
+        WriteHeaders(context);
         using var running = drain.Begin(context);
         CloseWhenDraining(context);
         metrics.RequestStarted();
@@ -140,6 +140,16 @@ internal sealed partial class RegistryRequest(
                 allowed.Length == 0 ? reason : $"{reason} Allowed: {allowed}.", StatusCodes.Status405MethodNotAllowed));
     }
 
+    private static void WriteHeaders(HttpContext context)
+    {
+        context.Response.Headers[IdHeader] = context.TraceIdentifier;
+        if (context.Request.Path.StartsWithSegments("/v2", StringComparison.Ordinal))
+        {
+            // Old docker clients look for it before they believe that it is a registry, and that what asks for a login is one.
+            context.Response.Headers["Docker-Distribution-Api-Version"] = "registry/2.0";
+        }
+    }
+
     // HTTP/1.1 has no other way to tell a client that its next request had better go elsewhere; HTTP/2 has GOAWAY.
     private void CloseWhenDraining(HttpContext context)
     {
@@ -168,7 +178,7 @@ internal sealed partial class RegistryRequest(
     private Task AnswerAsync(HttpContext context, Exception exception)
     {
         context.Response.Clear();
-        context.Response.Headers[IdHeader] = context.TraceIdentifier;
+        WriteHeaders(context);
         CloseWhenDraining(context);
         switch (exception)
         {
@@ -218,7 +228,7 @@ internal sealed partial class RegistryRequest(
                 LogUnexpected(log, exception, context.Request.Method, context.Request.Path);
                 return Unavailable(
                     context,
-                    "The registry failed on this request. Try again; if it persists, give its operator the requestId.");
+                    "The registry failed on this request. Try again; if it persists, give its operator the request id.");
         }
     }
 

@@ -99,7 +99,7 @@ internal sealed class UploadEndpoints(
 
     public async Task Complete(HttpContext context, RepositoryName repository, UploadSessionId session)
     {
-        if (await ReadDigestAsync(context) is { } digest && await ReadClaimAsync(context) is { } claim)
+        if (await ReadDigestAsync(context) is { } digest && await ReadClaimAsync(context, isClosing: true) is { } claim)
         {
             await CompleteAsync(context, repository, session, claim, digest);
         }
@@ -155,7 +155,7 @@ internal sealed class UploadEndpoints(
     {
         RequestBody.LiftLimits(context);
         var body = context.Request.BodyReader;
-        var hasBody = claim.IsRange || await HasBodyAsync(context.Request, body, context.RequestAborted);
+        var hasBody = await HasBodyAsync(context.Request, body, context.RequestAborted);
         var result = await sessions.CompleteAsync(
             OwnerOf(context, repository), session, claim, digest, context.TraceIdentifier, hasBody ? body : null, context.RequestAborted);
         if (result.Outcome == UploadOutcome.Completed
@@ -204,7 +204,7 @@ internal sealed class UploadEndpoints(
     }
 
     /// <summary>Where the client says that its body starts; null when the request has been answered.</summary>
-    private static async ValueTask<UploadClaim?> ReadClaimAsync(HttpContext context)
+    private static async ValueTask<UploadClaim?> ReadClaimAsync(HttpContext context, bool isClosing = false)
     {
         var request = context.Request;
         var announced = request.ContentLength;
@@ -217,7 +217,8 @@ internal sealed class UploadEndpoints(
                 return null;
             }
 
-            if (announced is { } length && length != range.Length)
+            // A closing request without a body may say which chunk it closes.
+            if (announced is { } length && length != range.Length && !(isClosing && length == 0))
             {
                 await context.WriteErrorAsync(OciError.SizeInvalid(
                     $"Content-Range announces {range.Length} bytes, Content-Length {length}. Make them agree."));

@@ -47,14 +47,25 @@ public static class OciRegistryEndpointRouteBuilderExtensions
     }
 
     /// <summary>
-    /// Answers what no other endpoint of the application takes in the envelope of the registry's errors: for a server that is
-    /// a registry and nothing else.
+    /// Answers what no other endpoint of the application takes in the envelope of the registry's errors, and <c>/</c> with 200,
+    /// which load balancers ask for: for a server that is a registry and nothing else.
     /// </summary>
     public static IEndpointConventionBuilder MapOciRegistryFallback(this IEndpointRouteBuilder endpoints)
     {
         var request = endpoints.ServiceProvider.GetRequiredService<RegistryRequest>();
         return endpoints.MapFallback("/{**path}", context => request.InvokeAsync(
-            context, "/{**path}", Pull, Access.Open, [], unknown => unknown.WriteErrorAsync(OciError.NotFound())));
+            context, "/{**path}", Pull, Access.Open, [], unknown => IsRoot(unknown.Request) ? AnswerRoot(unknown.Response)
+                : unknown.WriteErrorAsync(OciError.NotFound())));
+    }
+
+    private static bool IsRoot(HttpRequest request) =>
+        request.Path.Value is null or "" or "/" && (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method));
+
+    private static Task AnswerRoot(HttpResponse response)
+    {
+        response.Headers.CacheControl = "no-cache";
+        response.ContentLength = 0;
+        return Task.CompletedTask;
     }
 
     // Not in the group: whatever an application asks of who uses the registry, it cannot ask of who is about to log in.
@@ -76,14 +87,9 @@ public static class OciRegistryEndpointRouteBuilderExtensions
             path, [method], context => request.InvokeAsync(context, path, Pull, Access.Open, [], handle));
     }
 
-    private static Task GetVersion(HttpContext context)
+    private static Task GetVersion(HttpContext context) => context.WriteJsonAsync(StatusCodes.Status200OK, "application/json", json =>
     {
-        // Old docker clients look for this header before they believe that it is a registry.
-        context.Response.Headers["Docker-Distribution-API-Version"] = "registry/2.0";
-        return context.WriteJsonAsync(StatusCodes.Status200OK, "application/json", json =>
-        {
-            json.WriteStartObject();
-            json.WriteEndObject();
-        });
-    }
+        json.WriteStartObject();
+        json.WriteEndObject();
+    });
 }

@@ -47,7 +47,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
             context => !TryReadName(context, out var name) ? RefuseNameAsync(context)
                 : IsNotOurs(name, action) ? RefusePushAsync(context, route)
                 : TryReadArgument<T>(context, out var argument) ? handle(context, name, argument)
-                : context.WriteErrorAsync(route.InvalidArgument(PathOf(context).Argument)));
+                : context.WriteErrorAsync(route.InvalidArgument(PathOf(context).Argument, action)));
 
     /// <summary>What no operation takes: 405 where another method would do, else 404.</summary>
     public void MapRest() =>
@@ -60,12 +60,28 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
                 rest =>
                 {
                     var path = RepositoryPath.Parse(rest.Request.Path.Value);
-                    return path is null
-                        ? rest.WriteErrorAsync(OciError.NotFound())
-                        : _request.RefuseAsync(rest, AllowedOn(path.Route));
+                    return path is not null ? _request.RefuseAsync(rest, AllowedOn(path.Route))
+                        : IsOneSlashTooLong(rest.Request) ? RedirectWithoutSlash(rest)
+                        : rest.WriteErrorAsync(OciError.NotFound());
                 }))
             .WithOrder(int.MaxValue)
             .WithDisplayName("/v2/{**path}");
+
+    // As distribution does; some clients put a slash at the end of every address.
+    private static bool IsOneSlashTooLong(HttpRequest request) =>
+        (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method))
+        && request.Path.Value is [.. var path, '/']
+        && RepositoryPath.Parse(path) is not null;
+
+    private static Task RedirectWithoutSlash(HttpContext context)
+    {
+        var request = context.Request;
+        context.Response.StatusCode = StatusCodes.Status301MovedPermanently;
+        context.Response.Headers.Location =
+            request.PathBase.Add(new PathString(request.Path.Value![..^1])).ToUriComponent() + request.QueryString.ToUriComponent();
+        context.Response.ContentLength = 0;
+        return Task.CompletedTask;
+    }
 
     private void Map(
         string methods,

@@ -1,25 +1,32 @@
 using Microsoft.AspNetCore.Http.Metadata;
+using OciRegistry.Endpoints;
 
 namespace OciRegistry.Hosting;
 
 /// <summary>The kinds of paths below <c>/v2/</c>.</summary>
 /// <param name="Template">As it shows in metrics and traces.</param>
 /// <param name="InvalidArgument">What to answer when the last segment is not what it should be.</param>
-internal sealed record RepositoryRoute(string Template, Func<string, OciError> InvalidArgument) : IRouteDiagnosticsMetadata
+internal sealed record RepositoryRoute(string Template, Func<string, RegistryAction, OciError> InvalidArgument) : IRouteDiagnosticsMetadata
 {
     private RepositoryRoute(string template)
-        : this(template, _ => OciError.NotFound())
+        : this(template, (_, _) => OciError.NotFound())
     {
     }
 
     public static readonly RepositoryRoute TagList = new("/v2/{name}/tags/list");
     public static readonly RepositoryRoute Uploads = new("/v2/{name}/blobs/uploads/");
-    public static readonly RepositoryRoute Upload = new("/v2/{name}/blobs/uploads/{session}", _ => OciError.BlobUploadUnknown());
-    public static readonly RepositoryRoute Blob = new("/v2/{name}/blobs/{digest}", OciError.DigestInvalidInPath);
-    public static readonly RepositoryRoute Manifest = new("/v2/{name}/manifests/{reference}", OciError.ReferenceInvalid);
-    public static readonly RepositoryRoute Referrers = new("/v2/{name}/referrers/{digest}", OciError.DigestInvalidInPath);
+    public static readonly RepositoryRoute Upload = new("/v2/{name}/blobs/uploads/{session}", (_, _) => OciError.BlobUploadUnknown());
+    public static readonly RepositoryRoute Blob = new("/v2/{name}/blobs/{digest}", (text, _) => OciError.DigestInvalidInPath(text));
+    public static readonly RepositoryRoute Manifest = new("/v2/{name}/manifests/{reference}", InvalidReference);
+    public static readonly RepositoryRoute Referrers = new("/v2/{name}/referrers/{digest}", (text, _) => OciError.DigestInvalidInPath(text));
     public static readonly RepositoryRoute Catalog = new("/v2/_catalog");
     public static readonly RepositoryRoute Version = new("/v2/");
+
+    // A manifest cannot have that name: whoever asks for one is told that there is none, as by every registry.
+    private static OciError InvalidReference(string text, RegistryAction action) =>
+        action == RegistryAction.Push || text.Contains(':', StringComparison.Ordinal)
+            ? OciError.ReferenceInvalid(text)
+            : OciError.ManifestUnknown(text);
 
     // The framework's own metrics and traces: to them the route would be the catch-all.
     string IRouteDiagnosticsMetadata.Route => Template;

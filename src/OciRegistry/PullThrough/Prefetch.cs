@@ -102,11 +102,7 @@ internal sealed partial class Prefetch(Upstreams upstreams, PulledManifests mani
         }
 
         await tell(new PrefetchStep(repository, found.Digest, found.Length));
-        if (!Manifest.TryParse(content, found.MediaType, out var manifest, out var error))
-        {
-            return $"{repository} {reference}: {error.Message}";
-        }
-
+        var manifest = Manifest.Read(content, found.MediaType);
         string? problem = null;
         await Parallel.ForEachAsync(
             manifest.Blobs.Concat(manifest.Manifests),

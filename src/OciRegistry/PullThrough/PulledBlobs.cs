@@ -69,7 +69,7 @@ internal sealed partial class PulledBlobs(
         var (size, failure) = await StatAsync(upstream, repository, digest, there, cancellationToken);
         return size is { } bytes
             ? Pulled<BlobSize>.Of(new BlobSize(bytes))
-            : failure!.For<BlobSize>(OciError.BlobUnknown(digest));
+            : failure!.For<BlobSize>(Unknown(digest));
     }
 
     /// <summary>
@@ -92,7 +92,7 @@ internal sealed partial class PulledBlobs(
             var start = await fetch.Started.WaitAsync(cancellationToken);
             if (start.Failure is { } failure)
             {
-                return failure.For<IBlobContent>(OciError.BlobUnknown(digest));
+                return failure.For<IBlobContent>(Unknown(digest));
             }
 
             if (start.Content?.TryOpen() is { } content)
@@ -108,7 +108,7 @@ internal sealed partial class PulledBlobs(
             // It is in the store, from this fetch or another replica's, or will not be.
             if (await fetch.Ended.WaitAsync(cancellationToken) is { } late)
             {
-                return late.For<IBlobContent>(OciError.BlobUnknown(digest));
+                return late.For<IBlobContent>(Unknown(digest));
             }
 
             if (await repositoryBlobs.LinkedSizeAsync(repository, digest, cancellationToken) is { } size
@@ -118,7 +118,7 @@ internal sealed partial class PulledBlobs(
             }
         }
 
-        return UpstreamFailure.Here("What was fetched was removed at once.").For<IBlobContent>(OciError.BlobUnknown(digest));
+        return UpstreamFailure.Here("What was fetched was removed at once.").For<IBlobContent>(Unknown(digest));
     }
 
     /// <summary>Fetches a blob that is not here, to its end; null when it is here then.</summary>
@@ -544,6 +544,9 @@ internal sealed partial class PulledBlobs(
     /// <summary>A fetch that broke off: what has arrived is in its session, and in its spool.</summary>
     private sealed record Broken(
         UploadOwner Owner, UploadSessionId Session, Spool Spool, long Arrived, long Length, long Since);
+
+    private static OciError Unknown(Digest digest) =>
+        OciError.BlobUnknown(digest) with { Message = "Neither this registry nor the upstream of this repository has the blob." };
 
     [LoggerMessage(LogLevel.Error, "Fetching {Digest} for {Repository} failed.")]
     private static partial void LogFailed(ILogger logger, Exception exception, Digest digest, RepositoryName repository);

@@ -85,9 +85,9 @@ internal sealed class PulledDeletion(
             await ForgetAsync(repository, name.Tag, outcome, isNamed: false, cancellationToken);
         }
 
-        if (stored is not null && Manifest.TryParse(stored.Content, stored.MediaType, out var manifest, out _))
+        if (stored is not null)
         {
-            await parts.RemoveAsync(repository, digest, manifest, cancellationToken);
+            await parts.RemoveAsync(repository, digest, Manifest.Read(stored.Content, stored.MediaType), cancellationToken);
         }
 
         return outcome;

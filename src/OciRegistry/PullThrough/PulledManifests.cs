@@ -271,7 +271,11 @@ internal sealed partial class PulledManifests(
 
         upstream.Traffic.ServedStale();
         upstream.Traffic.Hit(stored.Content.Length);
-        return Pulled<PulledManifest>.Of(PulledManifest.Of(stored) with { Age = clock.Now - said.Checked });
+        return Pulled<PulledManifest>.Of(PulledManifest.Of(stored) with
+        {
+            IsOld = true,
+            Age = said.Checked == default ? null : clock.Now - said.Checked, // nobody has asked for this tag yet
+        });
     }
 
     private async ValueTask<Pulled<PulledManifest>> HitAsync(
@@ -408,10 +412,14 @@ internal sealed partial class PulledManifests(
             return Wrong($"sends what has another digest for {reference}.");
         }
 
-        if (!Manifest.TryParse(content, response.Content.Headers.ContentType?.ToString(), out var manifest, out var error))
+        // Where no digest vouches for it, it has to be a manifest that every client takes: a page that asks for a login is none.
+        var contentType = response.Content.Headers.ContentType?.ToString();
+        if (reference.Digest is null && DigestOf(response) is null && !Manifest.TryParse(content, contentType, out _, out var error))
         {
             return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
         }
+
+        var manifest = Manifest.Read(content, contentType);
 
         var isKept = await TryKeepPartsAsync();
         var noted = await entries.AddAsync(repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);
@@ -482,7 +490,10 @@ internal sealed partial class PulledManifests(
 /// <param name="Content">Null where only its head was asked for.</param>
 internal sealed record PulledManifest(Digest Digest, string MediaType, long Length, ReadOnlyMemory<byte>? Content)
 {
-    /// <summary>How long ago the upstream was last heard of it, when it does not answer now; null when it does.</summary>
+    /// <summary>Whether the upstream does not answer now.</summary>
+    public bool IsOld { get; init; }
+
+    /// <summary>How long ago the upstream was last heard of it, when it does not answer now; null when that is not known.</summary>
     public TimeSpan? Age { get; init; }
 
     public static PulledManifest Of(StoredManifest stored) =>

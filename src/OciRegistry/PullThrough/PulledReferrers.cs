@@ -145,9 +145,14 @@ internal sealed class PulledReferrers(
             using var json = JsonDocument.Parse(content);
             if (json.RootElement.ValueKind != JsonValueKind.Object
                 || !json.RootElement.TryGetProperty("manifests", out var list)
-                || list.ValueKind != JsonValueKind.Array)
+                || list.ValueKind is not (JsonValueKind.Array or JsonValueKind.Null))
             {
                 return false;
+            }
+
+            if (list.ValueKind == JsonValueKind.Null)
+            {
+                return true; // an empty list of a registry in Go
             }
 
             foreach (var descriptor in list.EnumerateArray().Select(ReadDescriptor).OfType<Descriptor>())

@@ -162,9 +162,9 @@ internal sealed partial class PulledSweep(
         }
 
         // Of a manifest that a push saves they are of no use any more: the upstream does not change what was pushed.
-        if (stored.Manifest is { } intact && Manifest.TryParse(intact.Content, intact.MediaType, out var manifest, out _))
+        if (stored.Manifest is { } intact)
         {
-            await parts.RemoveAsync(repository, digest, manifest, cancellationToken);
+            await parts.RemoveAsync(repository, digest, Manifest.Read(intact.Content, intact.MediaType), cancellationToken);
         }
 
         return await manifests.DeleteAsync(repository, digest, stored, cancellationToken);

@@ -36,9 +36,9 @@ internal sealed class PushedParts(PulledEntries entries, ManifestDocuments docum
         var listed = new Queue<Digest>(manifest.Manifests.Select(child => child.Digest).Distinct());
         while (listed.TryDequeue(out var digest))
         {
-            if (await documents.ReadAsync(repository, digest, cancellationToken) is { } stored
-                && Manifest.TryParse(stored.Content, stored.MediaType, out var child, out _))
+            if (await documents.ReadAsync(repository, digest, cancellationToken) is { } stored)
             {
+                var child = Manifest.Read(stored.Content, stored.MediaType);
                 reached.UnionWith(child.Blobs.Select(blob => blob.Digest));
                 foreach (var grandchild in child.Manifests.Select(one => one.Digest).Where(reached.Add))
                 {

@@ -4,16 +4,42 @@ namespace OciRegistry.Repositories;
 
 /// <summary>
 /// A value in a manifest and the way to it, as in <c>layers[3].digest</c>. A value of another kind than the one that is
-/// asked for is refused with a <see cref="JsonException"/>; null is of no kind.
+/// asked for is refused with a <see cref="JsonException"/>. A member that is null counts as missing: clients in Go write
+/// null for what they leave out.
 /// </summary>
 internal readonly record struct JsonMember(JsonElement Value, string Path)
 {
     /// <summary>The member of that name, or null.</summary>
-    public JsonMember? Find(string name) =>
-        Value.TryGetProperty(name, out var member) ? new JsonMember(member, PathOf(name)) : null;
+    public JsonMember? Find(string name) => Has(name) && Member(name) is { Value.ValueKind: not JsonValueKind.Null } member ? member : null;
 
-    public JsonMember Get(string name) =>
-        Find(name) ?? throw new JsonException($"{PathOf(name)} is missing.", PathOf(name), null, null);
+    /// <summary>Whether there is a member of that name, be it null.</summary>
+    public bool Has(string name) => Value.TryGetProperty(name, out _);
+
+    public JsonMember Get(string name) => Find(name) ?? throw Missing(name);
+
+    /// <summary>The items of a list that must be there; null is the empty list.</summary>
+    public IReadOnlyCollection<JsonMember> Items(string name, int limit)
+    {
+        if (!Has(name))
+        {
+            throw Missing(name);
+        }
+
+        if (Find(name) is not { } list)
+        {
+            return [];
+        }
+
+        if (list.Value.ValueKind != JsonValueKind.Array)
+        {
+            throw list.Refused("must be a list.");
+        }
+
+        var length = list.Value.GetArrayLength();
+        return length <= limit
+            ? [.. list.Value.EnumerateArray().Select((item, i) => new JsonMember(item, $"{list.Path}[{i}]"))]
+            : throw list.Refused($"has {length} descriptors; this registry takes up to {limit}.");
+    }
 
     public string Text() => Value.ValueKind == JsonValueKind.String
         ? Value.GetString()!
@@ -28,16 +54,6 @@ internal readonly record struct JsonMember(JsonElement Value, string Path)
     public byte[] Base64() => Value.ValueKind == JsonValueKind.String && Value.TryGetBytesFromBase64(out var bytes)
         ? bytes
         : throw Refused("must be a string in base64.");
-
-    public int ArrayLength() => Value.ValueKind == JsonValueKind.Array
-        ? Value.GetArrayLength()
-        : throw Refused("must be a list.");
-
-    public IEnumerable<JsonMember> Items()
-    {
-        var path = Path;
-        return Value.EnumerateArray().Select((item, i) => new JsonMember(item, $"{path}[{i}]"));
-    }
 
     public IReadOnlyDictionary<string, string> Texts()
     {
@@ -85,6 +101,10 @@ internal readonly record struct JsonMember(JsonElement Value, string Path)
 
     /// <summary>What was pushed, fit for a message.</summary>
     public static string Shortened(string text) => text.Length <= 100 ? text : $"{text[..100]}...";
+
+    private JsonMember Member(string name) => new(Value.GetProperty(name), PathOf(name));
+
+    private JsonException Missing(string name) => new($"{PathOf(name)} is missing.", PathOf(name), null, null);
 
     private string PathOf(string name) => Path.Length == 0 ? name : $"{Path}.{name}";
 }

@@ -10,7 +10,9 @@ namespace OciRegistry.Repositories;
 /// </summary>
 internal sealed record Manifest
 {
-    /// <summary>One of the four types that <see cref="MediaTypes"/> calls an image or an index.</summary>
+    /// <summary>
+    /// One of the four types that <see cref="MediaTypes"/> calls an image or an index; what an upstream serves may have any.
+    /// </summary>
     public required string MediaType { get; init; }
 
     /// <summary>
@@ -31,6 +33,12 @@ internal sealed record Manifest
     public string? ArtifactType { get; init; }
 
     public IReadOnlyDictionary<string, string>? Annotations { get; init; }
+
+    /// <summary>
+    /// What it says of content whose digest has an algorithm that this registry does not know, and which has no address
+    /// elsewhere either: such content can never be in the repository.
+    /// </summary>
+    public IReadOnlyList<OciError> Unstorable { get; init; } = [];
 
     /// <summary>Reads a manifest, strictly: what two clients could understand differently is refused.</summary>
     /// <param name="content">The body, within the registry's size limit.</param>
@@ -53,11 +61,22 @@ internal sealed record Manifest
         catch (JsonException e)
         {
             manifest = null;
-            error = OciError.ManifestInvalid(e.Message) with
-            {
-                Detail = e.Path is null ? null : new JsonObject { ["member"] = e.Path },
-            };
+            error = ErrorOf(e);
             return false;
         }
     }
+
+    /// <summary>
+    /// What can be read of a manifest that was stored before, or that an upstream serves: its digest vouches for it, and what
+    /// it refers to is followed as far as it can be understood.
+    /// </summary>
+    /// <param name="content">Any bytes.</param>
+    /// <param name="contentType">The Content-Type that it comes with, or null.</param>
+    public static Manifest Read(ReadOnlyMemory<byte> content, string? contentType) =>
+        TryParse(content, contentType, out var manifest, out _) ? manifest : LenientManifestReader.Read(content, contentType);
+
+    internal static OciError ErrorOf(JsonException refused) => OciError.ManifestInvalid(refused.Message) with
+    {
+        Detail = refused.Path is null ? null : new JsonObject { ["member"] = refused.Path },
+    };
 }

@@ -161,9 +161,7 @@ internal readonly record struct FoundManifest(StoredManifest? Manifest, Document
         var content = Document.Content;
         var end = content.Span.IndexOf((byte)'\n');
         return end > 0
-            && OciRegistry.Repositories.Manifest.TryParse(
-                content[(end + 1)..], Encoding.UTF8.GetString(content.Span[..end]), out var manifest, out _)
-                ? manifest.Subject
-                : null;
+            ? OciRegistry.Repositories.Manifest.Read(content[(end + 1)..], Encoding.UTF8.GetString(content.Span[..end])).Subject
+            : null;
     }
 }

@@ -38,13 +38,13 @@ internal static class ManifestMediaType
     /// <summary>What the members say when nothing else does. Docker's types do not go without saying.</summary>
     public static string Inferred(JsonMember manifest)
     {
-        if (manifest.Find("manifests") is not null)
+        if (manifest.Find("manifests") is null && manifest.Find("config") is not null && manifest.Has("layers"))
         {
-            return MediaTypes.ImageIndex;
+            return MediaTypes.ImageManifest;
         }
 
-        return manifest.Find("config") is not null && manifest.Find("layers") is not null
-            ? MediaTypes.ImageManifest
+        return manifest.Has("manifests")
+            ? MediaTypes.ImageIndex
             : throw Refused(
                 "mediaType",
                 "is missing, the Content-Type does not tell either, and there is neither 'manifests' nor 'config' with "

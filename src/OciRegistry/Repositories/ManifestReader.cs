@@ -31,10 +31,12 @@ internal static class ManifestReader
         var mediaType = declared ?? ManifestMediaType.Inferred(self);
         ManifestMediaType.RefuseMembersOfOtherTypes(self, mediaType);
 
-        var manifest = MediaTypes.IsIndex(mediaType) ? ReadIndex(self, mediaType) : ReadImage(self, mediaType);
+        var unstorable = new List<OciError>();
+        var manifest = MediaTypes.IsIndex(mediaType) ? ReadIndex(self, mediaType, unstorable) : ReadImage(self, mediaType, unstorable);
         return manifest with
         {
-            Subject = self.Find("subject") is { } subject ? ReadDescriptor(subject).Digest : null,
+            Unstorable = unstorable,
+            Subject = self.Find("subject") is { } subject ? ReadDescriptor(subject, []).Digest : null,
             ArtifactType = self.Find("artifactType")?.Text() is { Length: > 0 } own ? own : manifest.ArtifactType,
             Annotations = self.Find("annotations")?.Texts(),
         };
@@ -54,14 +56,14 @@ internal static class ManifestReader
         }
     }
 
-    private static Manifest ReadImage(JsonMember manifest, string mediaType)
+    private static Manifest ReadImage(JsonMember manifest, string mediaType, List<OciError> unstorable)
     {
-        var config = ReadDescriptor(manifest.Get("config"));
+        var config = ReadDescriptor(manifest.Get("config"), unstorable);
         var blobs = new DescriptorSet();
         blobs.Add(config, manifest.Get("config"));
-        foreach (var member in Descriptors(manifest.Get("layers")))
+        foreach (var member in manifest.Items("layers", MaxDescriptors))
         {
-            var layer = ReadDescriptor(member);
+            var layer = ReadDescriptor(member, unstorable);
             if (!MediaTypes.IsNondistributable(layer.MediaType))
             {
                 blobs.Add(layer, member);
@@ -77,26 +79,18 @@ internal static class ManifestReader
         };
     }
 
-    private static Manifest ReadIndex(JsonMember index, string mediaType)
+    private static Manifest ReadIndex(JsonMember index, string mediaType, List<OciError> unstorable)
     {
         var manifests = new DescriptorSet();
-        foreach (var member in Descriptors(index.Get("manifests")))
+        foreach (var member in index.Items("manifests", MaxDescriptors))
         {
-            manifests.Add(ReadDescriptor(member), member);
+            manifests.Add(ReadDescriptor(member, unstorable), member);
         }
 
         return new Manifest { MediaType = mediaType, Blobs = [], Manifests = manifests.ToList() };
     }
 
-    private static IEnumerable<JsonMember> Descriptors(JsonMember list)
-    {
-        var length = list.ArrayLength();
-        return length <= MaxDescriptors
-            ? list.Items()
-            : throw list.Refused($"has {length} descriptors; this registry takes up to {MaxDescriptors}.");
-    }
-
-    private static Descriptor ReadDescriptor(JsonMember descriptor)
+    private static Named ReadDescriptor(JsonMember descriptor, List<OciError> unstorable)
     {
         descriptor.RequireObject("a descriptor");
         descriptor.RefuseLookalikes(DescriptorMembers);
@@ -107,12 +101,7 @@ internal static class ManifestReader
             throw descriptor.Get("mediaType").Refused("must not be empty.");
         }
 
-        var digestText = descriptor.Get("digest").Text();
-        if (!Digest.TryParse(digestText, out var digest))
-        {
-            throw descriptor.Get("digest").Refused(
-                $"is '{JsonMember.Shortened(digestText)}'. {OciError.DigestGrammar}");
-        }
+        var digest = ReadDigest(descriptor.Get("digest"));
 
         if (!descriptor.Get("size").IsInteger(out var size) || size < 0)
         {
@@ -126,11 +115,30 @@ internal static class ManifestReader
 
         descriptor.Find("platform")?.RequireObject("an object");
         descriptor.Find("annotations")?.Texts();
-        return new Descriptor(mediaType, digest, size);
+        if (digest is null && !HasUrls(descriptor))
+        {
+            unstorable.Add(Manifest.ErrorOf(descriptor.Get("digest").Refused(
+                $"is '{JsonMember.Shortened(descriptor.Get("digest").Text())}'; this registry stores content by sha256 and sha512 only.")));
+        }
+
+        return new Named(mediaType, digest, size);
     }
 
+    /// <summary>Null for an algorithm that this registry does not know: such a digest may be named, but is no content here.</summary>
+    private static Digest? ReadDigest(JsonMember member)
+    {
+        var text = member.Text();
+        return Digest.TryParse(text, out var digest) ? digest
+            : Digest.IsOfUnknownAlgorithm(text) ? null
+            : throw member.Refused($"is '{JsonMember.Shortened(text)}'. {OciError.DigestGrammar}");
+    }
+
+    // image-spec, descriptor.md: "a list of URIs from which this object MAY be downloaded".
+    private static bool HasUrls(JsonMember descriptor) =>
+        descriptor.Find("urls") is { Value: { ValueKind: JsonValueKind.Array } list } && list.GetArrayLength() > 0;
+
     // image-spec, descriptor.md: data is the content itself, "base64 encoded", and "MUST match" digest and size.
-    private static void RequireContent(JsonMember data, Digest digest, long size)
+    private static void RequireContent(JsonMember data, Digest? digest, long size)
     {
         var content = data.Base64();
         if (content.Length != size)
@@ -138,27 +146,34 @@ internal static class ManifestReader
             throw data.Refused($"has {content.Length} bytes, but the descriptor's size is {size}.");
         }
 
-        var actual = Digest.Of(content, digest.Algorithm);
-        if (actual != digest)
+        if (digest is { } known && Digest.Of(content, known.Algorithm) is var actual && actual != known)
         {
             throw data.Refused($"has the digest {actual}, but the descriptor's digest is {digest}.");
         }
     }
 
-    /// <summary>Distinct by digest, in the order of the manifest.</summary>
+    /// <summary>What a descriptor names; the digest is null when its algorithm is unknown.</summary>
+    private readonly record struct Named(string MediaType, Digest? Digest, long Size);
+
+    /// <summary>Those whose digest is known, distinct by it, in the order of the manifest.</summary>
     private sealed class DescriptorSet
     {
         private readonly OrderedDictionary<Digest, Descriptor> _descriptors = [];
 
-        public void Add(Descriptor descriptor, JsonMember member)
+        public void Add(Named descriptor, JsonMember member)
         {
-            if (_descriptors.TryGetValue(descriptor.Digest, out var same) && same.Size != descriptor.Size)
+            if (descriptor.Digest is not { } digest)
+            {
+                return;
+            }
+
+            if (_descriptors.TryGetValue(digest, out var same) && same.Size != descriptor.Size)
             {
                 throw member.Get("size").Refused(
                     $"is {descriptor.Size}, but another descriptor of the same digest has size {same.Size}.");
             }
 
-            _descriptors.TryAdd(descriptor.Digest, descriptor);
+            _descriptors.TryAdd(digest, new Descriptor(descriptor.MediaType, digest, descriptor.Size));
         }
 
         public IReadOnlyList<Descriptor> ToList() => [.. _descriptors.Values];

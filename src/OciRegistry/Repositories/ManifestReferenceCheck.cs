@@ -31,21 +31,18 @@ internal sealed class ManifestReferenceCheck(
             }
             else if (size != blob.Size)
             {
-                problems[blob.Digest] = new ReferenceProblem(blob, IsMissing: false, OciError.ManifestInvalid(
-                    $"The manifest says that {blob.Digest} has {blob.Size} bytes; it has {size}."));
+                problems[blob.Digest] = ReferenceProblem.OtherSize(blob, size.Value);
             }
         });
 
-        if (options.Value.Manifests.References == ManifestReferences.Strict)
+        var isSparse = options.Value.Manifests.References == ManifestReferences.SparseIndexes;
+        await Parallel.ForEachAsync(manifest.Manifests, parallel, async (child, cancellation) =>
         {
-            await Parallel.ForEachAsync(manifest.Manifests, parallel, async (child, cancellation) =>
+            if (await FindProblemAsync(repository, child, cancellation) is { } problem && !(isSparse && problem.IsMissing))
             {
-                if (!await ExistsAsync(repository, child, cancellation))
-                {
-                    problems[child.Digest] = ReferenceProblem.Missing(child);
-                }
-            });
-        }
+                problems[child.Digest] = problem;
+            }
+        });
 
         // In the manifest's own order, whatever order they were looked up in.
         return [.. manifest.Blobs.Concat(manifest.Manifests)
@@ -56,17 +53,23 @@ internal sealed class ManifestReferenceCheck(
             .Take(MaxProblems)];
     }
 
-    private async ValueTask<bool> ExistsAsync(
+    private async ValueTask<ReferenceProblem?> FindProblemAsync(
         RepositoryName repository, Descriptor child, CancellationToken cancellationToken)
     {
-        if (await documents.ReadAsync(repository, child.Digest, cancellationToken) is not null)
+        if (await documents.ReadAsync(repository, child.Digest, cancellationToken) is { } manifest)
         {
-            return true;
+            // containerd reads as many bytes as the index says, and reads them as the type that the index says.
+            return manifest.Content.Length != child.Size ? ReferenceProblem.OtherSize(child, manifest.Content.Length)
+                : !manifest.MediaType.Equals(child.MediaType, StringComparison.OrdinalIgnoreCase)
+                    ? ReferenceProblem.OtherType(child, manifest.MediaType)
+                : null;
         }
 
         // An index may list anything; build caches list layers.
-        return !MediaTypes.IsManifest(child.MediaType)
-            && await blobs.StatHeldAsync(repository, child.Digest, cancellationToken) is not null;
+        return MediaTypes.IsManifest(child.MediaType)
+            || await blobs.StatHeldAsync(repository, child.Digest, cancellationToken) is not { } size ? ReferenceProblem.Missing(child)
+            : size != child.Size ? ReferenceProblem.OtherSize(child, size)
+            : null;
     }
 }
 
@@ -75,5 +78,11 @@ internal sealed class ManifestReferenceCheck(
 /// <param name="Error">For the client.</param>
 internal sealed record ReferenceProblem(Descriptor Of, bool IsMissing, OciError Error)
 {
+    public static ReferenceProblem OtherSize(Descriptor part, long size) => new(part, false, OciError.ManifestInvalid(
+        $"The manifest says that {part.Digest} has {part.Size} bytes; it has {size}."));
+
+    public static ReferenceProblem OtherType(Descriptor part, string mediaType) => new(part, false, OciError.ManifestInvalid(
+        $"The manifest says that {part.Digest} is of type '{JsonMember.Shortened(part.MediaType)}'; it is of type '{mediaType}'."));
+
     public static ReferenceProblem Missing(Descriptor part) => new(part, true, OciError.ManifestBlobUnknown(part.Digest));
 }

@@ -111,6 +111,11 @@ internal sealed class ManifestStore(
             return null;
         }
 
+        if (push.Manifest.Unstorable.Count > 0)
+        {
+            return new ManifestPutResult(false, push.Manifest.Unstorable);
+        }
+
         var problems = await references.FindProblemsAsync(push.Repository, push.Manifest, cancellationToken);
         return problems.Count == 0
             ? null

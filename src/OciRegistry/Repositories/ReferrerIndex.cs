@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using OciRegistry.Storage;
@@ -7,6 +8,10 @@ namespace OciRegistry.Repositories;
 /// <summary>Which manifests of a repository name another one as their subject (spec end-12a): one document each.</summary>
 internal sealed class ReferrerIndex(IDocumentStore documents)
 {
+    // It is served as it is stored: a plus in a media type stays one.
+    private static readonly ReferrerJson Readable =
+        new(new JsonSerializerOptions(ReferrerJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+
     private const int BatchSize = 64;
 
     /// <summary>Bytes of descriptors in one answer; clients refuse indexes beyond 4 MiB or so.</summary>
@@ -20,7 +25,7 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         RepositoryName repository, Digest subject, Descriptor referrer, CancellationToken cancellationToken) =>
         await documents.WriteAsync(
             RegistryLayout.Referrer(repository, subject, referrer.Digest),
-            JsonSerializer.SerializeToUtf8Bytes(referrer, ReferrerJson.Default.Descriptor),
+            JsonSerializer.SerializeToUtf8Bytes(referrer, Readable.Descriptor),
             WriteCondition.None,
             Durability.Synced,
             cancellationToken);

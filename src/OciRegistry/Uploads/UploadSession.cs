@@ -275,4 +275,8 @@ internal sealed record UploadEvent(
 /// <param name="Offset">Null when it does not say.</param>
 /// <param name="Length">How many bytes it announced; null when it did not.</param>
 /// <param name="IsRange">Said by Content-Range, not by the Location that it was given.</param>
-internal readonly record struct UploadClaim(long? Offset, long? Length = null, bool IsRange = false);
+internal readonly record struct UploadClaim(long? Offset, long? Length = null, bool IsRange = false)
+{
+    /// <summary>Where the session stands after it; null when the client does not say.</summary>
+    public long? End => Offset + (IsRange ? Length : 0);
+}

@@ -177,7 +177,7 @@ internal sealed partial class UploadSessions(
         PipeReader? body,
         CancellationToken cancellationToken)
     {
-        var acknowledgedEnd = claim.Offset;
+        var acknowledgedEnd = claim.End;
 
         // (1)
         if (body is not null)
@@ -253,6 +253,13 @@ internal sealed partial class UploadSessions(
                 {
                     continue;
                 }
+            }
+
+            // Without a body, a range says what was sent before: not all of it has arrived here.
+            if (body is null && claim.IsRange && claim.End != loaded.Session.Offset)
+            {
+                return new UploadResult(
+                    claim.Offset == loaded.Session.Offset ? UploadOutcome.LengthMismatch : UploadOutcome.OutOfOrder, loaded.Session.Offset);
             }
 
             // Whoever is still recorded as the writer lost its lock with its process, or has stalled, or only repeats.

@@ -161,7 +161,7 @@ public sealed class RealUpstreamTests
         using (var tagged = await http.GetManifestAsync(Here, tag))
         {
             await tagged.ShouldBeContentAsync(image[0].Digest, image[0].Content);
-            tagged.Header("Warning").ShouldBe(isOld ? "110 - \"Response is Stale\"" : null);
+            tagged.Header("Warning").ShouldBe(isOld ? "299 - \"Response is stale: the upstream does not answer\"" : null);
         }
 
         foreach (var part in image)

@@ -20,8 +20,8 @@ public sealed class ManifestTests(UnharmedRegistry unharmed) : BadInput(unharmed
         "{\"schemaVersion\":\"2\",\"manifests\":[]}", "{\"schemaVersion\":1,\"manifests\":[]}", "{\"schemaVersion\":2.5,\"manifests\":[]}",
         "{\"schemaVersion\":2,\"schemaVersion\":2,\"manifests\":[]}", "{\"schemaVersion\":2,\"manifests\":[],\"Manifests\":[]}",
         "{\"schemaVersion\":2,\"manifests\":[],\"\\u006danifests\":[]}", "{\"schemaVersion\":2,\"manifests\":[],\"x\":\"\\ud800\"}",
-        "{\"schemaVersion\":2,\"manifests\":null}", "{\"schemaVersion\":2,\"manifests\":{}}", "{\"schemaVersion\":2,\"manifests\":[null]}",
-        "{\"schemaVersion\":2,\"manifests\":[[]]}", "{\"schemaVersion\":2,\"manifests\":[{}]}", "{\"schemaVersion\":2,\"manifests\":[],\"subject\":null}",
+        "{\"schemaVersion\":2,\"manifests\":{}}", "{\"schemaVersion\":2,\"manifests\":[null]}",
+        "{\"schemaVersion\":2,\"manifests\":[[]]}", "{\"schemaVersion\":2,\"manifests\":[{}]}",
         "{\"schemaVersion\":2,\"manifests\":[],\"annotations\":[]}", "{\"schemaVersion\":2,\"manifests\":[],\"annotations\":{\"a\":1}}",
         "{\"schemaVersion\":2,\"manifests\":[],\"artifactType\":1}", "{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}",
         "{\"schemaVersion\":2,\"manifests\":[],\"config\":{}}", "{\"schemaVersion\":2,\"layers\":[]}", "{\"schemaVersion\":2,\"config\":{},\"layers\":null}",
@@ -69,7 +69,6 @@ public sealed class ManifestTests(UnharmedRegistry unharmed) : BadInput(unharmed
     [InlineData("""{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}""", MediaTypes.ImageIndex)]
     [InlineData("""{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}""", "application/json")]
     [InlineData("""{"schemaVersion":2,"mediaType":"text/html","manifests":[]}""", "application/json")]
-    [InlineData("""{"schemaVersion":2,"mediaType":null,"manifests":[]}""", MediaTypes.ImageIndex)]
     [InlineData("""{"schemaVersion":2,"mediaType":"","manifests":[]}""", MediaTypes.ImageIndex)]
     [InlineData("""{"schemaVersion":2,"manifests":[]}""", MediaTypes.ImageManifest)]
     [InlineData("""{"schemaVersion":2,"manifests":[]}""", "text/html")]

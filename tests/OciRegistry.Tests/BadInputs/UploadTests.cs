@@ -67,9 +67,12 @@ public sealed class UploadTests(UnharmedRegistry unharmed) : BadInput(unharmed)
     [InlineData("50-")]
     [InlineData("-5")]
     [InlineData("55-54")]
-    [InlineData("bytes 50-99/100")]
+    [InlineData("bytes 50-99/99")]
+    [InlineData("bytes 50-99/x")]
+    [InlineData("bytes 50-99/")]
     [InlineData("bytes=50-99")]
-    [InlineData("50-99/100")]
+    [InlineData("bytes bytes 50-99")]
+    [InlineData("50-99/100/100")]
     [InlineData("0-49")] // was there
     [InlineData("40-89")] // overlaps
     [InlineData("60-109")] // leaves a gap

@@ -53,6 +53,55 @@ public sealed class ChunkedPushTests(RegistryFixture fixture) : IClassFixture<Re
     }
 
     [Theory]
+    [InlineData("bytes 1024-3066/3067")]
+    [InlineData("bytes 1024-3066/*")]
+    [InlineData("Bytes 1024-3066")]
+    [InlineData("1024-3066/3067")]
+    public async Task A_range_as_HTTP_writes_it_is_read_too(string range)
+    {
+        using var first = await ChunkAsync(0, 1_024);
+        using var second = await _http.PatchAsync(_location, _blob[1_024..], range);
+        await second.ShouldBeProgressAsync(HttpStatusCode.Accepted, "0-3066");
+
+        using var put = await _http.CompleteAsync(_location, Digest.ToString());
+
+        await put.ShouldHaveCreatedAsync(_http, Digest, _blob);
+    }
+
+    [Theory]
+    [InlineData("0-3066")]
+    [InlineData("1024-3066")]
+    [InlineData("bytes 0-3066/3067")]
+    public async Task A_closing_PUT_without_a_body_may_say_what_was_sent(string range)
+    {
+        using var first = await ChunkAsync(0, 1_024);
+        using var second = await ChunkAsync(1_024, 3_067);
+
+        using var put = await _http.CompleteAsync(_location, Digest.ToString(), [], range);
+
+        await put.ShouldHaveCreatedAsync(_http, Digest, _blob);
+    }
+
+    [Theory]
+    [InlineData("0-3065", HttpStatusCode.RequestedRangeNotSatisfiable)]
+    [InlineData("0-3067", HttpStatusCode.RequestedRangeNotSatisfiable)]
+    [InlineData("3068-4000", HttpStatusCode.RequestedRangeNotSatisfiable)]
+    [InlineData("3067-4000", HttpStatusCode.BadRequest)]
+    public async Task A_closing_PUT_without_a_body_that_says_something_else_completes_nothing_and_ends_nothing(
+        string range, HttpStatusCode status)
+    {
+        using var all = await ChunkAsync(0, 3_067);
+
+        using var put = await _http.CompleteAsync(_location, Digest.ToString(), [], range);
+
+        await put.ShouldHaveStatusAsync(status);
+        using var head = await _http.HeadBlobAsync(_repository, Digest);
+        head.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        using var right = await _http.CompleteAsync(_location, Digest.ToString());
+        await right.ShouldHaveCreatedAsync(_http, Digest, _blob);
+    }
+
+    [Theory]
     [InlineData("1024-3066")]
     [InlineData(null)]
     public async Task The_last_chunk_may_come_with_the_closing_PUT(string? range)

@@ -101,6 +101,81 @@ public sealed class ManifestReferenceTests(RegistryFixture fixture) : IClassFixt
         await put.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "MANIFEST_INVALID");
     }
 
+    [Theory]
+    [InlineData(ManifestReferences.Strict)]
+    [InlineData(ManifestReferences.SparseIndexes)]
+    public async Task A_child_of_another_size_or_type_is_refused(ManifestReferences references) // containerd cannot pull it
+    {
+        await using var registry = await RegistryApp.StartAsync(options => options.Manifests.References = references);
+        var http = registry.Http;
+        var child = await http.PushImageAsync(_repository, "child");
+        var layer = RegistryClient.RandomBytes(10);
+        await http.PushBlobAsync(_repository, layer);
+        var other = RegistryClient.Describe(child, MediaTypes.ImageManifest);
+        var blob = RegistryClient.Describe(layer, "application/vnd.oci.image.layer.v1.tar+gzip");
+        foreach (var (member, value) in new (string, JsonNode)[]
+        {
+            ("size", 1), ("size", child.Length + 1), ("mediaType", MediaTypes.DockerManifest), ("mediaType", MediaTypes.ImageIndex),
+            ("mediaType", "application/vnd.oci.image.config.v1+json"),
+        })
+        {
+            var wrong = other.DeepClone().AsObject();
+            wrong[member] = value;
+            using var put = await PutAsync(wrong);
+            await put.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "MANIFEST_INVALID");
+        }
+
+        var shorter = blob.DeepClone().AsObject();
+        shorter["size"] = 9;
+        using var cut = await PutAsync(shorter);
+        await cut.ShouldBeErrorAsync(HttpStatusCode.BadRequest, "MANIFEST_INVALID");
+        using var right = await PutAsync(other, blob);
+        await right.ShouldHaveStatusAsync(HttpStatusCode.Created);
+
+        Task<HttpResponseMessage> PutAsync(params JsonObject[] children) => http.PutManifestAsync(
+            _repository, "index", RegistryClient.ImageIndex(children.Select(one => one.DeepClone().AsObject())), MediaTypes.ImageIndex);
+    }
+
+    [Fact]
+    public async Task What_docker_pushes_for_an_image_without_layers_is_kept_byte_for_byte()
+    {
+        await _http.PushBlobAsync(_repository, Config);
+        var manifest = JsonNode.Parse(RegistryClient.ImageManifest(Config, []))!;
+        manifest["layers"] = null;
+        var content = System.Text.Encoding.UTF8.GetBytes(manifest.ToJsonString());
+
+        using var put = await _http.PutManifestAsync(_repository, "v1", content);
+
+        await put.ShouldHaveCreatedAsync(_http, Digest.Of(content), content);
+    }
+
+    [Theory]
+    [InlineData(ManifestReferences.Strict, HttpStatusCode.BadRequest)]
+    [InlineData(ManifestReferences.SparseIndexes, HttpStatusCode.BadRequest)]
+    [InlineData(ManifestReferences.Off, HttpStatusCode.Created)]
+    public async Task Content_of_an_algorithm_that_is_not_supported_can_be_named_only_where_nothing_must_be_there(
+        ManifestReferences references, HttpStatusCode status)
+    {
+        const string digest = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        await using var registry = await RegistryApp.StartAsync(options => options.Manifests.References = references);
+        await registry.Http.PushBlobAsync(_repository, Config);
+        foreach (var (member, where) in new[] { ("subject", HttpStatusCode.Created), ("layers", status), ("elsewhere", HttpStatusCode.Created) })
+        {
+            var manifest = JsonNode.Parse(RegistryClient.ImageManifest(Config, []))!;
+            var other = new JsonObject { ["mediaType"] = "a/b", ["digest"] = digest, ["size"] = 0 };
+            manifest[member == "subject" ? member : "layers"] = member == "subject" ? other : new JsonArray(other);
+            if (member == "elsewhere")
+            {
+                other["urls"] = new JsonArray("https://example.com/x");
+            }
+
+            using var put = await registry.Http.PutManifestAsync(
+                _repository, member, System.Text.Encoding.UTF8.GetBytes(manifest.ToJsonString()));
+            await put.ShouldHaveStatusAsync(where);
+            put.Header("OCI-Subject").ShouldBeNull(); // the client keeps the list itself, under a tag
+        }
+    }
+
     [Fact]
     public async Task Layers_may_be_absent_and_foreign_layers_are_never_looked_for()
     {

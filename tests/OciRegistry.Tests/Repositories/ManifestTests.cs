@@ -210,7 +210,6 @@ public sealed class ManifestTests
         { "layers", """{"schemaVersion": 2, "manifests": [], "layers": []}""" },
         { "config", $$"""{"schemaVersion": 2, "manifests": [], "config": {{Config}}}""" },
         { "config", $$"""{"schemaVersion": 2, "manifests": [], "config": {{Config}}, "layers": []}""" },
-        { "layers", """{"schemaVersion": 2, "manifests": null, "layers": null}""" },
     };
 
     [Theory]
@@ -229,33 +228,27 @@ public sealed class ManifestTests
     {
         { "schemaVersion", "must be the number 2", Image([]).Replace(": 2", ": \"2\"", StringComparison.Ordinal) },
         { "schemaVersion", "must be the number 2", Image([]).Replace(": 2", ": 2.0", StringComparison.Ordinal) },
-        { "schemaVersion", "must be the number 2", Image([]).Replace(": 2", ": null", StringComparison.Ordinal) },
+        { "schemaVersion", "is missing", Image([]).Replace(": 2", ": null", StringComparison.Ordinal) },
         { "schemaVersion", "must be the number 2", Image([]).Replace(": 2", ": 1e400", StringComparison.Ordinal) },
         { "schemaVersion", "is 3", Image([]).Replace(": 2", ": 3", StringComparison.Ordinal) },
         { "schemaVersion", "is missing", $$"""{"mediaType": "{{AnImage}}", "config": {{Config}}, "layers": []}""" },
         { "mediaType", "must be a string", """{"schemaVersion": 2, "mediaType": 5, "manifests": []}""" },
-        { "mediaType", "must be a string", """{"schemaVersion": 2, "mediaType": null, "manifests": []}""" },
         { "mediaType", "Push with a Content-Type", """{"schemaVersion": 2}""" },
         { "mediaType", "Push with a Content-Type", $$"""{"schemaVersion": 2, "config": {{Config}}}""" },
         { "mediaType", "Push with a Content-Type", """{"schemaVersion": 2, "layers": []}""" },
         { "config", "is missing", $$"""{"schemaVersion": 2, "mediaType": "{{AnImage}}", "layers": []}""" },
-        { "config", "must be a descriptor", """{"schemaVersion": 2, "config": null, "layers": []}""" },
+        { "config", "is missing", $$"""{"schemaVersion": 2, "mediaType": "{{AnImage}}", "config": null, "layers": []}""" },
         { "config", "must be a descriptor", $$"""{"schemaVersion": 2, "config": [{{Config}}], "layers": []}""" },
         { "config.digest", "is missing", """{"schemaVersion": 2, "config": {"mediaType": "a/b"}, "layers": []}""" },
         { "layers", "is missing", $$"""{"schemaVersion": 2, "mediaType": "{{AnImage}}", "config": {{Config}}}""" },
-        { "layers", "must be a list", $$"""{"schemaVersion": 2, "config": {{Config}}, "layers": null}""" },
         { "layers", "must be a list", $$"""{"schemaVersion": 2, "config": {{Config}}, "layers": {} }""" },
         { "manifests", "is missing", $$"""{"schemaVersion": 2, "mediaType": "{{AnIndex}}"}""" },
-        { "manifests", "must be a list", """{"schemaVersion": 2, "manifests": null}""" },
         { "manifests", "must be a list", """{"schemaVersion": 2, "manifests": "[]"}""" },
         { "manifests[1].size", "is missing", Index([Descriptor('1', AnImage), WithoutSize('2')]) },
         { "subject", "must be a descriptor", Image([], """, "subject": "sha256:1" """) },
-        { "subject", "must be a descriptor", Image([], """, "subject": null""") },
         { "subject.mediaType", "is missing", Image([], """, "subject": {}""") },
         { "subject.digest", "A digest is", Index([], $", \"subject\": {Descriptor('g', AnImage)}") },
-        { "artifactType", "must be a string", Image([], """, "artifactType": null""") },
         { "artifactType", "must be a string", Index([], """, "artifactType": ["a/b"]""") },
-        { "annotations", "must be an object", Image([], """, "annotations": null""") },
         { "annotations", "must be an object", Image([], """, "annotations": ["a"]""") },
         { "annotations['a']", "must be a string", Index([], """, "annotations": {"a": 1}""") },
         { "annotations['a']", "must be a string", Image([], """, "annotations": {"a": null}""") },
@@ -274,7 +267,6 @@ public sealed class ManifestTests
         { ".digest", "A digest is", Descriptor('A') },
         { ".digest", "A digest is", Descriptor('1').Replace("sha256:1", "sha256:", StringComparison.Ordinal) },
         { ".digest", "A digest is", Descriptor('1').Replace("sha256:", "sha512:", StringComparison.Ordinal) },
-        { ".digest", "A digest is", Descriptor('1').Replace("sha256:", "md5:", StringComparison.Ordinal) },
         { ".digest", "A digest is", Descriptor('1').Replace("sha256:1", "sha256:../../", StringComparison.Ordinal) },
         { ".size", "is missing", WithoutSize('1') },
         { ".size", "whole number", WithSize("-1") },
@@ -283,9 +275,11 @@ public sealed class ManifestTests
         { ".size", "whole number", WithSize("1e3") },
         { ".size", "whole number", WithSize("1.0") },
         { ".size", "whole number", WithSize("\"1\"") },
-        { ".size", "whole number", WithSize("null") },
+        { ".size", "is missing", WithSize("null") },
+        { ".digest", "A digest is", Descriptor('1').Replace("sha256:", "MD5:", StringComparison.Ordinal) },
+        { ".digest", "A digest is", Descriptor('1').Replace("sha256:1", "blake3:/", StringComparison.Ordinal) },
+        { ".digest", "A digest is", Descriptor('1').Replace("sha256:", "blake3+:", StringComparison.Ordinal) },
         { ".size", "another descriptor of the same digest", Descriptor('0', size: 2) },
-        { ".data", "base64", Descriptor('1', more: """, "data": null""") },
         { ".data", "base64", Descriptor('1', more: """, "data": {}""") },
         { ".data", "base64", Descriptor('1', more: """, "data": "%%%%" """) },
         { ".data", "size is 1", Descriptor('1', more: """, "data": "e30=" """) },
@@ -318,6 +312,112 @@ public sealed class ManifestTests
         Accepted(Index(Enumerable.Repeat(Descriptor('1', AnImage), 100_000))).Manifests.Count.ShouldBe(1);
         Refused(Index(Enumerable.Repeat("{}", 100_001)), null).ShouldName("manifests", "100001 descriptors");
         Refused(Image(Enumerable.Repeat("{}", 1_000_000)), null).ShouldName("layers", "1000000 descriptors");
+    }
+
+    // --- null and what Go writes for what is left out ---------------------------------------------------------------
+
+    [Fact]
+    public void Layers_that_are_null_are_none() // docker 28 pushes FROM scratch with a LABEL so
+    {
+        var manifest = Accepted($$"""{"schemaVersion": 2, "mediaType": "{{AnImage}}", "config": {{Config}}, "layers": null}""");
+        manifest.Blobs.Count.ShouldBe(1);
+        Accepted($$"""{"schemaVersion": 2, "config": {{Config}}, "layers": null}""").MediaType.ShouldBe(AnImage);
+        Accepted($$"""{"schemaVersion": 2, "manifests": null, "config": {{Config}}, "layers": null}""").MediaType.ShouldBe(AnImage);
+    }
+
+    [Fact]
+    public void Manifests_that_are_null_are_none()
+    {
+        Accepted("""{"schemaVersion": 2, "manifests": null}""").MediaType.ShouldBe(AnIndex);
+        Accepted("""{"schemaVersion": 2, "manifests": null, "layers": null, "config": null}""").Manifests.ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData("mediaType")]
+    [InlineData("artifactType")]
+    [InlineData("subject")]
+    [InlineData("annotations")]
+    [InlineData("manifests")]
+    public void An_optional_member_of_an_image_that_is_null_is_missing(string member) =>
+        Accepted(Image([Descriptor('1')], $", \"{member}\": null")).ShouldBeEquivalentTo(Accepted(Image([Descriptor('1')])));
+
+    [Theory]
+    [InlineData("mediaType")]
+    [InlineData("artifactType")]
+    [InlineData("subject")]
+    [InlineData("annotations")]
+    [InlineData("config")]
+    [InlineData("layers")]
+    public void An_optional_member_of_an_index_that_is_null_is_missing(string member) =>
+        Accepted(Index([Descriptor('1')], $", \"{member}\": null")).ShouldBeEquivalentTo(Accepted(Index([Descriptor('1')])));
+
+    [Theory]
+    [InlineData("data")]
+    [InlineData("platform")]
+    [InlineData("annotations")]
+    [InlineData("urls")]
+    [InlineData("artifactType")]
+    public void An_optional_member_of_a_descriptor_that_is_null_is_missing(string member) =>
+        Accepted(Image([Descriptor('1', more: $", \"{member}\": null")])).ShouldBeEquivalentTo(Accepted(Image([Descriptor('1')])));
+
+    // --- digests of other algorithms -------------------------------------------------------------------------------
+
+    [Theory]
+    [InlineData("blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")]
+    [InlineData("sha384:38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b")]
+    [InlineData("sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564")]
+    public void A_digest_of_an_algorithm_that_is_not_supported_may_be_named(string digest)
+    {
+        var other = Descriptor('1').Replace(DigestOf('1').ToString(), digest, StringComparison.Ordinal);
+
+        Accepted(Image([], $", \"subject\": {other}")).ShouldSatisfyAllConditions(
+            manifest => manifest.Subject.ShouldBeNull(), manifest => manifest.Unstorable.ShouldBeEmpty());
+        Accepted(Image([other, Descriptor('2')])).ShouldSatisfyAllConditions(
+            manifest => manifest.Blobs.Count.ShouldBe(2),
+            manifest => manifest.Unstorable.ShouldHaveSingleItem().Message.ShouldStartWith("layers[0].digest is '"));
+        Accepted(Index([Descriptor('2'), other])).ShouldSatisfyAllConditions(
+            manifest => manifest.Manifests.Count.ShouldBe(1),
+            manifest => manifest.Unstorable.ShouldHaveSingleItem().Detail!["member"]!.ToString().ShouldBe("manifests[1].digest"));
+        var elsewhere = other.Replace("\"size\"", "\"urls\": [\"https://example.com/x\"], \"size\"", StringComparison.Ordinal);
+        Accepted(Image([elsewhere])).Unstorable.ShouldBeEmpty();
+    }
+
+    // --- what is stored, or what an upstream serves -----------------------------------------------------------------
+
+    [Theory]
+    [MemberData(nameof(AcceptedManifests))]
+    public void What_is_accepted_is_read_the_same_when_it_comes_from_elsewhere(string what, string content)
+    {
+        var (read, accepted) = (LenientManifestReader.Read(Encoding.UTF8.GetBytes(content), null), Accepted(content));
+        read.Blobs.ShouldBe(accepted.Blobs, what);
+        read.Manifests.ShouldBe(accepted.Manifests, what);
+        read.Subject.ShouldBe(accepted.Subject, what);
+        read.ArtifactType.ShouldBe(accepted.ArtifactType, what);
+    }
+
+    [Theory]
+    [MemberData(nameof(Defects))]
+    public void A_defect_hides_nothing_else_of_what_comes_from_elsewhere(string member, string message, string content)
+    {
+        var read = Manifest.Read(Encoding.UTF8.GetBytes(content), "application/vnd.example+json");
+        read.MediaType.ShouldBe("application/vnd.example+json", $"{member} {message}");
+        read.Blobs.Count.ShouldBe(content.Contains($"\"config\": {Config}", StringComparison.Ordinal) ? 1 : 0);
+        read.Manifests.Count.ShouldBe(content.Contains("\"manifests\": [{", StringComparison.Ordinal) ? 1 : 0);
+    }
+
+    [Theory]
+    [InlineData("", null)]
+    [InlineData("<html>", "text/html")]
+    [InlineData("[]", "application/json; charset=utf-8")]
+    [InlineData("{\"layers\":5,\"config\":[],\"manifests\":{},\"subject\":7,\"annotations\":null,\"mediaType\":\"text/html\"}", null)]
+    [InlineData("{\"artifactType\":\"\\ud800\"}", "application/x y")]
+    [InlineData("\u00ff", "application/octet-stream")]
+    public void What_is_no_manifest_has_no_references_and_no_type_that_a_browser_shows(string content, string? contentType)
+    {
+        var read = Manifest.Read(Encoding.UTF8.GetBytes(content), contentType);
+        read.Blobs.ShouldBeEmpty();
+        read.Subject.ShouldBeNull();
+        read.MediaType.ShouldBe(content.Contains("manifests", StringComparison.Ordinal) ? AnIndex : MediaTypes.OctetStream);
     }
 
     // --- JSON ---------------------------------------------------------------------------------------------------

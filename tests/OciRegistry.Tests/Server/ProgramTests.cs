@@ -32,6 +32,14 @@ public sealed class ProgramTests
         using var version = await client.GetAsync(new Uri("/v2/", UriKind.Relative));
         version.StatusCode.ShouldBe(HttpStatusCode.OK);
         version.Headers.Server.ShouldBeEmpty();
+        foreach (var method in new[] { HttpMethod.Get, HttpMethod.Head }) // load balancers ask for it
+        {
+            using var root = await client.SendAsync(new HttpRequestMessage(method, "/"));
+            root.StatusCode.ShouldBe(HttpStatusCode.OK);
+        }
+
+        using var posted = await client.PostAsync(new Uri("/", UriKind.Relative), null);
+        posted.StatusCode.ShouldBe(HttpStatusCode.NotFound);
         (await client.GetStringAsync(new Uri("/livez", UriKind.Relative))).ShouldContain("live");
         (await client.GetStringAsync(new Uri("/readyz", UriKind.Relative))).ShouldContain("ready");
         PrometheusParser.Parse(await client.GetStringAsync(new Uri("/metrics", UriKind.Relative)))

@@ -224,11 +224,13 @@ internal static class RegistryClient
     public static async Task<string[]> ErrorCodesAsync(this HttpResponseMessage response)
     {
         var body = await response.Content.ReadAsStringAsync();
-        var errors = JsonNode.Parse(body)!["errors"]!.AsArray();
+        var envelope = JsonNode.Parse(body)!.AsObject();
+        envelope.Select(member => member.Key).ShouldBe(["errors"]); // Jib takes nothing else
+        var errors = envelope["errors"]!.AsArray();
         errors.Count.ShouldBeGreaterThan(0, body);
         errors.ShouldAllBe(error => !string.IsNullOrEmpty((string?)error!["message"]));
-        JsonNode.Parse(body)!["requestId"]!.GetValue<string>()
-            .ShouldBe(response.Headers.GetValues("X-Request-Id").Single());
+        var id = response.Headers.GetValues("X-Request-Id").Single();
+        errors.ShouldAllBe(error => (string?)error!["detail"]!["requestId"] == id);
         return [.. errors.Select(error => (string)error!["code"]!)];
     }
 

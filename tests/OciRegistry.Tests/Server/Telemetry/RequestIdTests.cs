@@ -51,7 +51,7 @@ public sealed class RequestIdTests
         failed.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
         var error = await server.UntilLineThatHasAsync("the storage failed");
         error.ShouldContain($"the storage failed. [request {IdOf(failed)} trace {Trace}] OciRegistry.Storage.StorageException");
-        JsonNode.Parse(await failed.Content.ReadAsStringAsync())!["requestId"]!.GetValue<string>().ShouldBe(IdOf(failed));
+        JsonNode.Parse(await failed.Content.ReadAsStringAsync())!["errors"]![0]!["detail"]!["requestId"]!.GetValue<string>().ShouldBe(IdOf(failed));
 
         server.Terminate();
         await server.UntilExitAsync();
