@@ -41,6 +41,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<CondemnedContent>();
         services.TryAddSingleton<RepositoryBlobs>();
         services.TryAddSingleton<TagStore>();
+        services.TryAddSingleton<ReferredSubjects>();
         services.TryAddSingleton<ReferrerIndex>();
         services.TryAddSingleton<ManifestReferenceCheck>();
         services.TryAddSingleton<ManifestDocuments>();

@@ -237,5 +237,4 @@ internal readonly record struct VersionedEntry(PulledEntry Entry, string Version
     Converters = [typeof(ParsableJsonConverter<Digest>)])]
 [JsonSerializable(typeof(PulledEntry))]
 [JsonSerializable(typeof(ResolvedTag))]
-[JsonSerializable(typeof(ReferredSubject))]
 internal sealed partial class PulledJson : JsonSerializerContext;

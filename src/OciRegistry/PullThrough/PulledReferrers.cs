@@ -15,11 +15,12 @@ internal sealed class PulledReferrers(
     PulledEntries entries,
     PulledRepositories repositories,
     RecentlyUnknown unknown,
-    IDocumentStore documents,
+    ReferredSubjects subjects,
     IOptions<OciRegistryOptions> options,
     StoreClock clock)
 {
     private const int MaxRequests = 20;
+    private const int MaxTries = 3;
     private const int MaxTagLength = 64;
 
     private readonly SingleFlight<(RepositoryName, Digest), UpstreamFailure?> _refreshes = new();
@@ -34,8 +35,7 @@ internal sealed class PulledReferrers(
         var there = upstream.NameThere(repository);
         if (!upstream.Allows(there)
             || unknown.Contains(repository, ResourceOf(subject))
-            || (await ReadAsync(repository, subject, cancellationToken) is { } known
-                && (clock.Now - known.Checked).Duration() < upstream.Options.TagTtl))
+            || IsFresh(upstream, await subjects.FindAsync(repository, subject, cancellationToken)))
         {
             return null;
         }
@@ -47,22 +47,16 @@ internal sealed class PulledReferrers(
     /// <summary>Takes out what was listed by the upstream and not asked for since; for the sweep.</summary>
     public async ValueTask ExpireAsync(Upstream upstream, RepositoryName repository, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var names = await documents.ListAsync(
-            RegistryLayout.ReferredSubjects(repository), null, int.MaxValue, cancellationToken);
-        foreach (var name in names)
+        foreach (var name in await subjects.ListAsync(repository, cancellationToken))
         {
             if (Digest.TryParse(name, out var subject)
-                && await FindAsync(repository, subject, cancellationToken) is { } found
-                && now - found.Known.Checked > upstream.Options.ContentTtl)
+                && await subjects.FindAsync(repository, subject, cancellationToken) is { Known: { } known } found
+                && now - known.Checked > upstream.Options.ContentTtl)
             {
-                await RemoveAsync(repository, subject, found.Known.Referrers, cancellationToken);
+                await RemoveAsync(repository, subject, known.Referrers, found.Version, cancellationToken);
 
                 // By version: a note that a request has written since lists what it has added.
-                await documents.DeleteAsync(
-                    RegistryLayout.ReferredSubject(repository, subject),
-                    WriteCondition.Unchanged(found.Version),
-                    Durability.Synced,
-                    cancellationToken);
+                await subjects.DeleteAsync(repository, subject, found.Version, cancellationToken);
             }
         }
     }
@@ -82,28 +76,66 @@ internal sealed class PulledReferrers(
             return failure;
         }
 
-        var now = listed ?? [];
-        var before = (await ReadAsync(repository, subject, CancellationToken.None))?.Referrers ?? [];
-        if (now.Count + before.Count == 0)
-        {
-            unknown.Add(repository, ResourceOf(subject), upstream.Options.TagTtl);
-            return null;
-        }
-
-        // The note first: what was put in and not noted would never be taken out.
-        await WriteAsync(repository, subject, new ReferredSubject(
-            default, [.. before.Union(now.Select(referrer => referrer.Digest))]));
-        await repositories.AddAsync(repository, CancellationToken.None);
-        foreach (var referrer in now)
-        {
-            await referrers.AddAsync(repository, subject, referrer, CancellationToken.None);
-        }
-
-        var listedNow = now.Select(referrer => referrer.Digest).ToHashSet();
-        await RemoveAsync(repository, subject, before.Where(digest => !listedNow.Contains(digest)), CancellationToken.None);
-        await WriteAsync(repository, subject, new ReferredSubject(clock.Now, [.. listedNow]));
+        await StoreAsync(upstream, repository, subject, listed ?? []);
         return null;
     }
+
+    /// <remarks>
+    ///   (1) note what was listed and what is listed now   what was put in and not noted would be removed by the next list
+    ///   (2) put in what is listed now, and take out what is not any more
+    ///   (3) note what is listed now
+    /// Each note replaces the one that was read. Where another refresh has ended since, its answer counts: it may be the newer
+    /// one. Where another runs, or a sweep has taken the note of (1), the next try puts in again what they may have taken out.
+    /// A process that dies after (1) leaves a note that is as old as before, so that the upstream is asked again, and that has all
+    /// that may have an entry.
+    /// </remarks>
+    private async ValueTask StoreAsync(
+        Upstream upstream, RepositoryName repository, Digest subject, IReadOnlyList<Descriptor> now)
+    {
+        var listedNow = now.Select(referrer => referrer.Digest).ToHashSet();
+        for (var tries = 0; tries < MaxTries; tries++)
+        {
+            var found = await subjects.FindAsync(repository, subject, CancellationToken.None);
+            if (tries > 0 && IsFresh(upstream, found))
+            {
+                return;
+            }
+
+            var (then, before) = (found?.Known?.Checked ?? default, found?.Known?.Referrers ?? []);
+            if (now.Count + before.Count == 0)
+            {
+                unknown.Add(repository, ResourceOf(subject), upstream.Options.TagTtl);
+                return;
+            }
+
+            // (1)
+            var both = new ReferredSubject(then, [.. before, .. listedNow]);
+            if (await subjects.WriteAsync(repository, subject, both, found?.Version, CancellationToken.None) is not { } noted)
+            {
+                continue;
+            }
+
+            // (2)
+            await repositories.AddAsync(repository, CancellationToken.None);
+            foreach (var referrer in now)
+            {
+                await referrers.AddAsync(repository, subject, referrer, CancellationToken.None);
+            }
+
+            await RemoveAsync(
+                repository, subject, before.Where(digest => !listedNow.Contains(digest)), noted, CancellationToken.None);
+
+            // (3)
+            var after = new ReferredSubject(clock.Now, listedNow);
+            if (await subjects.WriteAsync(repository, subject, after, noted, CancellationToken.None) is not null)
+            {
+                return;
+            }
+        }
+    }
+
+    private bool IsFresh(Upstream upstream, FoundSubject? found) =>
+        found?.Known is { } known && (clock.Now - known.Checked).Duration() < upstream.Options.TagTtl;
 
     private async ValueTask<(IReadOnlyList<Descriptor>? Listed, UpstreamFailure? Failure)> AskAsync(
         Upstream upstream, string there, string resource)
@@ -185,15 +217,21 @@ internal sealed class PulledReferrers(
     }
 
     /// <summary>
-    /// Removes entries of manifests that were not pushed here. The version of the entry is read before the manifest is looked
-    /// for: a push writes the manifest first, so its entry is either found to be pushed or has another version.
+    /// Removes entries of manifests that were not pushed here, while the note is still the one that says so. The version of an
+    /// entry is read before either is looked for: a push writes the manifest first and a refresh the note, so their entry has
+    /// another version, or its manifest or note is found.
     /// </summary>
     private async ValueTask RemoveAsync(
-        RepositoryName repository, Digest subject, IEnumerable<Digest> gone, CancellationToken cancellationToken)
+        RepositoryName repository, Digest subject, IEnumerable<Digest> gone, string noted, CancellationToken cancellationToken)
     {
         foreach (var digest in gone)
         {
             var version = await referrers.VersionAsync(repository, subject, digest, cancellationToken);
+            if ((await subjects.FindAsync(repository, subject, cancellationToken))?.Version != noted)
+            {
+                return;
+            }
+
             var isPushed = await manifests.GetAsync(repository, digest, cancellationToken) is not null
                 && !await entries.IsCachedAsync(repository, digest, cancellationToken);
             if (!isPushed && version is not null)
@@ -202,38 +240,6 @@ internal sealed class PulledReferrers(
             }
         }
     }
-
-    private async ValueTask<ReferredSubject?> ReadAsync(
-        RepositoryName repository, Digest subject, CancellationToken cancellationToken) =>
-        (await FindAsync(repository, subject, cancellationToken))?.Known;
-
-    private async ValueTask<(ReferredSubject Known, string Version)?> FindAsync(
-        RepositoryName repository, Digest subject, CancellationToken cancellationToken)
-    {
-        if (await documents.ReadAsync(RegistryLayout.ReferredSubject(repository, subject), cancellationToken) is not { } document)
-        {
-            return null;
-        }
-
-        try
-        {
-            return JsonSerializer.Deserialize(document.Content.Span, PulledJson.Default.ReferredSubject) is { } known
-                ? (known, document.Version)
-                : null;
-        }
-        catch (JsonException)
-        {
-            return null; // another release's, or a damaged one: asked for again
-        }
-    }
-
-    private async ValueTask WriteAsync(RepositoryName repository, Digest subject, ReferredSubject referred) =>
-        await documents.WriteAsync(
-            RegistryLayout.ReferredSubject(repository, subject),
-            JsonSerializer.SerializeToUtf8Bytes(referred, PulledJson.Default.ReferredSubject),
-            WriteCondition.None,
-            Durability.Synced,
-            CancellationToken.None);
 
     private static string ResourceOf(Digest subject) => $"referrers/{subject}";
 

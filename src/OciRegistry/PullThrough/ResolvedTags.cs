@@ -253,6 +253,3 @@ internal sealed record ResolvedTag(Digest? Digest, DateTimeOffset Checked)
     /// <summary>The manifest's bytes, likewise.</summary>
     public long? Length { get; init; }
 }
-
-/// <summary>What the upstream listed as referrers of a subject, and when.</summary>
-internal sealed record ReferredSubject(DateTimeOffset Checked, IReadOnlyList<Digest> Referrers);

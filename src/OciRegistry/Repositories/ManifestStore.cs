@@ -290,7 +290,7 @@ internal sealed class ManifestStore(
 
             if (referrer is not null)
             {
-                await referrers.RemoveAsync(repository, subject!.Value, digest, referrer, cancellationToken);
+                await referrers.RemoveUnlistedAsync(repository, subject!.Value, digest, referrer, cancellationToken);
                 referrer = null;
             }
 

@@ -6,7 +6,7 @@ using OciRegistry.Storage;
 namespace OciRegistry.Repositories;
 
 /// <summary>Which manifests of a repository name another one as their subject (spec end-12a): one document each.</summary>
-internal sealed class ReferrerIndex(IDocumentStore documents)
+internal sealed class ReferrerIndex(IDocumentStore documents, ReferredSubjects subjects)
 {
     // It is served as it is stored: a plus in a media type stays one.
     private static readonly ReferrerJson Readable =
@@ -44,6 +44,19 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
             cancellationToken);
 
     /// <summary>
+    /// The same for an entry whose manifest is missing, unless an upstream may list it; also where this replica has no settings by
+    /// which the repository is an upstream's, because another may have them.
+    /// </summary>
+    public async ValueTask RemoveUnlistedAsync(
+        RepositoryName repository, Digest subject, Digest referrer, string version, CancellationToken cancellationToken)
+    {
+        if ((await subjects.FindAsync(repository, subject, cancellationToken))?.MayList(referrer) != true)
+        {
+            await RemoveAsync(repository, subject, referrer, version, cancellationToken);
+        }
+    }
+
+    /// <summary>
     /// Referrers in the order of their digests, strictly after <paramref name="after"/>, of one artifact type when it is
     /// not null. A page ends at <paramref name="limit"/> entries or at a size that clients take; its last digest is where
     /// the next one starts.
@@ -53,11 +66,14 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
     /// <param name="artifactType">The only one that is wanted; null for all.</param>
     /// <param name="after">The last digest of the page before; null for the first page.</param>
     /// <param name="limit">The most entries.</param>
-    /// <param name="mustBeHere">
-    /// Whether an entry without its manifest is removed, and not listed: a process that has died within a push beside a delete
-    /// leaves one. False where entries come from an upstream.
-    /// </param>
+    /// <param name="mustBeHere">Whether entries that only an upstream has listed are left out.</param>
     /// <param name="cancellationToken">Of the call.</param>
+    /// <remarks>
+    /// An entry is right while its manifest is here, or an upstream's note has it. A process that dies within a push beside a
+    /// delete, or within a sweep or a refresh, leaves an entry that is not: it is not listed, and is removed by the version that
+    /// was read before both were looked for. Whoever stores the manifest or the note writes the entry anew after that, so that an
+    /// entry that is about to become right has another version.
+    /// </remarks>
     /// <exception cref="StorageException">An entry cannot be read: a list without it would hide a signature.</exception>
     public async ValueTask<ReferrerPage> ListAsync(
         RepositoryName repository,
@@ -75,8 +91,14 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         for (var start = 0; start < names.Count; start += BatchSize)
         {
             var batch = names.Skip(start).Take(BatchSize).ToArray();
-            var read = await Task.WhenAll(
-                batch.Select(name => ReadAsync(repository, subject, name, artifactType, mustBeHere, cancellationToken).AsTask()));
+            var entries = await Task.WhenAll(
+                batch.Select(name => ReadAsync(repository, subject, name, artifactType, cancellationToken).AsTask()));
+
+            // After the entries.
+            var noted = mustBeHere ? null : await subjects.FindAsync(repository, subject, cancellationToken);
+            var read = await Task.WhenAll(entries.Select(entry => entry is null
+                ? Task.FromResult<ReadOnlyMemory<byte>>(default)
+                : ListedAsync(repository, subject, entry, noted, cancellationToken)));
             for (var i = 0; i < read.Length; i++)
             {
                 var isFull = found.Count == limit || (found.Count > 0 && bytes + read[i].Length > MaxPageBytes);
@@ -113,34 +135,31 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
         }
     }
 
-    /// <summary>Empty when it is not wanted, was deleted since it was listed, or has no manifest.</summary>
-    private async ValueTask<ReadOnlyMemory<byte>> ReadAsync(
+    /// <summary>Null when it is not wanted, or was deleted since it was listed.</summary>
+    private async ValueTask<Entry?> ReadAsync(
+        RepositoryName repository, Digest subject, string name, string? artifactType, CancellationToken cancellationToken) =>
+        Digest.TryParse(name, out var digest)
+        && await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken) is { } document
+        && IsWanted(document.Content, artifactType, name)
+            ? new Entry(digest, document)
+            : null;
+
+    /// <summary>The descriptor; empty when the entry is not to be listed.</summary>
+    private async Task<ReadOnlyMemory<byte>> ListedAsync(
         RepositoryName repository,
         Digest subject,
-        string name,
-        string? artifactType,
-        bool mustBeHere,
+        Entry entry,
+        FoundSubject? noted,
         CancellationToken cancellationToken)
     {
-        if (!Digest.TryParse(name, out var digest)
-            || await documents.ReadAsync(RegistryLayout.Referrer(repository, subject, digest), cancellationToken) is not { } entry
-            || !IsWanted(entry.Content, artifactType, name))
+        var (digest, document) = entry;
+        if (noted?.MayList(digest) == true
+            || await documents.ExistsAsync(RegistryLayout.Manifest(repository, digest), cancellationToken))
         {
-            return default;
+            return document.Content;
         }
 
-        if (!mustBeHere || await documents.ExistsAsync(RegistryLayout.Manifest(repository, digest), cancellationToken))
-        {
-            return entry.Content;
-        }
-
-        // What an upstream has listed stays: another replica may have settings by which this repository is an upstream's.
-        if (!await documents.ExistsAsync(RegistryLayout.ReferredSubject(repository, subject), cancellationToken))
-        {
-            // By the version that was read before: a push that stores the manifest after this look writes its entry anew.
-            await TryRemoveAsync(repository, subject, digest, entry.Version);
-        }
-
+        await TryRemoveAsync(repository, subject, digest, document.Version);
         return default;
     }
 
@@ -148,13 +167,15 @@ internal sealed class ReferrerIndex(IDocumentStore documents)
     {
         try
         {
-            await RemoveAsync(repository, subject, referrer, version, CancellationToken.None);
+            await RemoveUnlistedAsync(repository, subject, referrer, version, CancellationToken.None);
         }
         catch (StorageException)
         {
             // The list is right without it; the next one tries again.
         }
     }
+
+    private sealed record Entry(Digest Referrer, Document Document);
 }
 
 /// <param name="Descriptors">The entries of this page, as JSON.</param>
@@ -166,4 +187,5 @@ internal sealed record ReferrerPage(ReadOnlyMemory<byte>[] Descriptors, string? 
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     Converters = [typeof(ParsableJsonConverter<Digest>)])]
 [JsonSerializable(typeof(Descriptor))]
+[JsonSerializable(typeof(ReferredSubject))]
 internal sealed partial class ReferrerJson : JsonSerializerContext;

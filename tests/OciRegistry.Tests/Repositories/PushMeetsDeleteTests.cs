@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using OciRegistry.Storage;
 using OciRegistry.Tests.Faults;
 using OciRegistry.Tests.Support;
@@ -49,16 +50,26 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
     }
 
     /// <summary>This replica does not know the upstream that another one has asked.</summary>
-    [Fact]
-    public async Task Entry_of_a_referrer_that_an_upstream_has_listed_is_not_listed_and_stays()
+    [Theory]
+    [InlineData("{}", true)] // of another release, or damaged: it may
+    [InlineData("{", true)]
+    [InlineData("this one", true)]
+    [InlineData("no other", false)]
+    public async Task Entry_of_a_referrer_is_not_listed_and_stays_where_an_upstream_may_list_it(string listed, bool stays)
     {
         await AddEntryAsync();
         var note = RegistryLayout.ReferredSubject(RepositoryName.Parse(_repository), Subject);
-        await A.Documents.WriteAsync(note, "{}"u8.ToArray(), WriteCondition.Absent, Durability.Synced, default);
+        var content = listed switch
+        {
+            "this one" => $$"""{"checked":"2026-01-01T00:00:00+00:00","referrers":["{{Digest}}"]}""",
+            "no other" => """{"checked":"2026-01-01T00:00:00+00:00","referrers":[]}""",
+            _ => listed,
+        };
+        await A.Documents.WriteAsync(note, Encoding.UTF8.GetBytes(content), WriteCondition.Absent, Durability.Synced, default);
 
         (await ReferrersAsync()).ShouldBe(0);
 
-        (await A.Documents.ReadAsync(ReferrerKey, default)).ShouldNotBeNull();
+        (await A.Documents.ReadAsync(ReferrerKey, default) is not null).ShouldBe(stays);
     }
 
     [Fact]
