@@ -47,7 +47,7 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
                 cancellationToken);
         }
 
-        return await WriteVersionAsync(repository, tag, said, Condition(known), cancellationToken) is not null;
+        return await ReplaceAsync(repository, tag, known, said, cancellationToken);
     }
 
     /// <summary>To be called before a tag is pushed: from now on the upstream does not change it.</summary>
@@ -63,7 +63,7 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
         {
             var before = await ReadAsync(repository, tag, cancellationToken);
             var pushed = Pushed(before?.Tag, push, before?.Tag.Run ?? UniqueId.New().ToString("n"));
-            if (await WriteVersionAsync(repository, tag, pushed, Condition(before), cancellationToken) is not null)
+            if (await ReplaceAsync(repository, tag, before, pushed, cancellationToken))
             {
                 return pushed.Run!;
             }
@@ -79,7 +79,7 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
     {
         while (await ReadAsync(repository, tag, cancellationToken) is { } known && known.Tag.Run == run)
         {
-            if (await WriteVersionAsync(repository, tag, Pushed(known.Tag, push: null, run), Condition(known), cancellationToken) is not null)
+            if (await ReplaceAsync(repository, tag, known, Pushed(known.Tag, push: null, run), cancellationToken))
             {
                 return true;
             }
@@ -92,46 +92,21 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
     public async ValueTask UndoPushedAsync(
         RepositoryName repository, Tag tag, string push, CancellationToken cancellationToken)
     {
-        if (await ReadAsync(repository, tag, cancellationToken) is not { } known || known.Tag.Push != push)
+        if (await ReadAsync(repository, tag, cancellationToken) is { } known && known.Tag.Push == push)
         {
-            return;
-        }
-
-        var condition = WriteCondition.Unchanged(known.Version);
-        if (known.Tag.Before is { } before)
-        {
-            await WriteVersionAsync(repository, tag, before, condition, cancellationToken);
-        }
-        else
-        {
-            await documents.DeleteAsync(
-                RegistryLayout.ResolvedTag(repository, tag), condition, Durability.Synced, cancellationToken);
+            await ReplaceAsync(repository, tag, known, known.Tag.Before, cancellationToken);
         }
     }
 
     /// <summary>The upstream is asked with the next pull, unless the tag was pushed since <paramref name="known"/> was read.</summary>
     public async ValueTask SetUnsureAsync(
         RepositoryName repository, Tag tag, VersionedTag? known, CancellationToken cancellationToken) =>
-        await WriteVersionAsync(repository, tag, ResolvedTag.Unsure, Condition(known), cancellationToken);
+        await ReplaceAsync(repository, tag, known, ResolvedTag.Unsure, cancellationToken);
 
     /// <summary>Deletes what is known of a tag that is missing, unless the tag was pushed or resolved since.</summary>
     public async ValueTask DeleteAsync(
-        RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken)
-    {
-        // The version of the reverse entry first: a push writes the note anew, and then the entry.
-        var key = known.Tag.Digest is { } digest ? RegistryLayout.Tagged(repository, digest, tag) : default(DocumentKey?);
-        var reverse = key is { } entry ? await documents.ReadAsync(entry, cancellationToken) : null;
-        if (await documents.DeleteAsync(
-                RegistryLayout.ResolvedTag(repository, tag),
-                WriteCondition.Unchanged(known.Version),
-                Durability.Synced,
-                cancellationToken)
-            && reverse is not null)
-        {
-            await documents.DeleteAsync(
-                key!.Value, WriteCondition.Unchanged(reverse.Version), Durability.Atomic, cancellationToken);
-        }
-    }
+        RepositoryName repository, Tag tag, VersionedTag known, CancellationToken cancellationToken) =>
+        await ReplaceAsync(repository, tag, known, said: null, cancellationToken);
 
     /// <summary>
     /// The upstream does not have this content any more: tags that lead to it are asked for with the next pull, however fresh
@@ -172,25 +147,78 @@ internal sealed class ResolvedTags(IDocumentStore documents, PulledParts parts, 
         };
     }
 
-    private static WriteCondition Condition(VersionedTag? known) =>
-        known is { } read ? WriteCondition.Unchanged(read.Version) : WriteCondition.Absent;
-
-    private async ValueTask<string?> WriteVersionAsync(
-        RepositoryName repository, Tag tag, ResolvedTag said, WriteCondition condition, CancellationToken cancellationToken)
+    /// <summary>
+    /// Writes what is known of a tag, or deletes it where that is nothing, unless it has changed since. Reverse entries of what is
+    /// not said any more go, so that a tag has not one for each move of it.
+    /// </summary>
+    /// <remarks>
+    /// The versions of the entries are read before the note is replaced. A pull that says the same again writes the entry anew
+    /// after it has read the new note, or fails to replace the former one. The entry of a manifest that is here stays, because its
+    /// tag or a push may need it: it goes with the manifest. A process that dies, or a storage that fails, after the note was
+    /// replaced leaves one empty document.
+    /// </remarks>
+    private async ValueTask<bool> ReplaceAsync(
+        RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag? said, CancellationToken cancellationToken)
     {
-        var version = await documents.WriteAsync(
-            RegistryLayout.ResolvedTag(repository, tag),
-            JsonSerializer.SerializeToUtf8Bytes(said, PulledJson.Default.ResolvedTag),
-            condition,
-            Durability.Synced,
-            cancellationToken);
-        if (version is not null && condition.MustNotExist)
+        var former = new List<(Digest Digest, string Version)>();
+        foreach (var digest in NamedBy(known?.Tag).Except(NamedBy(said)))
+        {
+            if (await documents.ReadAsync(RegistryLayout.Tagged(repository, digest, tag), cancellationToken) is { } reverse)
+            {
+                former.Add((digest, reverse.Version));
+            }
+        }
+
+        if (!await ReplaceNoteAsync(repository, tag, known, said, cancellationToken))
+        {
+            return false;
+        }
+
+        try
+        {
+            foreach (var (digest, version) in former)
+            {
+                if (!await documents.ExistsAsync(RegistryLayout.Manifest(repository, digest), cancellationToken))
+                {
+                    await documents.DeleteAsync(
+                        RegistryLayout.Tagged(repository, digest, tag),
+                        WriteCondition.Unchanged(version),
+                        Durability.Atomic,
+                        cancellationToken);
+                }
+            }
+        }
+        catch (StorageException)
+        {
+            // The note is replaced, and that is what the request is about.
+        }
+
+        return true;
+    }
+
+    private async ValueTask<bool> ReplaceNoteAsync(
+        RepositoryName repository, Tag tag, VersionedTag? known, ResolvedTag? said, CancellationToken cancellationToken)
+    {
+        var key = RegistryLayout.ResolvedTag(repository, tag);
+        var condition = known is { } read ? WriteCondition.Unchanged(read.Version) : WriteCondition.Absent;
+        if (said is null)
+        {
+            return await documents.DeleteAsync(key, condition, Durability.Synced, cancellationToken);
+        }
+
+        var content = JsonSerializer.SerializeToUtf8Bytes(said, PulledJson.Default.ResolvedTag);
+        var isWritten = await documents.WriteAsync(key, content, condition, Durability.Synced, cancellationToken) is not null;
+        if (isWritten && known is null)
         {
             await repositories.AddAsync(repository, cancellationToken);
         }
 
-        return version;
+        return isWritten;
     }
+
+    /// <summary>What a note says that the upstream's tag names, also when it is put aside for a push.</summary>
+    private static IEnumerable<Digest> NamedBy(ResolvedTag? tag) =>
+        new[] { tag?.Digest, tag?.Before?.Digest }.OfType<Digest>();
 
     private static ResolvedTag Deserialize(ReadOnlySpan<byte> content)
     {

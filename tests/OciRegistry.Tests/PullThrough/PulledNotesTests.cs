@@ -105,6 +105,47 @@ public sealed class PulledNotesTests : IAsyncLifetime
         });
     }
 
+    [Fact]
+    public async Task A_tag_that_moves_has_one_reverse_entry_however_often_a_head_has_asked_for_it()
+    {
+        for (var i = 0; i < 5; i++)
+        {
+            await MoveAndHeadAsync();
+        }
+
+        ReverseEntries().ShouldHaveSingleItem();
+    }
+
+    [Fact]
+    public async Task A_delete_of_a_tag_takes_the_reverse_entry_of_what_a_head_has_said()
+    {
+        var first = await MoveAndHeadAsync();
+        using (var pulled = await _registry.Http.GetManifestAsync("up/a", "v1"))
+        {
+            pulled.StatusCode.ShouldBe(HttpStatusCode.OK);
+        }
+
+        await MoveAndHeadAsync();
+        (await _registry.Http.DeleteAsync("/v2/up/a/manifests/v1")).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+
+        ReverseEntries().ShouldHaveSingleItem().ShouldContain(first.Hex); // goes with that manifest
+    }
+
+    [Fact]
+    public async Task A_delete_of_a_manifest_takes_a_tag_of_which_a_head_has_said_something_else_since()
+    {
+        var first = await MoveAndHeadAsync();
+        using (var pulled = await _registry.Http.GetManifestAsync("up/a", "v1"))
+        {
+            pulled.StatusCode.ShouldBe(HttpStatusCode.OK);
+        }
+
+        await MoveAndHeadAsync();
+        (await _registry.Http.DeleteAsync($"/v2/up/a/manifests/{first}")).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+
+        Documents().ShouldNotContain(file => file.Contains("/_tags/", StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -146,6 +187,19 @@ public sealed class PulledNotesTests : IAsyncLifetime
             }
         });
     }
+
+    /// <summary>The upstream's tag moves, and is asked for when that counts.</summary>
+    private async Task<Digest> MoveAndHeadAsync()
+    {
+        var digest = _registry.Upstream.AddImage("a", "v1", RegistryClient.RandomBytes(10)).Digest;
+        _time.Advance(TimeSpan.FromHours(1));
+        using var head = await _registry.Http.RequestAsync("HEAD", "/v2/up/a/manifests/v1");
+        head.Header("Docker-Content-Digest").ShouldBe(digest.ToString());
+        return digest;
+    }
+
+    private IEnumerable<string> ReverseEntries() =>
+        Documents().Where(file => file.Contains("/_tagged/", StringComparison.Ordinal));
 
     /// <summary>Of documents, once all has had its time and the sweeps have come by.</summary>
     private async Task AssertLeavesNothingAsync(Func<Task> act)

@@ -13,6 +13,7 @@ public sealed class PulledReplicasTests : IAsyncLifetime
     private static readonly TimeSpan TagTtl = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan ContentTtl = TimeSpan.FromDays(1);
     private static readonly RepositoryName Repository = RepositoryName.Parse("up/a");
+    private static readonly Tag Name = Tag.TryParse("v1", out var tag) ? tag : default;
 
     private readonly ManualTimeProvider _time = new();
     private FakeUpstream _upstream = null!;
@@ -199,6 +200,27 @@ public sealed class PulledReplicasTests : IAsyncLifetime
         (await ListAsync(B)).ShouldBe([theirs]);
     }
 
+    [Fact]
+    public async Task The_reverse_entry_of_a_tag_that_moves_back_while_another_replica_removes_it_stays()
+    {
+        await HeadAsync(A);
+        var next = _upstream.AddImage("a", "v1", RegistryClient.RandomBytes(10));
+        _time.Advance(TagTtl * 2);
+        var removing = A.Plan.Hold(StoreCall.DocumentDelete, ReverseKey(_image.Digest).ToString());
+        var slow = HeadAsync(A);
+        await removing.Reached;
+        _upstream.AddManifest("a", _image.Manifest, MediaTypes.ImageManifest, "v1");
+        _time.Advance(TagTtl * 2);
+        await HeadAsync(B);
+        removing.Release();
+        await Until.DoneAsync(slow);
+
+        (await ReadAsync(ReverseKey(_image.Digest))).ShouldNotBeNull();
+        (await ReadAsync(ReverseKey(next.Digest))).ShouldBeNull();
+    }
+
+    private static DocumentKey ReverseKey(Digest digest) => RegistryLayout.Tagged(Repository, digest, Name);
+
     private DocumentKey EntryKey(Digest referrer) => RegistryLayout.Referrer(Repository, Subject, referrer);
 
     private ValueTask<Document?> ReadAsync(DocumentKey key) => B.Documents.ReadAsync(key, default);
@@ -220,6 +242,12 @@ public sealed class PulledReplicasTests : IAsyncLifetime
         using var list = await replica.Http.RequestAsync("GET", $"/v2/up/a/referrers/{Subject}");
         await list.ShouldHaveStatusAsync(HttpStatusCode.OK);
         return [.. (await list.JsonAsync())["manifests"]!.AsArray().Select(one => Digest.Parse((string)one!["digest"]!))];
+    }
+
+    private static async Task HeadAsync(FaultyRegistry replica)
+    {
+        using var head = await replica.Http.RequestAsync("HEAD", "/v2/up/a/manifests/v1");
+        head.StatusCode.ShouldBe(HttpStatusCode.OK);
     }
 
     private static Task SweepAsync(FaultyRegistry replica) =>
