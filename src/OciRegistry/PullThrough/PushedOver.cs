@@ -33,7 +33,8 @@ internal sealed partial class PushedOver(
     ///   (2) note that what it is made of was pushed, down to the layers of its children, and then the manifest itself
     ///   (3) note that its tags are being pushed       from now on the upstream does not change them
     ///   (4) the push is acceptable still: a sweep may have removed something before (2); it is stored
-    ///                                                 else what was known of its tags is restored
+    ///                                                 else its tags, where they are still its own, and what was known of them
+    ///                                                 are restored
     ///       (once it was stored, its tags are compared when they are set: those that are still its own do not refuse it)
     ///   (5) note the manifest, its parts and its tags anew: a delete of the former ones that has not ended keeps off
     ///                                                 where a delete, or another push that has failed, has taken the note of
@@ -77,17 +78,28 @@ internal sealed partial class PushedOver(
             return true;
         }
 
-        for (var round = 0; round < MaxRounds; round++)
+        var isKept = false;
+        try
         {
-            await parts.KeepAsync(repository, digest, isAnew: true, cancellationToken);
-            if (await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is not null)
+            for (var round = 0; round < MaxRounds; round++)
             {
-                return true;
-            }
+                await parts.KeepAsync(repository, digest, isAnew: true, cancellationToken);
+                if (await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is not null)
+                {
+                    return isKept = true;
+                }
 
-            if (!await blobs.LinkAsync(repository, digest, size, isHeld: false, cancellationToken))
+                if (!await blobs.LinkAsync(repository, digest, size, isHeld: false, cancellationToken))
+                {
+                    return false;
+                }
+            }
+        }
+        finally
+        {
+            if (!isKept)
             {
-                return false;
+                await TryForgetAsync(repository, digest);
             }
         }
 
@@ -99,7 +111,7 @@ internal sealed partial class PushedOver(
     {
         await KeepAsync(push); // (2)
         var name = UniqueId.New().ToString("n");
-        var set = new Dictionary<Tag, string>();
+        var set = new Dictionary<Tag, SetTag>();
         for (var round = 0; round < MaxRounds; round++)
         {
             // (3), (4)
@@ -121,7 +133,7 @@ internal sealed partial class PushedOver(
     }
 
     private async ValueTask<(ManifestPutResult Result, List<string> Runs)> StoreAsync(
-        ManifestPush push, string name, Dictionary<Tag, string> set, bool isAgain)
+        ManifestPush push, string name, Dictionary<Tag, SetTag> set, bool isAgain)
     {
         var isStored = false;
         try
@@ -135,7 +147,7 @@ internal sealed partial class PushedOver(
             var refused = isAgain
                 ? await manifests.CheckReferencesAsync(push, CancellationToken.None)
                 : await manifests.CheckAsync(push, CancellationToken.None);
-            var result = refused ?? await manifests.StoreAsync(push, set, CancellationToken.None);
+            var result = refused ?? await manifests.StoreAsync(push, set, mayRestore: true, CancellationToken.None);
             isStored = result.IsStored;
             return (result, runs);
         }
@@ -143,7 +155,7 @@ internal sealed partial class PushedOver(
         {
             if (!isStored)
             {
-                await TryUndoAsync(push, name);
+                await TryUndoAsync(push, name, set);
             }
         }
     }
@@ -211,15 +223,22 @@ internal sealed partial class PushedOver(
         return error is { Status: StatusCodes.Status403Forbidden or StatusCodes.Status404NotFound } ? unknown : error;
     }
 
-    /// <summary>Where the storage fails for this too, the sweep does it.</summary>
-    private async ValueTask TryUndoAsync(ManifestPush push, string name)
+    /// <summary>Undoes (4), (3) and the note of the manifest. What the storage fails for, the sweep does.</summary>
+    /// <remarks>
+    /// A tag first, then its note: a tag of this push without a note would count as pushed. A process that dies in between leaves
+    /// the note, by which the tag follows the upstream again.
+    /// </remarks>
+    private async ValueTask TryUndoAsync(ManifestPush push, string name, Dictionary<Tag, SetTag> set)
     {
         try
         {
+            await manifests.RestoreTagsAsync(push.Repository, set, CancellationToken.None);
             foreach (var tag in push.AllTags)
             {
                 await resolved.UndoPushedAsync(push.Repository, tag, name, CancellationToken.None);
             }
+
+            await parts.ForgetAsync(push.Repository, push.Digest, CancellationToken.None);
         }
         catch (StorageException e)
         {
@@ -227,6 +246,21 @@ internal sealed partial class PushedOver(
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "The push of {Digest} to {Repository} has failed, and its tags cannot be given back to the upstream now. The sweep of cached content does it within two days.")]
+    private async ValueTask TryForgetAsync(RepositoryName repository, Digest digest)
+    {
+        try
+        {
+            await parts.ForgetAsync(repository, digest, CancellationToken.None);
+        }
+        catch (StorageException e)
+        {
+            LogNotForgotten(log, e, digest, repository);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "The push of {Digest} to {Repository} has failed, and the note that it was pushed cannot be deleted now. If the blob is pulled from the upstream later, it stays in the cache until it is deleted.")]
+    private static partial void LogNotForgotten(ILogger logger, Exception exception, Digest digest, RepositoryName repository);
+
+    [LoggerMessage(LogLevel.Warning, "The push of {Digest} to {Repository} has failed, and its tags cannot be restored now. Push or delete a tag that names it. The sweep of cached content gives the others back to the upstream within two days.")]
     private static partial void LogNotUndone(ILogger logger, Exception exception, Digest digest, RepositoryName repository);
 }

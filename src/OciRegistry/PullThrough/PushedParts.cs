@@ -24,6 +24,20 @@ internal sealed class PushedParts(PulledEntries entries, ManifestDocuments docum
             isAnew,
             cancellationToken);
 
+    /// <summary>
+    /// Takes the note of content that is not here, neither as a blob nor as a manifest. The note's version is read first: a push
+    /// that stores the content after the look writes its note anew after that.
+    /// </summary>
+    public async ValueTask ForgetAsync(RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        if (await entries.PushedVersionAsync(repository, digest, cancellationToken) is { } pushed
+            && await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is null
+            && !await documents.ExistsAsync(repository, digest, cancellationToken))
+        {
+            await entries.TakePushedAsync(repository, digest, pushed, cancellationToken);
+        }
+    }
+
     /// <summary>Keeps what a manifest is made of, and what the manifests that it lists, and are here, are made of.</summary>
     /// <remarks>
     /// A listed manifest that is not here yet brings the notes of its own parts when it is fetched: <see cref="KeepPartsIfPushedAsync"/>.

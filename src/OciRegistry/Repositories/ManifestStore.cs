@@ -58,21 +58,24 @@ internal sealed class ManifestStore(
     ///                                                 else (3): a delete ran at the same time, and this push comes second
     /// </remarks>
     public async ValueTask<ManifestPutResult> PutAsync(ManifestPush push, CancellationToken cancellationToken) =>
-        await CheckAsync(push, cancellationToken) ?? await StoreAsync(push, [], cancellationToken);
+        await CheckAsync(push, cancellationToken) ?? await StoreAsync(push, [], mayRestore: false, cancellationToken);
 
     /// <summary>The steps (3) and (4) of <see cref="PutAsync"/>.</summary>
     /// <param name="push">What is pushed.</param>
     /// <param name="set">
-    /// The versions of the tags that this request has set: a tag that still has its version meets every condition. Whoever
-    /// stores a push again hands in the same one.
+    /// The tags that this request has set: one that still has its version meets every condition. A caller that stores a push
+    /// again hands in the same one.
+    /// </param>
+    /// <param name="mayRestore">
+    /// Whether the caller may call <see cref="RestoreTagsAsync"/>: then each tag is read before it is written, too.
     /// </param>
     /// <param name="cancellationToken">Of the call.</param>
     public async ValueTask<ManifestPutResult> StoreAsync(
-        ManifestPush push, Dictionary<Tag, string> set, CancellationToken cancellationToken)
+        ManifestPush push, Dictionary<Tag, SetTag> set, bool mayRestore, CancellationToken cancellationToken)
     {
         try
         {
-            return await StoreWholeAsync(push, set, cancellationToken);
+            return await StoreWholeAsync(push, set, mayRestore, cancellationToken);
         }
         catch
         {
@@ -125,8 +128,30 @@ internal sealed class ManifestStore(
             };
     }
 
+    /// <summary>
+    /// Points tags that a refused push has set to what they named before. A tag that was written since stays: another push, a pull
+    /// or a delete came second.
+    /// </summary>
+    public async ValueTask RestoreTagsAsync(
+        RepositoryName repository, Dictionary<Tag, SetTag> set, CancellationToken cancellationToken)
+    {
+        foreach (var (tag, (version, before)) in set.ToArray())
+        {
+            if (before is not { } digest)
+            {
+                await tags.DeleteAsync(repository, tag, version, cancellationToken);
+            }
+            else if (await tags.WriteAsync(repository, tag, digest, WriteCondition.Unchanged(version), cancellationToken) is not null)
+            {
+                await TryRemoveIfDanglingAsync(repository, tag); // a delete of that manifest did not find this tag
+            }
+
+            set.Remove(tag);
+        }
+    }
+
     private async ValueTask<ManifestPutResult> StoreWholeAsync(
-        ManifestPush push, Dictionary<Tag, string> set, CancellationToken cancellationToken)
+        ManifestPush push, Dictionary<Tag, SetTag> set, bool mayRestore, CancellationToken cancellationToken)
     {
         var (repository, digest, manifest, content) = (push.Repository, push.Digest, push.Manifest, push.Content);
         ManifestPutResult? refused = null;
@@ -137,13 +162,14 @@ internal sealed class ManifestStore(
             await AddReferrerAsync(repository, digest, manifest, content.Length, cancellationToken);
             foreach (var tag in refused is null ? push.AllTags : [.. set.Keys])
             {
-                var (outcome, version) = await TagAsync(
+                var (outcome, written) = await TagAsync(
                     repository,
                     tag,
                     digest,
                     tag == push.Target.Tag ? push.Precondition : Precondition.None,
                     push.MayMoveTags,
-                    set.GetValueOrDefault(tag),
+                    set.TryGetValue(tag, out var own) ? own : null,
+                    mayRestore,
                     cancellationToken);
                 if (outcome != TagOutcome.Set)
                 {
@@ -152,16 +178,23 @@ internal sealed class ManifestStore(
                     break;
                 }
 
-                set[tag] = version!;
+                set[tag] = written;
             }
 
             await catalog.AddAsync(repository, cancellationToken);
 
-            // (4) for a request that is refused at a later tag, too: the tags before are set.
+            // (4) for a request that is refused at a later tag, too: the manifest is stored, and the tags before are set.
         }
         while (!await IsWholeAsync(repository, digest, manifest, set.Keys, cancellationToken));
 
-        return refused ?? ManifestPutResult.Stored;
+        if (refused is not null)
+        {
+            // Those that were set before it are known: a request that can be refused here has read each tag.
+            await RestoreTagsAsync(repository, set, cancellationToken);
+            return refused;
+        }
+
+        return ManifestPutResult.Stored;
     }
 
     /// <summary>
@@ -377,44 +410,51 @@ internal sealed class ManifestStore(
     /// <param name="digest">The manifest that it is to name.</param>
     /// <param name="precondition">What the client requires of the tag.</param>
     /// <param name="mayMove">Whether the tag may be moved from another manifest.</param>
-    /// <param name="own">The version that this request wrote before, which meets every condition; null when it wrote none.</param>
+    /// <param name="own">What this request wrote before, which meets every condition; null when it wrote nothing.</param>
+    /// <param name="mayRestore">Whether what the tag named before has to be known.</param>
     /// <param name="cancellationToken">Of the call.</param>
-    private async ValueTask<(TagOutcome Outcome, string? Version)> TagAsync(
+    private async ValueTask<(TagOutcome Outcome, SetTag Set)> TagAsync(
         RepositoryName repository,
         Tag tag,
         Digest digest,
         Precondition precondition,
         bool mayMove,
-        string? own,
+        SetTag? own,
+        bool mayRestore,
         CancellationToken cancellationToken)
     {
-        if (precondition.IsNone && mayMove)
+        var isFree = precondition.IsNone && mayMove;
+        if (isFree && !mayRestore)
         {
             // Reads nothing, so that it repairs a tag that cannot be read, and that many writers of one tag all succeed.
-            return (TagOutcome.Set, await tags.WriteAsync(repository, tag, digest, WriteCondition.None, cancellationToken));
+            var written = await tags.WriteAsync(repository, tag, digest, WriteCondition.None, cancellationToken);
+            return (TagOutcome.Set, new SetTag(written!, null));
         }
 
         while (true)
         {
-            var entry = await tags.ReadAsync(repository, tag, cancellationToken);
-            if (own is null || entry?.Version != own)
+            var found = await tags.FindAsync(repository, tag, cancellationToken);
+            var isOwn = own is { } mine && found?.Version == mine.Version;
+            if (!isOwn && !isFree)
             {
-                var current = entry is { } named ? await documents.ReadAsync(repository, named.Digest, cancellationToken) : null;
+                var current = found is { } there
+                    ? await documents.ReadAsync(repository, there.Read().Digest, cancellationToken)
+                    : null;
                 if (!precondition.Allows(current?.Digest))
                 {
-                    return (TagOutcome.PreconditionFailed, null);
+                    return (TagOutcome.PreconditionFailed, default);
                 }
 
                 if (!mayMove && current is not null && current.Digest != digest)
                 {
-                    return (TagOutcome.Taken, null);
+                    return (TagOutcome.Taken, default);
                 }
             }
 
-            var condition = entry is { } e ? WriteCondition.Unchanged(e.Version) : WriteCondition.Absent;
+            var condition = found is { } present ? WriteCondition.Unchanged(present.Version) : WriteCondition.Absent;
             if (await tags.WriteAsync(repository, tag, digest, condition, cancellationToken) is { } version)
             {
-                return (TagOutcome.Set, version);
+                return (TagOutcome.Set, new SetTag(version, isOwn ? own!.Value.Before : found?.Digest));
             }
         }
     }
@@ -477,6 +517,10 @@ internal sealed record ManifestPutResult(bool IsStored, IReadOnlyList<OciError> 
     /// <summary>The tag that names another manifest, and that the caller may not move.</summary>
     public Tag? Taken { get; init; }
 }
+
+/// <param name="Version">The tag's version, as this request has written it.</param>
+/// <param name="Before">What the tag named before; null when there was none, it could not be read, or was not asked for.</param>
+internal readonly record struct SetTag(string Version, Digest? Before);
 
 internal enum TagOutcome
 {

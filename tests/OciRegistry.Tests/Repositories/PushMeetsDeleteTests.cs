@@ -415,14 +415,35 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
     }
 
     [Fact]
-    public async Task Of_two_first_pushes_of_a_tag_that_must_not_move_one_is_refused()
+    public async Task Push_that_is_refused_at_its_second_tag_leaves_no_first_one()
     {
-        await using var replicas = await ReplicaPair.StartAsync(settings => settings.Auth.Policies.Add(new PolicyOptions
+        await using var replicas = await CreateOnlyAsync();
+        var tagging = replicas.A.Plan.Hold(StoreCall.DocumentWrite, TagKey.ToString());
+        var first = replicas.A.Http.PutManifestAsync(
+            _repository, $"{Digest}?tag=first&tag={Name}", _manifest, MediaTypes.ImageIndex);
+        await tagging.Reached; // the first is set
+        await PutAsync(replicas.B, _repository, RegistryClient.EmptyIndex());
+
+        tagging.Release();
+
+        using var refused = await Until.DoneAsync(first);
+        await refused.ShouldBeErrorAsync(HttpStatusCode.Forbidden, "DENIED");
+        using var pulled = await replicas.A.Http.GetManifestAsync(_repository, "first");
+        pulled.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+    }
+
+    private static Task<ReplicaPair> CreateOnlyAsync() =>
+        ReplicaPair.StartAsync(settings => settings.Auth.Policies.Add(new PolicyOptions
         {
             Subjects = ["anonymous"],
             Repositories = ["test/**"],
             Actions = ["pull", "create-only"],
         }));
+
+    [Fact]
+    public async Task Of_two_first_pushes_of_a_tag_that_must_not_move_one_is_refused()
+    {
+        await using var replicas = await CreateOnlyAsync();
         var tagging = replicas.A.Plan.Hold(StoreCall.DocumentWrite, TagKey.ToString());
         var first = replicas.A.Http.PutManifestAsync(_repository, Name, _manifest, MediaTypes.ImageIndex);
         await tagging.Reached; // it has found no such tag, twice
