@@ -41,7 +41,7 @@ internal sealed partial class AuditLog(ILoggerFactory logs, IOptions<OciRegistry
     public void Denied(HttpContext context, string actions, string place) =>
         LogDenied(_log, context.Granted().Caller.Subject, AddressOf(context), actions, place, context.TraceIdentifier);
 
-    /// <summary>Whether pushes and deletes are logged, so that what they change is worth looking up.</summary>
+    /// <summary>Whether pushes and deletes are logged, so that what a push changes is worth looking up.</summary>
     public bool IsOfChanges => _log.IsEnabled(LogLevel.Information);
 
     /// <param name="context">The request.</param>
@@ -60,7 +60,7 @@ internal sealed partial class AuditLog(ILoggerFactory logs, IOptions<OciRegistry
     /// <param name="context">The request.</param>
     /// <param name="repository">Where.</param>
     /// <param name="what">A tag or a digest.</param>
-    /// <param name="tags">What the tags named that are deleted with it.</param>
+    /// <param name="tags">The tags that were deleted, with what they named.</param>
     public void Deleted(HttpContext context, RepositoryName repository, string what, IEnumerable<TagBefore> tags) => LogDeleted(
         _log,
         context.Granted().Caller.Subject,

@@ -24,6 +24,8 @@ internal sealed class ManifestEndpoints(
     /// <summary>spec end-7b: at least 10 tags in one request, 414 when there are too many.</summary>
     private const int MaxTags = 100;
 
+    private const int ReadParallelism = 16;
+
     public async Task Get(HttpContext context, RepositoryName repository, Reference reference)
     {
         if (upstreams.Of(repository) is { } upstream)
@@ -169,13 +171,15 @@ internal sealed class ManifestEndpoints(
     public async Task Delete(HttpContext context, RepositoryName repository, Reference reference)
     {
         var precondition = EntityTags.PreconditionOf(context.Request);
-        var before = reference.Tag is { } named
-            ? await TagsBeforeAsync(repository, [named])
-            : await TagsOfAsync(repository, reference.Digest!.Value);
-        switch (await deletion.DeleteManifestAsync(repository, reference, precondition, CancellationToken.None))
+        var deleted = await deletion.DeleteManifestAsync(repository, reference, precondition, CancellationToken.None);
+        switch (deleted.Outcome)
         {
             case ManifestDeleteOutcome.Deleted:
-                audit.Deleted(context, repository, reference.ToString(), before);
+                audit.Deleted(
+                    context,
+                    repository,
+                    reference.ToString(),
+                    deleted.Deleted.Distinct().Take(MaxTags).Select(tag => new TagBefore(tag, deleted.Digest, deleted.Digest is not null)));
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
                 context.Response.ContentLength = 0;
                 break;
@@ -194,17 +198,23 @@ internal sealed class ManifestEndpoints(
     /// <summary>What tags name now, for the audit log. A request that changes one at the same time is in the log as well.</summary>
     private async ValueTask<IReadOnlyList<TagBefore>> TagsBeforeAsync(RepositoryName repository, IReadOnlyList<Tag> named)
     {
-        if (!audit.IsOfChanges)
+        if (!audit.IsOfChanges || named.Count == 0)
         {
             return [];
         }
 
-        var found = new List<TagBefore>(named.Count);
-        foreach (var tag in named)
+        var found = new TagBefore[named.Count];
+        if (named.Count == 1)
         {
-            found.Add(await TagBeforeAsync(repository, tag));
+            found[0] = await TagBeforeAsync(repository, named[0]);
+            return found;
         }
 
+        await Parallel.ForAsync(
+            0,
+            named.Count,
+            new ParallelOptions { MaxDegreeOfParallelism = ReadParallelism },
+            async (i, _) => found[i] = await TagBeforeAsync(repository, named[i]));
         return found;
     }
 
@@ -218,25 +228,6 @@ internal sealed class ManifestEndpoints(
         catch (StorageException)
         {
             return new TagBefore(tag, null, IsKnown: false); // the push or delete itself says what is wrong
-        }
-    }
-
-    /// <summary>The tags that name a manifest now; of more than the log can take, the first.</summary>
-    private async ValueTask<IReadOnlyList<TagBefore>> TagsOfAsync(RepositoryName repository, Digest digest)
-    {
-        if (!audit.IsOfChanges)
-        {
-            return [];
-        }
-
-        try
-        {
-            var names = await tagStore.NamesOfAsync(repository, digest, null, MaxTags, CancellationToken.None);
-            return [.. names.Tags.Where(name => name.Version is not null).Select(name => new TagBefore(name.Tag, digest))];
-        }
-        catch (StorageException)
-        {
-            return [];
         }
     }
 

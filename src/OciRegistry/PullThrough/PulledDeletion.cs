@@ -13,7 +13,7 @@ namespace OciRegistry.PullThrough;
 internal sealed class PulledDeletion(
     Upstreams upstreams,
     ResolvedTags resolved,
-    PulledEntries entries,
+    PushedParts pushed,
     PulledParts parts,
     ManifestStore manifests,
     ManifestDocuments documents,
@@ -25,7 +25,7 @@ internal sealed class PulledDeletion(
     private static readonly TimeSpan PushLife = TimeSpan.FromHours(1);
 
     /// <summary>As <see cref="ManifestStore.DeleteAsync(RepositoryName, Tag, Precondition, CancellationToken)"/>, or the one for a digest.</summary>
-    public ValueTask<ManifestDeleteOutcome> DeleteManifestAsync(
+    public ValueTask<ManifestDeletion> DeleteManifestAsync(
         RepositoryName repository, Reference reference, Precondition precondition, CancellationToken cancellationToken) =>
         reference.Tag is { } tag
             ? DeleteAsync(repository, tag, precondition, cancellationToken)
@@ -36,29 +36,27 @@ internal sealed class PulledDeletion(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken)
     {
         var isDeleted = await blobs.UnlinkAsync(repository, digest, cancellationToken);
-        if (upstreams.Of(repository) is not null
-            && await entries.PushedVersionAsync(repository, digest, cancellationToken) is { } pushed
-            && await blobs.LinkedSizeAsync(repository, digest, cancellationToken) is null)
+        if (upstreams.Of(repository) is not null)
         {
-            await entries.TakePushedAsync(repository, digest, pushed, cancellationToken);
+            await pushed.ForgetAsync(repository, digest, cancellationToken);
         }
 
         return isDeleted;
     }
 
-    private async ValueTask<ManifestDeleteOutcome> DeleteAsync(
+    private async ValueTask<ManifestDeletion> DeleteAsync(
         RepositoryName repository, Tag tag, Precondition precondition, CancellationToken cancellationToken)
     {
-        var outcome = await manifests.DeleteAsync(repository, tag, precondition, cancellationToken);
-        if (upstreams.Of(repository) is not null && IsGone(outcome))
+        var deletion = await manifests.DeleteAsync(repository, tag, precondition, cancellationToken);
+        if (upstreams.Of(repository) is not null && IsGone(deletion.Outcome))
         {
-            await ForgetAsync(repository, tag, outcome, isNamed: true, cancellationToken);
+            await ForgetAsync(repository, tag, deletion.Outcome, isNamed: true, cancellationToken);
         }
 
-        return outcome;
+        return deletion;
     }
 
-    private async ValueTask<ManifestDeleteOutcome> DeleteAsync(
+    private async ValueTask<ManifestDeletion> DeleteAsync(
         RepositoryName repository, Digest digest, Precondition precondition, CancellationToken cancellationToken)
     {
         if (upstreams.Of(repository) is null)
@@ -66,23 +64,17 @@ internal sealed class PulledDeletion(
             return await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
         }
 
-        var names = await tags.NamesOfAsync(repository, digest, null, int.MaxValue, cancellationToken);
         var stored = await documents.ReadAsync(repository, digest, cancellationToken);
-        var outcome = await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
-        if (!IsGone(outcome))
+        var deletion = await manifests.DeleteAsync(repository, digest, precondition, cancellationToken);
+        if (!IsGone(deletion.Outcome))
         {
-            return outcome;
+            return deletion;
         }
 
-        if (await entries.PushedVersionAsync(repository, digest, cancellationToken) is { } pushed
-            && await documents.ReadAsync(repository, digest, cancellationToken) is null)
+        await pushed.ForgetAsync(repository, digest, cancellationToken);
+        foreach (var tag in deletion.Named)
         {
-            await entries.TakePushedAsync(repository, digest, pushed, cancellationToken);
-        }
-
-        foreach (var name in names.Tags)
-        {
-            await ForgetAsync(repository, name.Tag, outcome, isNamed: false, cancellationToken);
+            await ForgetAsync(repository, tag, deletion.Outcome, isNamed: false, cancellationToken);
         }
 
         if (stored is not null)
@@ -90,7 +82,7 @@ internal sealed class PulledDeletion(
             await parts.RemoveAsync(repository, digest, Manifest.Read(stored.Content, stored.MediaType), cancellationToken);
         }
 
-        return outcome;
+        return deletion;
     }
 
     /// <summary>The upstream is asked for a tag with the next pull, unless somebody has pushed it, or pulled it, meanwhile.</summary>
@@ -104,7 +96,7 @@ internal sealed class PulledDeletion(
     {
         var known = await resolved.ReadAsync(repository, tag, cancellationToken);
         var isDeleted = outcome == ManifestDeleteOutcome.Deleted;
-        if ((known is { Tag.IsPushed: true } pushed ? isDeleted || !MayRun(pushed.Tag) : isDeleted && isNamed)
+        if ((known is { Tag.IsPushed: true } push ? isDeleted || !MayRun(push.Tag) : isDeleted && isNamed)
             && await tags.FindAsync(repository, tag, cancellationToken) is null)
         {
             await resolved.SetUnsureAsync(repository, tag, known, cancellationToken);

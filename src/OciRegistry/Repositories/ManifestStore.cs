@@ -215,25 +215,26 @@ internal sealed class ManifestStore(
     }
 
     /// <summary>Deletes a tag (spec end-9); the manifest and its other tags stay. A tag that cannot be read is deleted too.</summary>
-    public async ValueTask<ManifestDeleteOutcome> DeleteAsync(
+    public async ValueTask<ManifestDeletion> DeleteAsync(
         RepositoryName repository, Tag tag, Precondition precondition, CancellationToken cancellationToken)
     {
         while (await tags.FindAsync(repository, tag, cancellationToken) is { } found)
         {
             if (!precondition.IsNone && !precondition.Allows(found.Read().Digest))
             {
-                return ManifestDeleteOutcome.PreconditionFailed;
+                return ManifestDeletion.Failed(ManifestDeleteOutcome.PreconditionFailed);
             }
 
             // By version in any case: a delete that arrives late must not take a tag that was pushed since.
             if (await tags.DeleteAsync(repository, tag, found.Version, cancellationToken))
             {
-                return ManifestDeleteOutcome.Deleted;
+                return new ManifestDeletion(ManifestDeleteOutcome.Deleted, [tag], [tag], found.Digest);
             }
         }
 
         await tags.ConfirmAsync(repository, tag, cancellationToken);
-        return precondition.IsNone ? ManifestDeleteOutcome.Unknown : ManifestDeleteOutcome.PreconditionFailed;
+        return ManifestDeletion.Failed(
+            precondition.IsNone ? ManifestDeleteOutcome.Unknown : ManifestDeleteOutcome.PreconditionFailed);
     }
 
     /// <summary>Deletes a manifest, and every tag that names it (spec end-9).</summary>
@@ -243,9 +244,10 @@ internal sealed class ManifestStore(
     ///   (3) names that a push has added since (1), and the reverse entries of tags
     /// A delete of a missing manifest does (3) as well: it ends what an interrupted delete has left.
     /// </remarks>
-    public async ValueTask<ManifestDeleteOutcome> DeleteAsync(
+    public async ValueTask<ManifestDeletion> DeleteAsync(
         RepositoryName repository, Digest digest, Precondition precondition, CancellationToken cancellationToken)
     {
+        var removed = new RemovedTags();
         Digest? subject = null;
         var isDeleted = false;
         while (!isDeleted)
@@ -253,7 +255,7 @@ internal sealed class ManifestStore(
             var found = await documents.FindAsync(repository, digest, cancellationToken);
             if (!precondition.Allows(found?.Manifest?.Digest))
             {
-                return ManifestDeleteOutcome.PreconditionFailed;
+                return ManifestDeletion.Failed(ManifestDeleteOutcome.PreconditionFailed);
             }
 
             if (found is not { } present)
@@ -263,7 +265,7 @@ internal sealed class ManifestStore(
 
             // (1)
             subject = present.Subject() ?? subject;
-            await tags.DeleteAllOfAsync(repository, digest, cancellationToken);
+            await tags.DeleteAllOfAsync(repository, digest, removed, cancellationToken);
             if (subject is { } of && await referrers.VersionAsync(repository, of, digest, cancellationToken) is { } version)
             {
                 await referrers.RemoveAsync(repository, of, digest, version, cancellationToken);
@@ -274,16 +276,16 @@ internal sealed class ManifestStore(
         }
 
         // (3)
-        await RemoveNamesAsync(repository, digest, subject, cancellationToken);
+        await RemoveNamesAsync(repository, digest, subject, removed, cancellationToken);
         await catalog.RemoveIfEmptyAsync(repository, cancellationToken);
-        if (isDeleted)
+        if (!isDeleted)
         {
-            return ManifestDeleteOutcome.Deleted;
+            // "It is gone" too must stay true: the delete that this one repeats may have failed after it removed the manifest.
+            await documents.ConfirmAsync(repository, digest, cancellationToken);
         }
 
-        // "It is gone" too must stay true: the delete that this one repeats may have failed after it removed the manifest.
-        await documents.ConfirmAsync(repository, digest, cancellationToken);
-        return ManifestDeleteOutcome.Unknown;
+        return new ManifestDeletion(
+            isDeleted ? ManifestDeleteOutcome.Deleted : ManifestDeleteOutcome.Unknown, removed.Named, removed.Deleted, digest);
     }
 
     /// <summary>
@@ -308,8 +310,12 @@ internal sealed class ManifestStore(
     /// Every version is read before the manifest is looked for. A push that writes the manifest after that look writes each
     /// name after the manifest, with a new version, which the deletes here do not match.
     /// </remarks>
-    public async ValueTask RemoveNamesAsync(
-        RepositoryName repository, Digest digest, Digest? subject, CancellationToken cancellationToken)
+    public ValueTask RemoveNamesAsync(
+        RepositoryName repository, Digest digest, Digest? subject, CancellationToken cancellationToken) =>
+        RemoveNamesAsync(repository, digest, subject, new RemovedTags(), cancellationToken);
+
+    private async ValueTask RemoveNamesAsync(
+        RepositoryName repository, Digest digest, Digest? subject, RemovedTags removed, CancellationToken cancellationToken)
     {
         var referrer = subject is { } of ? await referrers.VersionAsync(repository, of, digest, cancellationToken) : null;
         string? last = null;
@@ -327,7 +333,7 @@ internal sealed class ManifestStore(
                 referrer = null;
             }
 
-            await tags.RemoveAsync(repository, digest, names.Tags, cancellationToken);
+            await tags.RemoveAsync(repository, digest, names.Tags, removed, cancellationToken);
             last = names.Last;
         }
         while (last is not null);
@@ -527,6 +533,17 @@ internal enum TagOutcome
     Set,
     PreconditionFailed,
     Taken,
+}
+
+/// <summary>How a manifest or tag DELETE ended.</summary>
+/// <param name="Outcome">The outcome.</param>
+/// <param name="Named">Tags that have named the manifest, now or once; the tag that was deleted.</param>
+/// <param name="Deleted">The tags that were deleted.</param>
+/// <param name="Digest">What they named; null for a tag that could not be read.</param>
+internal sealed record ManifestDeletion(
+    ManifestDeleteOutcome Outcome, IReadOnlyCollection<Tag> Named, IReadOnlyCollection<Tag> Deleted, Digest? Digest)
+{
+    public static ManifestDeletion Failed(ManifestDeleteOutcome outcome) => new(outcome, [], [], null);
 }
 
 internal enum ManifestDeleteOutcome

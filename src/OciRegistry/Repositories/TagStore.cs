@@ -82,17 +82,27 @@ internal sealed class TagStore(IDocumentStore documents, RegistryMetrics metrics
     /// Deletes every tag that names the digest now; tags that have moved or cannot be read stay. The reverse entries stay,
     /// because the manifest is there, and a push may be setting a tag.
     /// </summary>
+    /// <param name="repository">The repository of the manifest.</param>
+    /// <param name="digest">The manifest.</param>
+    /// <param name="removed">Gets what was found and deleted.</param>
+    /// <param name="cancellationToken">Of the call.</param>
     public async ValueTask DeleteAllOfAsync(
-        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+        RepositoryName repository, Digest digest, RemovedTags removed, CancellationToken cancellationToken)
     {
         var names = await documents.ListFreshAsync(
             RegistryLayout.Tagged(repository, digest), null, int.MaxValue, cancellationToken);
         foreach (var name in names)
         {
-            if (Tag.TryParse(name, out var tag)
-                && await FindAsync(repository, tag, cancellationToken) is { } found && found.Digest == digest)
+            if (!Tag.TryParse(name, out var tag))
             {
-                await DeleteAsync(repository, tag, found.Version, cancellationToken);
+                continue;
+            }
+
+            removed.Named.Add(tag);
+            if (await FindAsync(repository, tag, cancellationToken) is { } found && found.Digest == digest
+                && await DeleteAsync(repository, tag, found.Version, cancellationToken))
+            {
+                removed.Deleted.Add(tag);
             }
         }
     }
@@ -121,13 +131,18 @@ internal sealed class TagStore(IDocumentStore documents, RegistryMetrics metrics
 
     /// <summary>Deletes tags and reverse entries as <see cref="NamesOfAsync"/> found them; what was written since stays.</summary>
     public async ValueTask RemoveAsync(
-        RepositoryName repository, Digest digest, IReadOnlyList<TagName> names, CancellationToken cancellationToken)
+        RepositoryName repository,
+        Digest digest,
+        IReadOnlyList<TagName> names,
+        RemovedTags removed,
+        CancellationToken cancellationToken)
     {
         foreach (var (tag, reverse, version) in names)
         {
-            if (version is not null)
+            removed.Named.Add(tag);
+            if (version is not null && await DeleteAsync(repository, tag, version, cancellationToken))
             {
-                await DeleteAsync(repository, tag, version, cancellationToken);
+                removed.Deleted.Add(tag);
             }
 
             await documents.DeleteAsync(
@@ -160,6 +175,16 @@ internal readonly record struct FoundTag(Tag Tag, Digest? Digest, string Version
 /// <param name="Reverse">The version of its reverse entry.</param>
 /// <param name="Version">The version of the tag; null when it does not name the digest now.</param>
 internal readonly record struct TagName(Tag Tag, string Reverse, string? Version);
+
+/// <summary>What the delete of a manifest does to tags.</summary>
+internal sealed class RemovedTags
+{
+    /// <summary>Tags that have named the manifest, now or once.</summary>
+    public HashSet<Tag> Named { get; } = [];
+
+    /// <summary>Those that named it, and were deleted with it, in the order of that; one that was pushed meanwhile is in it twice.</summary>
+    public List<Tag> Deleted { get; } = [];
+}
 
 /// <param name="Tags">The tags of one page.</param>
 /// <param name="Last">Where the next page starts after; null after the last one.</param>

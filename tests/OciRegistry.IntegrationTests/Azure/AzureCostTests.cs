@@ -136,6 +136,27 @@ public sealed class AzureCostTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_manifest_is_deleted_with_its_tags_listed_twice_and_read_twice()
+    {
+        const int tags = 5;
+        var manifest = RegistryClient.EmptyIndex();
+        var query = string.Join('&', Enumerable.Range(0, tags).Select(i => $"tag=v{i}"));
+        using (var put = await Http.PutManifestAsync(
+            _repository, $"{Digest.Of(manifest)}?{query}", manifest, MediaTypes.ImageIndex))
+        {
+            await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        }
+
+        _proxy!.TakeRequests();
+        using var deleted = await Http.DeleteAsync($"/v2/{_repository}/manifests/{Digest.Of(manifest)}");
+        await deleted.ShouldHaveStatusAsync(HttpStatusCode.Accepted);
+        var requests = Take($"DELETE of a manifest with {tags} tags");
+        requests.Count(request => request.Operation == "Get Blob" && request.Blob.Contains("/_tags/", StringComparison.Ordinal))
+            .ShouldBe(2 * tags); // none for the audit log
+        requests.Count(request => request.Operation == "List Blobs").ShouldBeLessThanOrEqualTo(2 + 2); // two for the catalog
+    }
+
+    [Fact]
     public async Task Nothing_lists_but_lists()
     {
         var manifest = await Http.PushImageAsync(_repository, "v1");

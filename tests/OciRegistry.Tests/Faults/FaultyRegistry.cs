@@ -50,7 +50,8 @@ internal sealed class FaultyRegistry : IAsyncDisposable
         WeakStorage? weak = null,
         IRegistryLocks? lockService = null,
         IStartupFilter? filter = null,
-        Action<OciRegistryOptions>? settings = null)
+        Action<OciRegistryOptions>? settings = null,
+        Action<IServiceCollection>? services = null)
     {
         var plan = new FaultPlan { Weak = weak };
         var app = await RegistryApp.StartAsync(
@@ -62,26 +63,27 @@ internal sealed class FaultyRegistry : IAsyncDisposable
                 uploads?.Invoke(options.Uploads);
                 settings?.Invoke(options);
             },
-            services =>
+            all =>
             {
+                services?.Invoke(all);
                 if (filter is not null)
                 {
-                    services.AddSingleton(filter);
+                    all.AddSingleton(filter);
                 }
 
                 if (time is not null)
                 {
-                    services.Replace(ServiceDescriptor.Singleton(time));
+                    all.Replace(ServiceDescriptor.Singleton(time));
                 }
 
-                Decorate<IDocumentStore>(services, inner => new FaultyDocumentStore(inner, plan));
-                Decorate<IUploadStore>(services, inner =>
+                Decorate<IDocumentStore>(all, inner => new FaultyDocumentStore(inner, plan));
+                Decorate<IUploadStore>(all, inner =>
                 {
                     var faulty = new FaultyUploadStore(inner, plan);
                     return BlockStaging.IsWanted ? new BlockStaging(faulty) : faulty;
                 });
-                Decorate<IBlobStore>(services, inner => new FaultyBlobStore(inner, plan));
-                Decorate<IRegistryLocks>(services, inner => new TestLocks(lockService ?? inner, locks));
+                Decorate<IBlobStore>(all, inner => new FaultyBlobStore(inner, plan));
+                Decorate<IRegistryLocks>(all, inner => new TestLocks(lockService ?? inner, locks));
             },
             root);
         return new FaultyRegistry(app, plan);
