@@ -75,6 +75,11 @@ public sealed class OciRegistryOptions
             yield return "Manifests:References is none of Strict, SparseIndexes and Off. Set it to one of them.";
         }
 
+        if (!Enum.IsDefined(Deletes.Referenced))
+        {
+            yield return "Deletes:Referenced is neither Refuse nor Allow. Set it to one of them.";
+        }
+
         if (Uploads.IdleExpiry <= TimeSpan.Zero)
         {
             yield return "Uploads:IdleExpiry must be positive. Set it to a time span such as 1.00:00:00 (one day).";
@@ -161,6 +166,25 @@ public sealed class DeleteOptions
     /// <value>true</value>
     [Setting(MayChange = true)]
     public bool Enabled { get; set; } = true;
+
+    /// <summary>
+    /// What becomes of a DELETE that breaks an image: of a manifest that a tagged index lists, or of a blob that a manifest is made of.
+    /// <c>Refuse</c> answers 409 and names up to 10 of what refers to it. <c>Allow</c> deletes it, with a <c>Warning</c> header and a
+    /// line in the audit log. In a repository of an upstream it is always deleted: the upstream has it. May change while the registry runs.
+    /// </summary>
+    /// <value>Refuse</value>
+    [Setting(MayChange = true)]
+    public ReferencedDeletes Referenced { get; set; } = ReferencedDeletes.Refuse;
+}
+
+/// <summary>What becomes of a DELETE of content that is in use.</summary>
+public enum ReferencedDeletes
+{
+    /// <summary>409: what refers to it has to be deleted first.</summary>
+    Refuse,
+
+    /// <summary>It is deleted, and what refers to it cannot be pulled any more.</summary>
+    Allow,
 }
 
 public sealed class UploadOptions

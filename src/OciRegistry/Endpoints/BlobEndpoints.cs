@@ -12,6 +12,7 @@ internal sealed class BlobEndpoints(
     Upstreams upstreams,
     PulledBlobs pulled,
     PulledDeletion deletion,
+    ReferencedContent referenced,
     AuditLog audit,
     RegistryMetrics metrics)
 {
@@ -111,8 +112,14 @@ internal sealed class BlobEndpoints(
 
     public async Task Delete(HttpContext context, RepositoryName repository, Digest digest)
     {
+        if (await referenced.OfBlobAsync(context, repository, digest) is not { } broken)
+        {
+            return;
+        }
+
         if (await deletion.DeleteBlobAsync(repository, digest, CancellationToken.None))
         {
+            referenced.Warn(context, repository, digest, broken);
             audit.Deleted(context, repository, digest.ToString(), []);
             context.Response.StatusCode = StatusCodes.Status202Accepted;
             context.Response.ContentLength = 0;

@@ -8,7 +8,7 @@ namespace OciRegistry.Endpoints;
 internal static class EntityTags
 {
     // Not "public": a shared cache must not give it to whoever may not pull it (RFC 9111 §3.5).
-    private const string Immutable = "max-age=31536000, immutable";
+    internal const string Immutable = "max-age=31536000, immutable";
 
     public static string Of(Digest digest) => $"\"{digest}\"";
 

@@ -14,7 +14,11 @@ internal static class ErrorEnvelope
     /// <summary>The status is the first error's.</summary>
     public static Task WriteErrorsAsync(this HttpContext context, IReadOnlyList<OciError> errors)
     {
-        context.Response.Headers.CacheControl = default; // of the content that it was going to be
+        if (context.Response.Headers.CacheControl == EntityTags.Immutable)
+        {
+            context.Response.Headers.CacheControl = default; // of the content that it was going to be
+        }
+
         return context.WriteJsonAsync(errors[0].Status, "application/json", json =>
         {
             json.WriteStartObject();

@@ -14,6 +14,7 @@ internal sealed class ManifestEndpoints(
     PulledManifests pulled,
     PushedOver pushedOver,
     PulledDeletion deletion,
+    ReferencedContent referenced,
     BufferedBodies bodies,
     TagStore tagStore,
     Refusals refusals,
@@ -171,6 +172,17 @@ internal sealed class ManifestEndpoints(
     public async Task Delete(HttpContext context, RepositoryName repository, Reference reference)
     {
         var precondition = EntityTags.PreconditionOf(context.Request);
+        IReadOnlyList<ReferencingManifest> broken = [];
+        if (reference.Digest is { } digest)
+        {
+            if (await referenced.OfManifestAsync(context, repository, digest) is not { } found)
+            {
+                return;
+            }
+
+            broken = found;
+        }
+
         var deleted = await deletion.DeleteManifestAsync(repository, reference, precondition, CancellationToken.None);
         switch (deleted.Outcome)
         {
@@ -180,6 +192,11 @@ internal sealed class ManifestEndpoints(
                     repository,
                     reference.ToString(),
                     deleted.Deleted.Distinct().Take(MaxTags).Select(tag => new TagBefore(tag, deleted.Digest, deleted.Digest is not null)));
+                if (reference.Digest is { } gone)
+                {
+                    referenced.Warn(context, repository, gone, broken);
+                }
+
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
                 context.Response.ContentLength = 0;
                 break;

@@ -44,6 +44,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<ReferredSubjects>();
         services.TryAddSingleton<ReferrerIndex>();
         services.TryAddSingleton<ManifestReferenceCheck>();
+        services.TryAddSingleton<ReferencingManifests>();
         services.TryAddSingleton<ManifestDocuments>();
         services.TryAddSingleton<ManifestStore>();
 
@@ -102,6 +103,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<TokenEndpoints>();
         services.TryAddSingleton<RegistryRequest>();
         services.TryAddSingleton<BlobEndpoints>();
+        services.TryAddSingleton<ReferencedContent>();
         services.TryAddSingleton<UploadEndpoints>();
         services.TryAddSingleton<ManifestEndpoints>();
         services.TryAddSingleton<ListEndpoints>();

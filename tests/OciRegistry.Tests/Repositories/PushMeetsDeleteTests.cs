@@ -367,7 +367,7 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
     public async Task Delete_removes_only_the_reverse_entry_that_it_read_before_the_manifest_was_missing()
     {
         await PutAsync(A, _repository, _manifest);
-        var looking = B.Plan.Hold(StoreCall.DocumentRead, ManifestKey.ToString(), nth: 2, afterEffect: true);
+        var looking = B.Plan.Hold(StoreCall.DocumentRead, ManifestKey.ToString(), nth: 3, afterEffect: true);
         var delete = DeleteAsync(B, _repository, _manifest);
         await looking.Reached;
         await PutAsync(A, _repository, _manifest);
