@@ -169,22 +169,23 @@ public sealed class DeleteOptions
 
     /// <summary>
     /// What becomes of a DELETE that breaks an image: of a manifest that a tagged index lists, or of a blob that a manifest is made of.
-    /// <c>Refuse</c> answers 409 and names up to 10 of what refers to it. <c>Allow</c> deletes it, with a <c>Warning</c> header and a
-    /// line in the audit log. In a repository of an upstream it is always deleted: the upstream has it. May change while the registry runs.
+    /// <c>Allow</c> deletes it, with a <c>Warning</c> header and a line in the audit log. <c>Refuse</c> answers 409. Both name up to 10 of
+    /// what refers to it. In a repository of an upstream it is always deleted: the upstream has it. May change while the registry runs.
     /// </summary>
-    /// <value>Refuse</value>
+    /// <remarks>Not Refuse by default: the suite of spec v1.0 deletes blobs before the manifest that is made of them.</remarks>
+    /// <value>Allow</value>
     [Setting(MayChange = true)]
-    public ReferencedDeletes Referenced { get; set; } = ReferencedDeletes.Refuse;
+    public ReferencedDeletes Referenced { get; set; } = ReferencedDeletes.Allow;
 }
 
 /// <summary>What becomes of a DELETE of content that is in use.</summary>
 public enum ReferencedDeletes
 {
-    /// <summary>409: what refers to it has to be deleted first.</summary>
-    Refuse,
-
     /// <summary>It is deleted, and what refers to it cannot be pulled any more.</summary>
     Allow,
+
+    /// <summary>409: what refers to it has to be deleted first.</summary>
+    Refuse,
 }
 
 public sealed class UploadOptions

@@ -13,7 +13,7 @@ public sealed class ReferencedDeleteTests
     [Fact]
     public async Task A_manifest_that_a_tagged_index_lists_is_not_deleted()
     {
-        await using var registry = await RegistryApp.StartAsync();
+        await using var registry = await RegistryApp.StartAsync(options => options.Deletes.Referenced = ReferencedDeletes.Refuse);
         var (http, child, index) = await IndexedAsync(registry);
 
         using (var refused = await DeleteManifestAsync(http, child))
@@ -38,7 +38,7 @@ public sealed class ReferencedDeleteTests
     [Fact]
     public async Task A_manifest_is_in_use_through_indexes_in_between()
     {
-        await using var registry = await RegistryApp.StartAsync();
+        await using var registry = await RegistryApp.StartAsync(options => options.Deletes.Referenced = ReferencedDeletes.Refuse);
         var http = registry.Http;
         var child = await http.PushImageAsync(_repository, "child");
         var inner = RegistryClient.ImageIndex([RegistryClient.Describe(child, MediaTypes.ImageManifest)]);
@@ -59,7 +59,7 @@ public sealed class ReferencedDeleteTests
     [Fact]
     public async Task A_blob_that_a_manifest_is_made_of_is_not_deleted_before_the_manifest()
     {
-        await using var registry = await RegistryApp.StartAsync();
+        await using var registry = await RegistryApp.StartAsync(options => options.Deletes.Referenced = ReferencedDeletes.Refuse);
         var http = registry.Http;
         var layer = RegistryClient.RandomBytes(10);
         var manifest = Digest.Of(await http.PushImageAsync(_repository, "v1", layer));
@@ -91,7 +91,7 @@ public sealed class ReferencedDeleteTests
     [Fact]
     public async Task Ten_of_many_are_named_and_all_pages_are_looked_at()
     {
-        await using var registry = await RegistryApp.StartAsync();
+        await using var registry = await RegistryApp.StartAsync(options => options.Deletes.Referenced = ReferencedDeletes.Refuse);
         var http = registry.Http;
         var layer = RegistryClient.RandomBytes(10);
         for (var i = 0; i < 12; i++)
@@ -111,7 +111,7 @@ public sealed class ReferencedDeleteTests
     [Fact]
     public async Task What_only_other_repositories_or_untagged_indexes_use_is_deleted()
     {
-        await using var registry = await RegistryApp.StartAsync();
+        await using var registry = await RegistryApp.StartAsync(options => options.Deletes.Referenced = ReferencedDeletes.Refuse);
         var (http, child, _) = await IndexedAsync(registry);
         var other = RegistryClient.NewRepository();
         var layer = RegistryClient.RandomBytes(10);
@@ -132,7 +132,7 @@ public sealed class ReferencedDeleteTests
     {
         var log = new LogCapture();
         await using var registry = await RegistryApp.StartAsync(
-            options => options.Deletes.Referenced = ReferencedDeletes.Allow, services => services.AddSingleton<Microsoft.Extensions.Logging.ILoggerProvider>(log));
+            services: services => services.AddSingleton<Microsoft.Extensions.Logging.ILoggerProvider>(log));
         var (http, child, index) = await IndexedAsync(registry);
 
         using var deleted = await DeleteManifestAsync(http, child);
@@ -147,7 +147,7 @@ public sealed class ReferencedDeleteTests
     [InlineData("blobs")]
     public async Task What_is_not_there_is_unknown_whatever_lists_it(string kind)
     {
-        await using var registry = await RegistryApp.StartAsync(options => options.Manifests.References = ManifestReferences.Off);
+        await using var registry = await RegistryApp.StartAsync(options => (options.Manifests.References, options.Deletes.Referenced) = (ManifestReferences.Off, ReferencedDeletes.Refuse));
         var http = registry.Http;
         var absent = RegistryClient.RandomBytes(10);
         var content = kind == "blobs" ? RegistryClient.ImageManifest("{}"u8.ToArray(), [absent])
@@ -163,7 +163,7 @@ public sealed class ReferencedDeleteTests
     [Fact]
     public async Task Content_of_an_upstream_can_always_be_deleted()
     {
-        await using var registry = await PulledRegistry.StartAsync();
+        await using var registry = await PulledRegistry.StartAsync(options: options => options.Deletes.Referenced = ReferencedDeletes.Refuse);
         var child = registry.Upstream.AddImage("a", "child", [1]);
         registry.Upstream.AddIndex("a", "v1", child.Digest);
         foreach (var reference in new[] { "v1", child.Digest.ToString() })
