@@ -91,7 +91,7 @@ public sealed class LoginQueueTests : IDisposable
             Wait("10.0.0.1");
         }
 
-        (await _queue.EnterAsync(IPAddress.Parse("10.0.0.1"), CancellationToken.None)).ShouldBeFalse();
+        await ShouldBeRefusedAsync("10.0.0.1");
         _queue.Waiting.ShouldBe(LoginQueue.MaxOfNetwork);
         Wait("10.0.0.2");
         await LeaveAsync(2);
@@ -110,7 +110,7 @@ public sealed class LoginQueueTests : IDisposable
         Wait("10.0.1.1");
 
         _queue.Waiting.ShouldBe(LoginQueue.MaxWaiting);
-        (await await Task.WhenAny(sent)).ShouldBeFalse();
+        (await await Until.DoneAsync(Task.WhenAny(sent))).ShouldBeFalse();
         sent.Count(login => login.IsCompleted).ShouldBe(1);
         _turns.ShouldBeEmpty();
     }
@@ -128,7 +128,7 @@ public sealed class LoginQueueTests : IDisposable
 
         var failing = IPAddress.Parse("10.0.1.1");
         _failures.Add(failing);
-        (await _queue.EnterAsync(failing, CancellationToken.None)).ShouldBeFalse();
+        await ShouldBeRefusedAsync("10.0.1.1");
         Wait("10.0.0.1");
         await LeaveAsync(1);
         _turns.ShouldBe(["10.0.0.1"]);
@@ -144,12 +144,12 @@ public sealed class LoginQueueTests : IDisposable
 
         await leaving.CancelAsync();
 
-        await Should.ThrowAsync<OperationCanceledException>(async () => await left);
+        await Should.ThrowAsync<OperationCanceledException>(() => Until.DoneAsync(left.AsTask()));
         _queue.Waiting.ShouldBe(1);
         await LeaveAsync(1);
         _turns.ShouldBe(["10.0.0.2"]);
         _queue.Leave();
-        (await _queue.EnterAsync(null, CancellationToken.None)).ShouldBeTrue();
+        (await Until.DoneAsync(_queue.EnterAsync(null, CancellationToken.None).AsTask())).ShouldBeTrue();
     }
 
     [Fact]
@@ -182,6 +182,13 @@ public sealed class LoginQueueTests : IDisposable
         }
 
         await registry.Http.TokenAsync("alice", AuthFolder.AlicesPassword);
+    }
+
+    private async Task ShouldBeRefusedAsync(string address)
+    {
+        var refused = _queue.EnterAsync(IPAddress.Parse(address), CancellationToken.None);
+        refused.IsCompleted.ShouldBeTrue("it does not wait");
+        (await refused).ShouldBeFalse();
     }
 
     private void Wait(string address) => _waiting.Add(EnterAsync(address));
