@@ -6,7 +6,8 @@ using System.Text.Json;
 namespace OciRegistry.PullThrough;
 
 /// <summary>How this registry shows an upstream who it is: with a token of its token service, or with name and password.</summary>
-internal sealed class UpstreamAuthentication(UpstreamOptions options, UpstreamExchange exchange, TimeProvider time)
+internal sealed class UpstreamAuthentication(
+    UpstreamOptions options, UpstreamExchange exchange, SemaphoreSlim large, TimeProvider time)
 {
     private const int MaxAnswer = 64 * 1024;
 
@@ -114,7 +115,7 @@ internal sealed class UpstreamAuthentication(UpstreamOptions options, UpstreamEx
         using var tooSlow = new CancellationTokenSource(options.Timeout, time);
         try
         {
-            return await UpstreamBody.ReadBoundedAsync(response, MaxAnswer, tooSlow.Token);
+            return await UpstreamBody.ReadBoundedAsync(response, MaxAnswer, large, tooSlow.Token);
         }
         catch (OperationCanceledException)
         {

@@ -5,10 +5,11 @@ namespace OciRegistry.PullThrough;
 /// <summary>An answer's body whose reads fail when nothing comes for too long, whoever reads it.</summary>
 internal sealed class UpstreamBody : HttpContent
 {
-    // More than nearly all manifests have. Only so many larger ones are read at once: each may have megabytes, and whoever pulls decides
-    // how many there are.
+    /// <summary>How many large bodies of one upstream are read at once: each may have megabytes, and clients decide how many there are.</summary>
+    internal const int MostLarge = 4;
+
+    // More than nearly all manifests have.
     private const int LargestUncounted = 128 * 1024;
-    private static readonly SemaphoreSlim LargeReads = new(8);
 
     private readonly HttpContent _content;
     private readonly Func<Stream, Stream> _timed;
@@ -26,7 +27,14 @@ internal sealed class UpstreamBody : HttpContent
         response.Content = new UpstreamBody(response.Content, timeout, time);
 
     /// <summary>The whole body; null when it is larger than the limit, or breaks off.</summary>
-    public static async ValueTask<byte[]?> ReadBoundedAsync(HttpResponseMessage response, int limit, CancellationToken cancellationToken)
+    /// <param name="response">The answer.</param>
+    /// <param name="limit">Bytes that the body may have.</param>
+    /// <param name="large">
+    /// The places for bodies of more than 128 KiB, which wait for one. Each upstream has its own, so that a slow one holds up no other.
+    /// </param>
+    /// <param name="cancellationToken">Cancels the read, and the wait.</param>
+    public static async ValueTask<byte[]?> ReadBoundedAsync(
+        HttpResponseMessage response, int limit, SemaphoreSlim large, CancellationToken cancellationToken)
     {
         var length = response.Content.Headers.ContentLength;
         if (length > limit)
@@ -49,7 +57,7 @@ internal sealed class UpstreamBody : HttpContent
 
                 if (!isCounted && read.Length + count > LargestUncounted)
                 {
-                    await LargeReads.WaitAsync(cancellationToken);
+                    await large.WaitAsync(cancellationToken);
                     isCounted = true;
                 }
 
@@ -66,7 +74,7 @@ internal sealed class UpstreamBody : HttpContent
         {
             if (isCounted)
             {
-                LargeReads.Release();
+                large.Release();
             }
         }
     }

@@ -18,6 +18,7 @@ internal sealed class UpstreamClient : IDisposable
     private readonly UpstreamExchange _exchange;
     private readonly UpstreamAuthentication _authentication;
     private readonly UpstreamBreaker _breaker;
+    private readonly SemaphoreSlim _large = new(UpstreamBody.MostLarge);
     private readonly string _path;
     private long _rateLimit = -1;
     private long _rateLimitRemaining = -1;
@@ -26,12 +27,15 @@ internal sealed class UpstreamClient : IDisposable
     {
         (_options, _time) = (options, time);
         _exchange = new UpstreamExchange(options, time);
-        _authentication = new UpstreamAuthentication(options, _exchange, time);
+        _authentication = new UpstreamAuthentication(options, _exchange, _large, time);
         _breaker = new UpstreamBreaker(options.Prefix, time, log);
         _path = _exchange.Origin.AbsolutePath.Trim('/') is { Length: > 0 } path ? $"{path}/" : "";
     }
 
     public UpstreamHealth Health => _breaker.Health;
+
+    /// <summary>Large bodies that are being read now.</summary>
+    internal int LargeBodies => UpstreamBody.MostLarge - _large.CurrentCount;
 
     /// <summary>How many pulls it allows in its window; null when it has not told.</summary>
     public long? RateLimit => Interlocked.Read(ref _rateLimit) is >= 0 and var limit ? limit : null;
@@ -90,7 +94,7 @@ internal sealed class UpstreamClient : IDisposable
         try
         {
             answer = await SendAsync(method, repository, resource, prepare, either.Token);
-            return (answer, answer.Response is null ? null : await UpstreamBody.ReadBoundedAsync(answer.Response, limit, either.Token));
+            return (answer, answer.Response is null ? null : await UpstreamBody.ReadBoundedAsync(answer.Response, limit, _large, either.Token));
         }
         catch (OperationCanceledException)
         {

@@ -117,9 +117,10 @@ public sealed class SlowUpstreamTests
         const int announced = 64 * 1024 * 1024;
         using var response = new HttpResponseMessage { Content = new StreamContent(new MemoryStream(new byte[10])) };
         response.Content.Headers.ContentLength = announced;
+        using var large = new SemaphoreSlim(1);
         var before = GC.GetAllocatedBytesForCurrentThread();
 
-        var reading = UpstreamBody.ReadBoundedAsync(response, announced, CancellationToken.None);
+        var reading = UpstreamBody.ReadBoundedAsync(response, announced, large, CancellationToken.None);
 
         (GC.GetAllocatedBytesForCurrentThread() - before).ShouldBeLessThan(1024 * 1024);
         reading.IsCompleted.ShouldBeTrue("all of it was allocated on this thread");

@@ -159,7 +159,8 @@ public sealed class UpstreamClientTests : IAsyncLifetime
         {
             _upstream.Faults = _ => fault;
             using var answer = await client.GetAsync("a", blob);
-            return await UpstreamBody.ReadBoundedAsync(answer.Response!, limit, default);
+            using var large = new SemaphoreSlim(1);
+            return await UpstreamBody.ReadBoundedAsync(answer.Response!, limit, large, default);
         }
 
         (await ReadAsync(50_000))!.Length.ShouldBe(50_000);

@@ -34,6 +34,7 @@ internal static class UpstreamClients
     {
         using var answer = await client.GetAsync(repository, resource);
         answer.Outcome.ShouldBe(UpstreamOutcome.Found, answer.Problem);
-        return await UpstreamBody.ReadBoundedAsync(answer.Response!, 1_000_000, default);
+        using var large = new SemaphoreSlim(1);
+        return await UpstreamBody.ReadBoundedAsync(answer.Response!, 1_000_000, large, default);
     }
 }
