@@ -13,7 +13,7 @@ namespace OciRegistry.Server;
 /// closed before a byte of them is read.
 /// </summary>
 internal sealed partial class ConnectionLimits(
-    IConfiguration configuration, RegistryMetrics metrics, TimeProvider time, ILogger<ConnectionLimits> log)
+    IConfiguration configuration, OperationsPort operations, RegistryMetrics metrics, TimeProvider time, ILogger<ConnectionLimits> log)
 {
     // Measured with thousands that have sent half of a head: some 20 KiB of each, and 64 KiB with the TLS library's own.
     private const int BytesOfPlain = 32 * 1024;
@@ -31,7 +31,6 @@ internal sealed partial class ConnectionLimits(
     private readonly int _most = MostOf(configuration);
     private readonly IPNetwork[] _proxies = [.. ServerConfiguration.Proxies(configuration).ToNetworks()];
     private readonly ConcurrentDictionary<string, int> _byNetwork = new();
-    private readonly HashSet<ListenOptions> _operations = [];
     private readonly Count _all = new();
     private readonly Count _ofOperations = new();
     private long _refused;
@@ -46,17 +45,14 @@ internal sealed partial class ConnectionLimits(
         }
 
         var hasTls = Listening.Urls(configuration).Any(url => url.StartsWith("https:", StringComparison.OrdinalIgnoreCase));
-        var byMemory = ProcessLimits.Memory / (hasTls ? BytesOfTls : BytesOfPlain);
+        var byMemory = ProcessMemory.Available / (hasTls ? BytesOfTls : BytesOfPlain);
         return (int)Math.Clamp(Math.Min(byMemory, (ProcessLimits.Files - OtherFiles) / 2), 64, 1_000_000);
     }
-
-    /// <summary>Has the connections of an address for operations counted by themselves. To be called before the server starts.</summary>
-    public void CountApart(ListenOptions endpoint) => _operations.Add(endpoint);
 
     /// <summary>A connection middleware: the first one, so that nothing is spent on what is refused.</summary>
     public async Task RunAsync(ListenOptions endpoint, ConnectionContext connection, ConnectionDelegate next)
     {
-        var (count, most) = _operations.Contains(endpoint) ? (_ofOperations, MostOfOperations) : (_all, _most);
+        var (count, most) = operations.Has(endpoint) ? (_ofOperations, MostOfOperations) : (_all, _most);
         if (Interlocked.Increment(ref count.Open) > most)
         {
             Interlocked.Decrement(ref count.Open);

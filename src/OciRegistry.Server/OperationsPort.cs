@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.AspNetCore.Routing.Matching;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using OciRegistry.Endpoints;
 
 namespace OciRegistry.Server;
 
@@ -10,38 +11,35 @@ namespace OciRegistry.Server;
 /// </summary>
 internal sealed class OperationsPort
 {
-    private static readonly Mark Here = new();
+    private readonly List<ListenOptions> _listening = []; // all of them before the server starts
 
-    private readonly List<ListenOptions> _listening = [];
-
-    /// <summary>Null when there are none.</summary>
-    public static OperationsPort? Configure(WebApplicationBuilder builder)
+    public static void Configure(WebApplicationBuilder builder)
     {
         if (Listening.OperationsUrls(builder.Configuration).Count == 0)
         {
-            return null;
+            return;
         }
 
-        var port = new OperationsPort();
         builder.Services.AddSingleton<MatcherPolicy, PortPolicy>();
-        builder.Services.AddOptions<KestrelServerOptions>().PostConfigure<IConfiguration>((kestrel, configuration) =>
+        builder.Services.AddOptions<KestrelServerOptions>().PostConfigure<IConfiguration, OperationsPort>((kestrel, configuration, port) =>
         {
             foreach (var name in Listening.OperationsEndpoints(configuration))
             {
                 kestrel.ConfigurationLoader!.Endpoint(name, endpoint =>
                 {
                     port._listening.Add(endpoint.ListenOptions);
-                    endpoint.ListenOptions.ApplicationServices.GetRequiredService<ConnectionLimits>().CountApart(endpoint.ListenOptions);
                     endpoint.ListenOptions.Use(next => connection =>
                     {
-                        connection.Features.Set(Here);
+                        connection.Features.Set(OperationsConnection.Mark);
                         return next(connection);
                     });
                 });
             }
         });
-        return port;
     }
+
+    /// <summary>Whether a connection to this endpoint is one for operations.</summary>
+    public bool Has(ListenOptions endpoint) => _listening.Contains(endpoint);
 
     /// <summary>Whether this is one of the addresses that the server listens on for operations.</summary>
     public bool Has(string url)
@@ -58,8 +56,6 @@ internal sealed class OperationsPort
     public static void Restrict(IEndpointConventionBuilder endpoints, bool isForOperations) =>
         endpoints.WithMetadata(new Restriction(isForOperations));
 
-    private sealed class Mark;
-
     private sealed record Restriction(bool IsForOperations);
 
     private sealed class PortPolicy : MatcherPolicy, IEndpointSelectorPolicy
@@ -71,7 +67,7 @@ internal sealed class OperationsPort
 
         public Task ApplyAsync(HttpContext httpContext, CandidateSet candidates)
         {
-            var isForOperations = httpContext.Features.Get<Mark>() is not null;
+            var isForOperations = OperationsConnection.Is(httpContext);
             for (var i = 0; i < candidates.Count; i++)
             {
                 if (candidates.IsValidCandidate(i)

@@ -2,14 +2,11 @@ using System.Globalization;
 
 namespace OciRegistry.Server;
 
-/// <summary>What this process may use of its machine.</summary>
+/// <summary>What this process may use of its machine, besides memory.</summary>
 internal static class ProcessLimits
 {
     // Where it cannot be read, as elsewhere than on Linux.
     private const long UnknownFiles = 1_000_000;
-
-    /// <summary>Bytes that the managed heap may have: of a container's memory three quarters.</summary>
-    public static long Memory { get; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 
     /// <summary>Files and sockets that may be open at once. The runtime has raised the soft limit to the hard one.</summary>
     public static long Files { get; } = ReadFiles();

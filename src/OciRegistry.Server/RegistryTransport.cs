@@ -39,7 +39,7 @@ internal static class RegistryTransport
 
     public static void Configure(WebApplicationBuilder builder)
     {
-        builder.Services.AddSingleton(_ => BlockPool.Of(ProcessLimits.Memory, TimeProvider.System));
+        builder.Services.AddSingleton(_ => BlockPool.Of(ProcessMemory.Available, TimeProvider.System));
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(
             services => new BlockPoolFactory(services.GetRequiredService<BlockPool>()));
         builder.Services.AddSingleton(services => new WatchedListeners(
@@ -47,6 +47,7 @@ internal static class RegistryTransport
             services.GetRequiredService<IHostApplicationLifetime>(),
             services.GetRequiredService<ILogger<WatchedListeners>>()));
         builder.Services.AddSingleton<IConnectionListenerFactory>(services => services.GetRequiredService<WatchedListeners>());
+        builder.Services.AddSingleton<OperationsPort>();
         builder.Services.AddSingleton<ConnectionLimits>();
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.MaxReadBufferSize = BufferSize);
         builder.WebHost.ConfigureKestrel(kestrel =>

@@ -60,7 +60,9 @@ internal static class ServeCheck
         {
             return
             [
-                options.Operations.Admin ? "Would let everybody on this machine administer everything" : "Would not answer /admin: nobody has to log in",
+                options.Operations.Admin || options.Operations.Urls.Count > 0
+                    ? "Would let everybody on this machine administer everything"
+                    : "Would not answer /admin: nobody has to log in",
             ];
         }
 

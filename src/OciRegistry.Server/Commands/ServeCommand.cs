@@ -27,7 +27,7 @@ internal static class ServeCommand
         DigitsEncoding.Configure(builder);
         TlsCertificates.Configure(builder);
         Stopping.Configure(builder);
-        var operationsPort = OperationsPort.Configure(builder);
+        OperationsPort.Configure(builder);
 
         await using var app = builder.Build();
         RequestGuard.Use(app);
@@ -39,9 +39,10 @@ internal static class ServeCommand
         app.MapOciRegistryFallback();
 
         await listening.StartAsync(app);
+        var operations = app.Services.GetRequiredService<OperationsPort>();
         Console.WriteLine(StartupMessage.For(
-            app.Urls.Where(url => operationsPort?.Has(url) != true),
-            app.Urls.Where(url => operationsPort?.Has(url) == true),
+            app.Urls.Where(url => !operations.Has(url)),
+            app.Urls.Where(operations.Has),
             app.Services.GetService<AzureContainer>()?.Address ?? ServerConfiguration.DataFolder(app.Configuration),
             ServerConfiguration.Auth(app.Configuration).IsRequired,
             ServerConfiguration.Redis(app.Configuration).EndPoints()));

@@ -12,9 +12,9 @@ internal sealed class ConnectionOptions
     public int? Connections { get; set; }
 
     /// <summary>
-    /// Connections at once from one address (of IPv6, one network of 64 bits, and four times as many from one of 56
-    /// bits); more are closed without an answer. Addresses
-    /// in Proxies are not counted: many clients come from there.
+    /// Connections at once from one address (of IPv6, one network of 64 bits, and four times as many from one of 56 bits); more
+    /// are closed without an answer. Without it one address can take all of <c>Limits:Connections</c>, and lock out clients that have no
+    /// connection yet. Addresses in Proxies are not counted: many clients come from there.
     /// </summary>
     /// <value>null: no limit</value>
     [Setting(Min = "1", Max = "10000000")]

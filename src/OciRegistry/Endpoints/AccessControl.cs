@@ -208,9 +208,9 @@ internal sealed class AccessControl(
 
         if (access.Kind is AccessKind.Admin or AccessKind.Operator)
         {
-            var problem = !options.Value.Operations.Admin
-                ? "The admin API of a registry in which nobody has to log in is off. Set OciRegistry:Operations:Admin=true, or have "
-                    + "people log in."
+            var problem = !options.Value.Operations.Admin && !OperationsConnection.Is(context)
+                ? "The admin API of a registry in which nobody has to log in is off. Set OciRegistry:Operations:Admin=true, or give it a port "
+                    + "of its own with OciRegistry:Operations:Urls, or have people log in."
                 : !LocalRequest.IsFromHere(context)
                     ? "The admin API of an open registry is answered on its own machine only, and not through a proxy."
                     : null;

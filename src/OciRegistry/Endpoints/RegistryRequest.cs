@@ -36,7 +36,7 @@ internal sealed partial class RegistryRequest(
 
     // The head of one has up to 32 KiB, which are twice as many in memory, and one HTTP/2 connection has a hundred. So heads take no more
     // than half of the memory.
-    internal static readonly long MostAtOnce = Math.Max(1_000, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (128 * 1024));
+    internal static readonly long MostAtOnce = Math.Max(1_000, ProcessMemory.Available / (128 * 1024));
 
     public bool IsAllowed(RegistryAction action) =>
         action is RegistryAction.Pull or RegistryAction.Status

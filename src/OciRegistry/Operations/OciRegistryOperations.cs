@@ -42,7 +42,7 @@ public static class OciRegistryOperations
     /// are (<c>GET /admin/upstreams</c>), what is wrong with which component (<c>GET /admin/health</c>), and fetching images ahead of their
     /// pulls (<c>POST /admin/prefetch</c>). The first three are for subjects with the action <c>admin</c>, for the repositories in which
     /// they have it; the others for operators, who have it in <c>**</c>. In an open registry all of it is off unless
-    /// <see cref="OperationsOptions.Admin"/> is set.
+    /// <see cref="OperationsOptions.Admin"/> is set, or the server has a port of its own for it.
     /// </summary>
     public static RouteGroupBuilder MapOciRegistryAdmin(this IEndpointRouteBuilder endpoints)
     {

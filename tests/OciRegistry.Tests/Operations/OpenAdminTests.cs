@@ -31,7 +31,7 @@ public sealed class OpenAdminTests
         using var denied = await registry.Http.RequestAsync(method, path);
 
         await denied.ShouldBeErrorAsync(HttpStatusCode.Forbidden, "DENIED");
-        (await denied.Content.ReadAsStringAsync()).ShouldContain("Set OciRegistry:Operations:Admin=true");
+        (await denied.Content.ReadAsStringAsync()).ShouldContain("Set OciRegistry:Operations:Admin=true, or give it a port of its own");
     }
 
     /// <summary>A robot would still be there, and log in, when people have to.</summary>

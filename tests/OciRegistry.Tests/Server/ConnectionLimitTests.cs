@@ -48,15 +48,50 @@ public sealed class ConnectionLimitTests
         await ShouldAnswerAsync(second);
     }
 
+    [Theory]
+    [InlineData(null, false)]
+    [InlineData("3", true)]
+    public async Task One_address_locks_out_others_unless_it_may_have_fewer_connections_than_there_are(string? perAddress, bool isServed)
+    {
+        await using var registry = await StartAsync(
+            ("OciRegistry:Limits:Connections", "5"), ("OciRegistry:Limits:ConnectionsPerAddress", perAddress));
+        await using var before = await RawHttp.ConnectAsync(registry.Url);
+        await ShouldAnswerAsync(before);
+        List<RawHttp> attack = [];
+        for (var i = 0; i < 10; i++)
+        {
+            try
+            {
+                attack.Add(await RawHttp.ConnectAsync(registry.Url, from: IPAddress.Parse("127.0.0.2")));
+                await attack[^1].SendAsync(Request);
+            }
+            catch (SocketException)
+            {
+                // Reset before the connection was there to this side.
+            }
+        }
+
+        var answers = await Task.WhenAll(attack.Select(raw => raw.ReadAsync()));
+        answers.Count(answer => answer.Status == 200).ShouldBe(isServed ? 3 : 4);
+        (await IsServedAsync(registry)).ShouldBe(isServed);
+        await ShouldAnswerAsync(before);
+        foreach (var raw in attack)
+        {
+            await raw.DisposeAsync();
+        }
+
+        await Until.TrueAsync(() => IsServedAsync(registry), "there is room again");
+    }
+
     [Fact]
     public void The_default_is_what_memory_and_files_have_room_for()
     {
         var most = MostOf();
         most.ShouldBeGreaterThan(1_000);
-        ((long)most * 32 * 1024).ShouldBeLessThanOrEqualTo(ProcessLimits.Memory);
+        ((long)most * 32 * 1024).ShouldBeLessThanOrEqualTo(ProcessMemory.Available);
         most.ShouldBeLessThan((int)Math.Min(ProcessLimits.Files, int.MaxValue));
         MostOf(("urls", "http://*:80;https://*:443")).ShouldBeLessThanOrEqualTo(most);
-        ((long)MostOf(("urls", "https://*:443")) * 64 * 1024).ShouldBeLessThanOrEqualTo(ProcessLimits.Memory);
+        ((long)MostOf(("urls", "https://*:443")) * 64 * 1024).ShouldBeLessThanOrEqualTo(ProcessMemory.Available);
         MostOf(("OciRegistry:Limits:Connections", "7")).ShouldBe(7);
         ProcessLimits.OpenFilesIn(["Max file size             unlimited            unlimited            bytes",
             "Max open files            1024                 524288               files"]).ShouldBe(1024);
@@ -93,7 +128,7 @@ public sealed class ConnectionLimitTests
 
     private const string Request = "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n";
 
-    private static Task<RegistryApp> StartAsync(params (string Key, string Value)[] settings) => RegistryApp.StartAsync(
+    private static Task<RegistryApp> StartAsync(params (string Key, string? Value)[] settings) => RegistryApp.StartAsync(
         host: builder =>
         {
             foreach (var (key, value) in settings)

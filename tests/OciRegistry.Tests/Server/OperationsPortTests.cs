@@ -13,7 +13,7 @@ public sealed class OperationsPortTests
     [InlineData("--Kestrel:Endpoints:Zzz:Url=http://127.0.0.1:0 --http_ports=1")]
     public async Task Operations_are_answered_there_alone_and_the_registry_here_alone(string listen)
     {
-        await using var server = ServerProcess.Start($"{listen} {Operations} --OciRegistry:Operations:Admin=true");
+        await using var server = ServerProcess.Start($"{listen} {Operations}");
         var (registry, operations) = await UntilListeningAsync(server);
         registry.ShouldNotBe(operations);
 
@@ -37,6 +37,21 @@ public sealed class OperationsPortTests
         using var http = RegistryClient.To(registry);
         await http.PushImageAsync("team/app", "v1");
         server.Output.ShouldNotContain("verriding");
+    }
+
+    [Fact]
+    public async Task The_admin_API_of_an_open_registry_is_still_for_its_own_machine_only()
+    {
+        await using var server = ServerProcess.Start($"--urls=http://127.0.0.1:0 {Operations}");
+        var (_, operations) = await UntilListeningAsync(server);
+
+        foreach (var forwarding in (string[])["X-Forwarded-For: 192.0.2.1", "Via: 1.1 proxy"])
+        {
+            await using var raw = await RawHttp.ConnectAsync(operations);
+            await raw.SendAsync($"GET /admin/uploads HTTP/1.1\r\nHost: localhost\r\n{forwarding}\r\n\r\n");
+            var refused = await raw.ReadAsync();
+            (refused.Status, refused.Codes.SingleOrDefault()).ShouldBe((403, "DENIED"), forwarding);
+        }
     }
 
     /// <summary>Who uses up the registry's connections must not have the process taken for dead.</summary>

@@ -89,8 +89,11 @@ public sealed class ServeCheckTests : IDisposable
         checkedNow.Output.ShouldNotContain("no operator");
         (await _folder.RunAsync($"--check {AnyPort} --OciRegistry:Auth:Robots=true")).Output.ShouldContain(
             "Would have no operator by a policy: one has the action admin in '**'\n");
-        (await _folder.RunAsync($"--check {AnyPort} --OciRegistry:Operations:Admin=true")).Output.ShouldContain(
-            "Would let everybody on this machine administer everything\n");
+        foreach (var isOn in (string[])["Admin=true", "Urls=http://127.0.0.1:0"])
+        {
+            (await _folder.RunAsync($"--check {AnyPort} --OciRegistry:Operations:{isOn}")).Output.ShouldContain(
+                "Would let everybody on this machine administer everything\n");
+        }
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
@@ -17,9 +18,11 @@ internal sealed class RawHttp : IAsyncDisposable
 
     private RawHttp(TcpClient client) => (_client, _stream) = (client, client.GetStream());
 
-    public static async Task<RawHttp> ConnectAsync(Uri url)
+    /// <param name="url">The server's address.</param>
+    /// <param name="from">The client's own address; null for the default.</param>
+    public static async Task<RawHttp> ConnectAsync(Uri url, IPAddress? from = null)
     {
-        var client = new TcpClient { NoDelay = true };
+        var client = new TcpClient(new IPEndPoint(from ?? IPAddress.Any, 0)) { NoDelay = true };
         await client.ConnectAsync(url.Host, url.Port);
         return new RawHttp(client);
     }
