@@ -12,6 +12,10 @@ internal sealed class AzureDocumentStore(SmallBlobs blobs) : IDocumentStore
             ? new Document(read.Content, read.Version)
             : null;
 
+    public ValueTask<int> ReadPartAsync(
+        DocumentKey key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        blobs.ReadPartAsync(AzureNames.Document(key), offset, buffer, cancellationToken);
+
     public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken) =>
         blobs.ExistsAsync(AzureNames.Document(key), cancellationToken);
 

@@ -74,6 +74,26 @@ internal sealed class SmallBlobs(AzureContainer container)
             },
             cancellationToken);
 
+    /// <inheritdoc cref="IDocumentStore.ReadPartAsync"/>
+    public ValueTask<int> ReadPartAsync(string name, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        buffer.IsEmpty ? ValueTask.FromResult(0) : container.CallAsync(
+            async (_, token) =>
+            {
+                try
+                {
+                    var options = new BlobDownloadOptions { Range = new HttpRange(offset, buffer.Length) };
+                    using var read = (await container.Blob(name).DownloadStreamingAsync(options, token)).Value;
+                    return read.Details.ContentType == Tombstone
+                        ? 0
+                        : await read.Content.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, token);
+                }
+                catch (RequestFailedException e) when (AzureProblem.IsMissing(e) || e.ErrorCode == BlobErrorCode.InvalidRange)
+                {
+                    return 0;
+                }
+            },
+            cancellationToken);
+
     /// <summary>What the storage says of a blob, be it small or not; null when there is none.</summary>
     public ValueTask<BlobProperties?> PropertiesAsync(string name, CancellationToken cancellationToken) =>
         container.CallAsync<BlobProperties?>((_, token) => FindAsync(container.Blob(name), token), cancellationToken);

@@ -27,9 +27,9 @@ public sealed class LimitOptions
     public int? PerAddress { get; set; }
 
     /// <summary>
-    /// Bytes of memory for the bodies that are held as a whole while they are read, checked or sent: manifests, forms of the
-    /// token service, JSON of the admin API. One that is read counts four times, for what is made of it. Parts of
-    /// the memory are for bodies of up to 16 KiB, for forms, and for what is sent. Who finds no room for 5 s is answered 503 with Retry-After.
+    /// Bytes of memory for the bodies that clients send and that are held as a whole while they are checked: manifests, forms of the
+    /// token service, JSON of the admin API. Each counts four times, for what is made of it. Parts of
+    /// the memory are for bodies of up to 16 KiB, for forms, and for manifests that are sent. A body without room for 5 s is rejected with 503 and Retry-After.
     /// </summary>
     /// <value>64 MiB</value>
     [Setting(Min = "4194304", Max = "1073741824")]

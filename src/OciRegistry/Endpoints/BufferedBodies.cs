@@ -9,8 +9,8 @@ namespace OciRegistry.Endpoints;
 /// <summary>
 /// Bodies that are held in memory as a whole: manifests, forms and JSON. All together take no more than
 /// <see cref="LimitOptions.BufferedBytes"/>, and each takes what has arrived of it, whatever it announces. Some have a part for
-/// themselves: small ones, as nearly all are, do not wait behind a few large ones; forms of the token service, which anybody may
-/// send, take nothing from manifests; and what is sent takes nothing from what is received.
+/// themselves: small ones, as nearly all are, do not wait behind a few large ones; and forms of the token service, which any client
+/// can send, take nothing from manifests. A quarter stays free for manifests that are read from the storage to be sent.
 /// </summary>
 internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, RegistryMetrics metrics, TimeProvider time) : IDisposable
 {
@@ -32,10 +32,9 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
     private readonly Budget _forms = new(options.Value.Limits.BufferedBytes / 16);
     private readonly Budget _small = new(options.Value.Limits.BufferedBytes / 16 * 3);
     private readonly Budget _large = new(options.Value.Limits.BufferedBytes / 2);
-    private readonly Budget _answers = new(options.Value.Limits.BufferedBytes / 4);
 
     /// <summary>Bytes that are counted now.</summary>
-    internal long Used => _forms.Used + _small.Used + _large.Used + _answers.Used;
+    internal long Used => _forms.Used + _small.Used + _large.Used;
 
     /// <summary>What bodies that are not small may be counted as at once, in bytes.</summary>
     internal int MostOfLarge => _large.Most;
@@ -107,33 +106,11 @@ internal sealed class BufferedBodies(IOptions<OciRegistryOptions> options, Regis
         }
     }
 
-    /// <summary>
-    /// Counts memory that is held while an answer is sent, for as long as its client takes; false when there is too little.
-    /// The request has been answered then.
-    /// </summary>
-    public async ValueTask<bool> TryHoldAsync(HttpContext context, int bytes)
-    {
-        if (bytes <= LargestSmall)
-        {
-            return true; // the system's own buffers take that
-        }
-
-        if (_answers.TryTake(_answers.CountOf(bytes)) is not { } lease)
-        {
-            await RefuseAsync(context);
-            return false;
-        }
-
-        context.Response.RegisterForDispose(lease);
-        return true;
-    }
-
     public void Dispose()
     {
         _forms.Dispose();
         _small.Dispose();
         _large.Dispose();
-        _answers.Dispose();
     }
 
     private async ValueTask RefuseAsync(HttpContext context)

@@ -16,27 +16,46 @@ internal sealed class ManifestEndpoints(
     PulledDeletion deletion,
     ReferencedContent referenced,
     BufferedBodies bodies,
+    ManifestBody body,
     TagStore tagStore,
     Refusals refusals,
     IOptions<OciRegistryOptions> options,
-    AuditLog audit,
-    RegistryMetrics metrics)
+    AuditLog audit)
 {
     /// <summary>spec end-7b: at least 10 tags in one request, 414 when there are too many.</summary>
     private const int MaxTags = 100;
 
     private const int ReadParallelism = 16;
 
-    public async Task Get(HttpContext context, RepositoryName repository, Reference reference)
+    // No variable that outlives an await may have the manifest: it would be held until its client has taken the last byte.
+    public Task Get(HttpContext context, RepositoryName repository, Reference reference)
     {
+        var finding = FindAsync(context, repository, reference);
+        return finding.IsCompletedSuccessfully
+            ? WriteAsync(context, repository, finding.Result)
+            : WriteAsync(context, repository, finding.AsTask());
+    }
+
+    private async Task WriteAsync(HttpContext context, RepositoryName repository, Task<FoundContent?> finding)
+    {
+        var found = await finding;
+        var writing = WriteAsync(context, repository, found);
+        (finding, found) = (null!, null);
+        await writing;
+    }
+
+    /// <summary>Null when the request has been answered.</summary>
+    private async ValueTask<FoundContent?> FindAsync(HttpContext context, RepositoryName repository, Reference reference)
+    {
+        FoundContent found;
         if (upstreams.Of(repository) is { } upstream)
         {
-            var found = await pulled.GetAsync(
+            var pulledThrough = await pulled.GetAsync(
                 upstream, repository, reference, HttpMethods.IsGet(context.Request.Method), context.RequestAborted);
-            if (found.Value is not { } there)
+            if (pulledThrough.Value is not { } there)
             {
-                await context.WriteProblemAsync(found);
-                return;
+                await context.WriteProblemAsync(pulledThrough);
+                return null;
             }
 
             if (there.IsOld)
@@ -44,40 +63,36 @@ internal sealed class ManifestEndpoints(
                 context.SayOld(there.Age);
             }
 
-            await WriteAsync(context, reference, there.Digest, there.MediaType, there.Length, there.Content ?? default);
+            found = new FoundContent(there.Digest, there.MediaType, there.Length, there.Content ?? default);
         }
         else if (await manifests.GetAsync(repository, reference, context.RequestAborted) is { } manifest)
         {
-            await WriteAsync(context, reference, manifest.Digest, manifest.MediaType, manifest.Content.Length, manifest.Content);
+            found = new FoundContent(manifest.Digest, manifest.MediaType, manifest.Content.Length, manifest.Content);
         }
         else
         {
             await context.WriteErrorAsync(OciError.ManifestUnknown(reference));
+            return null;
         }
+
+        return await EntityTags.IsAnswerAsync(context, found.Digest, isByDigest: reference.Digest is not null) ? null : found;
     }
 
-    private async ValueTask WriteAsync(
-        HttpContext context, Reference reference, Digest digest, string mediaType, long length, ReadOnlyMemory<byte> content)
+    private Task WriteAsync(HttpContext context, RepositoryName repository, FoundContent? answer)
     {
-        if (await EntityTags.IsAnswerAsync(context, digest, isByDigest: reference.Digest is not null))
+        if (answer is not { } found)
         {
-            return;
+            return Task.CompletedTask;
         }
 
-        if (HttpMethods.IsGet(context.Request.Method) && !await bodies.TryHoldAsync(context, content.Length))
-        {
-            return;
-        }
-
-        var response = context.Response;
-        response.ContentType = mediaType;
-        response.ContentLength = length;
-        if (HttpMethods.IsGet(context.Request.Method))
-        {
-            await response.BodyWriter.WriteAsync(content, context.RequestAborted);
-            metrics.BytesSent(content.Length);
-        }
+        context.Response.ContentType = found.MediaType;
+        context.Response.ContentLength = found.Length;
+        return HttpMethods.IsGet(context.Request.Method)
+            ? body.WriteAsync(context, repository, found.Digest, found.MediaType, found.Content)
+            : Task.CompletedTask;
     }
+
+    private readonly record struct FoundContent(Digest Digest, string MediaType, long Length, ReadOnlyMemory<byte> Content);
 
     public async Task Put(HttpContext context, RepositoryName repository, Reference reference)
     {

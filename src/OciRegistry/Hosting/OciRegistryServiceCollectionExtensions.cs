@@ -105,6 +105,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<BlobEndpoints>();
         services.TryAddSingleton<ReferencedContent>();
         services.TryAddSingleton<UploadEndpoints>();
+        services.TryAddSingleton<ManifestBody>();
         services.TryAddSingleton<ManifestEndpoints>();
         services.TryAddSingleton<ListEndpoints>();
         services.TryAddSingleton<ReferrerEndpoints>();

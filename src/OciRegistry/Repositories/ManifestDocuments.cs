@@ -27,6 +27,25 @@ internal sealed partial class ManifestDocuments(
             ? new FoundManifest(Verify(repository, digest, document), document)
             : null;
 
+    /// <summary>
+    /// Fills <paramref name="buffer"/> with bytes of a manifest that was read before, as far as it goes; how many. They are not verified.
+    /// </summary>
+    /// <param name="repository">The repository of the manifest.</param>
+    /// <param name="digest">Its digest.</param>
+    /// <param name="mediaType">Its media type when it was read, which precedes its bytes in the storage.</param>
+    /// <param name="offset">The first byte of the manifest.</param>
+    /// <param name="buffer">Receives the bytes.</param>
+    /// <param name="cancellationToken">Cancels the call.</param>
+    public ValueTask<int> ReadPartAsync(
+        RepositoryName repository,
+        Digest digest,
+        string mediaType,
+        int offset,
+        Memory<byte> buffer,
+        CancellationToken cancellationToken) =>
+        documents.ReadPartAsync(
+            RegistryLayout.Manifest(repository, digest), Encoding.UTF8.GetByteCount(mediaType) + 1 + offset, buffer, cancellationToken);
+
     /// <summary>Whether there is a document, intact or not.</summary>
     public async ValueTask<bool> ExistsAsync(
         RepositoryName repository, Digest digest, CancellationToken cancellationToken) =>

@@ -10,7 +10,17 @@ public readonly record struct DocumentKey(string Folder, string Name)
 }
 
 /// <summary>A document as it was read. Two reads with equal versions saw the same write.</summary>
-public sealed record Document(ReadOnlyMemory<byte> Content, string Version);
+public sealed record Document(ReadOnlyMemory<byte> Content, string Version)
+{
+    /// <summary>Fills <paramref name="buffer"/> from <paramref name="offset"/> of the content, as far as it goes; how many bytes.</summary>
+    internal int CopyPart(long offset, Span<byte> buffer)
+    {
+        var part = Content.Span[(int)Math.Min(offset, Content.Length)..];
+        part = part[..Math.Min(part.Length, buffer.Length)];
+        part.CopyTo(buffer);
+        return part.Length;
+    }
+}
 
 /// <summary>When a write or a delete may happen.</summary>
 public readonly record struct WriteCondition
@@ -52,6 +62,14 @@ public interface IDocumentStore
 {
     /// <summary>The document, or null when there is none (or none that a finished write has left).</summary>
     ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Fills <paramref name="buffer"/> from <paramref name="offset"/> of the content of the document that is there now, as far as it
+    /// goes; how many bytes, 0 for a missing document. Holds no more than the buffer, where the store can. Two calls may see two
+    /// writes: the caller verifies the bytes.
+    /// </summary>
+    async ValueTask<int> ReadPartAsync(DocumentKey key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        await ReadAsync(key, cancellationToken) is { } document ? document.CopyPart(offset, buffer.Span) : 0;
 
     /// <summary>
     /// Replaces the document as one step; the new version, or null when the condition did not hold. Then the document that is

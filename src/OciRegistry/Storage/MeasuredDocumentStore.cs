@@ -14,6 +14,11 @@ internal sealed class MeasuredDocumentStore(IDocumentStore store, RegistryMetric
     public ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken) =>
         _read.RunAsync((store, key, cancellationToken), static call => call.store.ReadAsync(call.key, call.cancellationToken));
 
+    public ValueTask<int> ReadPartAsync(DocumentKey key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        _read.RunAsync(
+            (store, key, offset, buffer, cancellationToken),
+            static call => call.store.ReadPartAsync(call.key, call.offset, call.buffer, call.cancellationToken));
+
     public ValueTask<string?> WriteAsync(
         DocumentKey key,
         ReadOnlyMemory<byte> content,

@@ -1,6 +1,4 @@
 using System.Net;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using OciRegistry.Endpoints;
 using OciRegistry.Tests.Auth;
@@ -101,42 +99,6 @@ public sealed class BufferedBodyTests : IAsyncDisposable
         await Until.TrueAsync(() => Bodies.Used == 0, "its room has come back");
     }
 
-    [Fact]
-    public async Task A_large_manifest_is_sent_only_when_there_is_room_for_it_and_a_small_one_always()
-    {
-        await StartAsync(bufferedBytes: Announced);
-        (await PutAsync("large", padding: 1_000_000)).Dispose();
-        (await PutAsync("small")).Dispose();
-        var holding = await HoldAsync();
-
-        using (var refused = await GetAsync("large"))
-        {
-            await refused.ShouldBeErrorAsync(HttpStatusCode.ServiceUnavailable, "UNAVAILABLE");
-            refused.Headers.RetryAfter.ShouldNotBeNull();
-        }
-
-        using (var small = await GetAsync("small"))
-        {
-            small.StatusCode.ShouldBe(HttpStatusCode.OK);
-        }
-
-        using (var head = await _registry.Http.RequestAsync("HEAD", $"/v2/{_repository}/manifests/large"))
-        {
-            head.StatusCode.ShouldBe(HttpStatusCode.OK);
-        }
-
-        // What is received does not count against what is sent, nor the other way round.
-        (await PutAsync("another", padding: 20_000)).StatusCode.ShouldBe(HttpStatusCode.Created);
-        await holding.CompleteAsync();
-        await Until.TrueAsync(() => Bodies.Used == 0, "all room has come back");
-        using (var large = await GetAsync("large"))
-        {
-            large.StatusCode.ShouldBe(HttpStatusCode.OK);
-        }
-
-        await Until.TrueAsync(() => Bodies.Used == 0, "it has been sent");
-    }
-
     [Theory]
     [InlineData("PUT", true)]
     [InlineData("GET", false)]
@@ -234,31 +196,6 @@ public sealed class BufferedBodyTests : IAsyncDisposable
             $"PUT /v2/{_repository}/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Type: {MediaTypes.ImageManifest}\r\n"
             + $"Content-Length: {announced}\r\n\r\n{new string(' ', sent)}");
         return raw;
-    }
-
-    /// <summary>Has all room for answers be taken, as by a client that does not read.</summary>
-    private async Task<HeldAnswer> HoldAsync()
-    {
-        var context = new DefaultHttpContext();
-        var response = new HeldAnswer();
-        context.Features.Set<IHttpResponseFeature>(response);
-        (await Bodies.TryHoldAsync(context, Announced)).ShouldBeTrue();
-        return response;
-    }
-
-    private sealed class HeldAnswer : HttpResponseFeature
-    {
-        private readonly List<(Func<object, Task> Callback, object State)> _completed = [];
-
-        public override void OnCompleted(Func<object, Task> callback, object state) => _completed.Add((callback, state));
-
-        public async Task CompleteAsync()
-        {
-            foreach (var (callback, state) in _completed)
-            {
-                await callback(state);
-            }
-        }
     }
 
     private Task<HttpResponseMessage> GetAsync(string tag) =>

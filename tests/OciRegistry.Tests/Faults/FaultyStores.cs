@@ -8,6 +8,9 @@ internal sealed class FaultyDocumentStore(IDocumentStore inner, FaultPlan plan) 
     public ValueTask<Document?> ReadAsync(DocumentKey key, CancellationToken cancellationToken) =>
         plan.RunAsync(StoreCall.DocumentRead, key.ToString(), () => inner.ReadAsync(key, cancellationToken));
 
+    public ValueTask<int> ReadPartAsync(DocumentKey key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        plan.RunAsync(StoreCall.DocumentRead, key.ToString(), () => inner.ReadPartAsync(key, offset, buffer, cancellationToken));
+
     public ValueTask<string?> WriteAsync(
         DocumentKey key,
         ReadOnlyMemory<byte> content,

@@ -40,6 +40,29 @@ public abstract class DocumentStoreContract
         }
     }
 
+    [Theory]
+    [InlineData(Durability.Synced)]
+    [InlineData(Durability.Atomic)]
+    public async Task A_part_of_a_document_is_read_as_far_as_the_content_goes(Durability durability)
+    {
+        var buffer = new byte[100];
+        (await Store.ReadPartAsync(Key, 0, buffer, default)).ShouldBe(0);
+        foreach (var content in new[] { RegistryClient.RandomBytes(1_000), RegistryClient.RandomBytes(300_000) })
+        {
+            await Store.WriteAsync(Key, content, WriteCondition.None, durability, default);
+            foreach (var (offset, length) in new[] { (0, 100), (50, 100), (content.Length - 40, 40), (content.Length, 0), (content.Length + 9, 0) })
+            {
+                (await Store.ReadPartAsync(Key, offset, buffer, default)).ShouldBe(length);
+                buffer[..length].ShouldBe(content[Math.Min(offset, content.Length)..][..length]);
+            }
+
+            (await Store.ReadPartAsync(Key, 0, Memory<byte>.Empty, default)).ShouldBe(0);
+        }
+
+        (await Store.DeleteAsync(Key, WriteCondition.None, durability, default)).ShouldBeTrue();
+        (await Store.ReadPartAsync(Key, 0, buffer, default)).ShouldBe(0);
+    }
+
     [Fact]
     public async Task What_was_never_written_is_missing_everywhere()
     {

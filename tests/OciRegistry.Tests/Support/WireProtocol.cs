@@ -40,13 +40,20 @@ internal static class WireProtocols
     }
 
     /// <summary>A client that speaks nothing else; in HTTP/2 over one connection.</summary>
-    public static HttpClient Client(this WireProtocol protocol, Uri registry)
+    /// <param name="protocol">The protocol.</param>
+    /// <param name="registry">Its address.</param>
+    /// <param name="connect">Opens the connections; null for the default.</param>
+    public static HttpClient Client(
+        this WireProtocol protocol,
+        Uri registry,
+        Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? connect = null)
     {
         var handler = new SocketsHttpHandler
         {
             AllowAutoRedirect = false,
             UseProxy = false,
             EnableMultipleHttp2Connections = false,
+            ConnectCallback = connect,
             SslOptions =
             {
                 RemoteCertificateValidationCallback = (_, presented, _, _) => presented!.Equals(TestCertificate.Value),

@@ -44,6 +44,34 @@ internal sealed class FileSystemDocumentStore(
         }
     }
 
+    public async ValueTask<int> ReadPartAsync(
+        DocumentKey key, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            using var file = Posix.OpenRead(root.Document(key));
+            if (file is null)
+            {
+                root.ThrowIfGone();
+                return 0;
+            }
+
+            var header = new byte[HeaderLength];
+            if (Posix.Read(file, header, 0) == HeaderLength && ReadVersion(header) is not null)
+            {
+                return Posix.Read(file, buffer.Span, HeaderLength + offset);
+            }
+        }
+        catch (Exception e) when (FileSystemFault.Is(e))
+        {
+            throw FileSystemFault.Wrap(e);
+        }
+
+        // An overwritten document, which is small, or none.
+        return await ReadAsync(key, cancellationToken) is { } document ? document.CopyPart(offset, buffer.Span) : 0;
+    }
+
     public ValueTask<bool> ExistsAsync(DocumentKey key, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
