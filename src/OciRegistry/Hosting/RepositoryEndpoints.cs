@@ -70,7 +70,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
     // As distribution does; some clients put a slash at the end of every address.
     private static bool IsOneSlashTooLong(HttpRequest request) =>
         (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method))
-        && request.Path.Value is [.. var path, '/']
+        && request.Path.Value is [.. var path, '/'] && path is not [.., '/']
         && RepositoryPath.Parse(path) is not null;
 
     private static Task RedirectWithoutSlash(HttpContext context)

@@ -239,9 +239,11 @@ internal sealed class ManifestStore(
 
     /// <summary>Deletes a manifest, and every tag that names it (spec end-9).</summary>
     /// <remarks>
-    ///   (1) tags that name it, referrer entry         so that a delete that is interrupted leaves no name of a missing manifest
+    ///   (1) tags that name it                         so that a delete that is interrupted leaves no tag of a missing manifest
     ///   (2) the manifest, by the version read         else (1): a push wrote it again
-    ///   (3) names that a push has added since (1), and the reverse entries of tags
+    ///   (3) names that a push has added since (1), the referrer entry, the reverse entries of tags
+    /// The referrer entry does not go before the manifest: a signature that can be pulled is listed. One that is left behind
+    /// without its manifest is not, and the list removes it.
     /// A delete of a missing manifest does (3) as well: it ends what an interrupted delete has left.
     /// </remarks>
     public async ValueTask<ManifestDeletion> DeleteAsync(
@@ -266,10 +268,6 @@ internal sealed class ManifestStore(
             // (1)
             subject = present.Subject() ?? subject;
             await tags.DeleteAllOfAsync(repository, digest, removed, cancellationToken);
-            if (subject is { } of && await referrers.VersionAsync(repository, of, digest, cancellationToken) is { } version)
-            {
-                await referrers.RemoveAsync(repository, of, digest, version, cancellationToken);
-            }
 
             // (2)
             isDeleted = await documents.DeleteAsync(repository, digest, present.Version, cancellationToken);

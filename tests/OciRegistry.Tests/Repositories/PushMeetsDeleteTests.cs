@@ -73,6 +73,22 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
     }
 
     [Fact]
+    public async Task A_delete_that_is_cut_short_hides_no_referrer_that_can_be_pulled()
+    {
+        await PutAsync(A, _repository, _manifest);
+        var deleting = B.Plan.Hold(StoreCall.DocumentDelete, ManifestKey.ToString());
+        var delete = B.Http.DeleteAsync($"/v2/{_repository}/manifests/{Digest}");
+        await deleting.Reached;
+
+        (await ReferrersAsync()).ShouldBe(1); // its process may die here
+
+        deleting.Release();
+        (await Until.DoneAsync(delete)).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+        (await ReferrersAsync()).ShouldBe(0);
+        (await A.Documents.ReadAsync(ReferrerKey, default)).ShouldBeNull();
+    }
+
+    [Fact]
     public async Task Entry_of_a_referrer_that_is_pushed_while_its_manifest_is_looked_for_stays()
     {
         await AddEntryAsync();
@@ -342,6 +358,7 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
         }
 
         (await B.Http.DeleteAsync($"/v2/{_repository}/manifests/{Digest}")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        (await ReferrersAsync()).ShouldBe(0); // removes the entry: that it was a referrer, only the manifest said
 
         (await _replicas.AssertAgreesAsync(_repository, Digest, Name, Subject)).ShouldBeFalse();
         await AssertNothingComesBackAsync(_repository, _manifest, "pushed again");
@@ -367,7 +384,7 @@ public sealed class PushMeetsDeleteTests(ITestOutputHelper output) : IAsyncLifet
     public async Task Delete_removes_only_the_reverse_entry_that_it_read_before_the_manifest_was_missing()
     {
         await PutAsync(A, _repository, _manifest);
-        var looking = B.Plan.Hold(StoreCall.DocumentRead, ManifestKey.ToString(), nth: 3, afterEffect: true);
+        var looking = B.Plan.Hold(StoreCall.DocumentRead, ManifestKey.ToString(), nth: 4, afterEffect: true);
         var delete = DeleteAsync(B, _repository, _manifest);
         await looking.Reached;
         await PutAsync(A, _repository, _manifest);

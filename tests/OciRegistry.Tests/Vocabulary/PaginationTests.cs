@@ -19,6 +19,8 @@ public sealed class PaginationTests
     [InlineData("?n=99999999999999999999999999999", 100, null)]
     [InlineData("?last=v1", 100, "v1")]
     [InlineData("?last=", 100, null)]
+    [InlineData("?n=", 100, null)]
+    [InlineData("?n=&last=a", 100, "a")]
     [InlineData("?n=5&last=a%2Fb", 5, "a/b")]
     [InlineData("?last=a&n=5&x=y", 5, "a")]
     public void A_page_has_a_size_and_a_start(string query, int limit, string? after)
@@ -28,7 +30,7 @@ public sealed class PaginationTests
     }
 
     [Theory]
-    [InlineData("?n=")]
+    [InlineData("?n=&n=1")]
     [InlineData("?n=-1")]
     [InlineData("?n=+1")]
     [InlineData("?n=%2B1")]
