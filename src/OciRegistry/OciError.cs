@@ -102,6 +102,15 @@ public sealed record OciError(string Code, int Status, string Message)
         Detail = new JsonObject { ["name"] = name.ToString(), ["ns"] = ns },
     };
 
+    /// <summary>A name that none of the upstreams that a client means has, because it is not below the path of their addresses.</summary>
+    public static OciError NotBelowUpstream(RepositoryName name) => new(
+        "NAME_UNKNOWN",
+        StatusCodes.Status404NotFound,
+        "Unknown repository: no upstream of this registry has that name. Use the full name there, or ask the operator to add an upstream.")
+    {
+        Detail = new JsonObject { ["name"] = name.ToString() },
+    };
+
     public static OciError SizeInvalid(string message, int status = StatusCodes.Status400BadRequest) =>
         new("SIZE_INVALID", status, message);
 

@@ -59,11 +59,20 @@ public sealed class PullThroughOptions
                     + "each its own.";
             }
 
+            // Of upstreams with different paths each has the names below its own.
+            var before = Upstreams.Take(i).Where(other => other.PathOfNames == Upstreams[i].PathOfNames).ToList();
             foreach (var host in Upstreams[i].AllNamespaces().Where(
-                host => Upstreams.Take(i).Any(other => other.AllNamespaces().Contains(host))))
+                host => before.Any(other => other.AllNamespaces().Contains(host, StringComparer.OrdinalIgnoreCase))))
             {
                 yield return $"PullThrough:Upstreams:{i}: '{host}' is another upstream's namespace already. Set Namespaces of "
                     + "one of them to something else.";
+            }
+
+            foreach (var host in Upstreams[i].MirrorHosts.Where(
+                host => before.Any(other => other.MirrorHosts.Contains(host, StringComparer.OrdinalIgnoreCase))))
+            {
+                yield return $"PullThrough:Upstreams:{i}: '{host}' is in another upstream's MirrorHosts already. Remove it from one "
+                    + "of them.";
             }
         }
     }
@@ -84,14 +93,15 @@ public sealed class UpstreamOptions
     public string Url { get; set; } = "";
 
     /// <summary>
-    /// The hosts that containerd names with <c>?ns=</c> when it wants content of this upstream.
+    /// The hosts that containerd names with <c>?ns=</c> when it wants content of this upstream. Upstreams with different paths in
+    /// <see cref="Url"/> can share a host: a full name, such as <c>my-project/app</c>, goes to the longest path that it begins with.
     /// </summary>
     /// <value>the host of <see cref="Url"/>; docker.io for Docker Hub</value>
     public IList<string> Namespaces { get; set => field = value ?? []; } = [];
 
     /// <summary>
     /// Names of this registry (<c>host</c> or <c>host:port</c>, or <c>*:port</c>) under which it is nothing but this upstream, for
-    /// clients that can name neither prefix nor namespace: dockerd with <c>registry-mirrors</c>.
+    /// clients that can name neither prefix nor namespace: dockerd with <c>registry-mirrors</c>. Names are the upstream's full ones.
     /// </summary>
     /// <value>none</value>
     public IList<string> MirrorHosts { get; set => field = value ?? []; } = [];
@@ -180,6 +190,10 @@ public sealed class UpstreamOptions
     /// <value>1 min</value>
     [Setting(Min = "00:00:01", Max = "00:30:00")]
     public TimeSpan TotalTimeout { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>What the path of <see cref="Url"/> puts before the names of its repositories: empty, or ends with a slash.</summary>
+    internal string PathOfNames =>
+        Uri.TryCreate(Url, UriKind.Absolute, out var url) && url.AbsolutePath.Trim('/') is { Length: > 0 } path ? $"{path}/" : "";
 
     internal bool IsDockerHub => Uri.TryCreate(Url, UriKind.Absolute, out var url) && DockerHub.Contains(url.Host);
 

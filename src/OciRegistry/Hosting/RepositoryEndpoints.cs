@@ -130,10 +130,10 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
         AllowedOn(route).Except(_table.Where(entry => entry.Route == route && entry.Action == RegistryAction.Push).Select(entry => entry.Method)),
         "What is in this repository comes from another registry; push there.");
 
-    private static Task RefuseNameAsync(HttpContext context) => context.WriteErrorAsync(
-        RepositoryName.TryParse(PathOf(context).Name, out var name)
-            ? OciError.NamespaceUnknown(name, context.Request.Query["ns"].ToString())
-            : OciError.NameInvalid(PathOf(context).Name));
+    private Task RefuseNameAsync(HttpContext context) => context.WriteErrorAsync(
+        !RepositoryName.TryParse(PathOf(context).Name, out var name) ? OciError.NameInvalid(PathOf(context).Name)
+        : context.Request.Query["ns"].ToString() is { Length: > 0 } ns && !_upstreams.Knows(ns) ? OciError.NamespaceUnknown(name, ns)
+        : OciError.NotBelowUpstream(name));
 
     private static RepositoryPath PathOf(HttpContext context) => context.Features.Get<RepositoryPath>()!;
 

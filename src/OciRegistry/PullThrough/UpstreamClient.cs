@@ -29,7 +29,7 @@ internal sealed class UpstreamClient : IDisposable
         _exchange = new UpstreamExchange(options, time);
         _authentication = new UpstreamAuthentication(options, _exchange, _large, time);
         _breaker = new UpstreamBreaker(options.Prefix, time, log);
-        _path = _exchange.Origin.AbsolutePath.Trim('/') is { Length: > 0 } path ? $"{path}/" : "";
+        _path = options.PathOfNames;
     }
 
     public UpstreamHealth Health => _breaker.Health;

@@ -8,27 +8,18 @@ namespace OciRegistry.PullThrough;
 internal sealed partial class Upstreams : IDisposable
 {
     private readonly Upstream[] _longestFirst;
-    private readonly Dictionary<string, Upstream> _byNamespace = new(StringComparer.OrdinalIgnoreCase);
-    private readonly Dictionary<string, Upstream> _byHost = new(StringComparer.OrdinalIgnoreCase);
+
+    // Of each name, the upstreams with the longest path first.
+    private readonly Dictionary<string, Upstream[]> _byNamespace;
+    private readonly Dictionary<string, Upstream[]> _byHost;
 
     public Upstreams(
         IOptions<OciRegistryOptions> options, TimeProvider time, IMeterFactory meters, ILogger<UpstreamClient> log)
     {
         All = [.. options.Value.PullThrough.Upstreams.Select(one => new Upstream(one, new UpstreamClient(one, time, log)))];
         _longestFirst = [.. All.OrderByDescending(upstream => upstream.Options.Prefix.Length)];
-        foreach (var upstream in All)
-        {
-            foreach (var name in upstream.Options.AllNamespaces())
-            {
-                _byNamespace.TryAdd(name, upstream);
-            }
-
-            foreach (var host in upstream.Options.MirrorHosts)
-            {
-                _byHost.TryAdd(host, upstream);
-            }
-        }
-
+        _byNamespace = ByName(one => one.AllNamespaces());
+        _byHost = ByName(one => one.MirrorHosts);
         UpstreamMetrics.Observe(meters, All);
         if (All.Count > 0)
         {
@@ -58,7 +49,7 @@ internal sealed partial class Upstreams : IDisposable
     /// <summary>
     /// Which repository a request is about: the named one, or one of the upstream that the client means besides. False for a
     /// namespace that is not configured: nothing is ever fetched from where a client says. Without any upstream a namespace says
-    /// nothing.
+    /// nothing. With a namespace or a mirror's host the name is the upstream's full one, and false where no upstream has it.
     /// </summary>
     /// <param name="named">In the path.</param>
     /// <param name="ns">What <c>?ns=</c> says (spec.md#proxying); null or empty when it says nothing.</param>
@@ -74,7 +65,7 @@ internal sealed partial class Upstreams : IDisposable
 
         if (!string.IsNullOrEmpty(ns))
         {
-            return _byNamespace.TryGetValue(ns, out var meant) && meant.TryGetNameHere(named.ToString(), out repository);
+            return _byNamespace.TryGetValue(ns, out var meant) && TryFindByFullName(meant, named.ToString(), out repository);
         }
 
         if (Of(named) is { } upstream)
@@ -82,7 +73,7 @@ internal sealed partial class Upstreams : IDisposable
             return upstream.TryGetNameHere(upstream.NameThere(named), out repository);
         }
 
-        return MirrorAt(host) is not { } mirrored || mirrored.TryGetNameHere(named.ToString(), out repository);
+        return MirroredAt(host) is not { } mirrored || TryFindByFullName(mirrored, named.ToString(), out repository);
     }
 
     public void Dispose()
@@ -93,11 +84,33 @@ internal sealed partial class Upstreams : IDisposable
         }
     }
 
-    private Upstream? MirrorAt(string host) =>
+    private static bool TryFindByFullName(Upstream[] longestPathFirst, string name, out RepositoryName repository)
+    {
+        foreach (var upstream in longestPathFirst)
+        {
+            if (upstream.HasFullName(name))
+            {
+                return upstream.TryGetNameHereOfFullName(name, out repository);
+            }
+        }
+
+        repository = default;
+        return false;
+    }
+
+    private Upstream[]? MirroredAt(string host) =>
         _byHost.Count == 0 ? null
-        : _byHost.TryGetValue(host, out var upstream) ? upstream
-        : host.LastIndexOf(':') is > 0 and var port && _byHost.TryGetValue($"*{host[port..]}", out upstream) ? upstream
+        : _byHost.TryGetValue(host, out var upstreams) ? upstreams
+        : host.LastIndexOf(':') is > 0 and var port && _byHost.TryGetValue($"*{host[port..]}", out upstreams) ? upstreams
         : null;
+
+    private Dictionary<string, Upstream[]> ByName(Func<UpstreamOptions, IEnumerable<string>> names) =>
+        All.SelectMany(upstream => names(upstream.Options).Select(name => (Name: name, Upstream: upstream)))
+            .GroupBy(named => named.Name, named => named.Upstream, StringComparer.OrdinalIgnoreCase)
+            .ToDictionary(
+                named => named.Key,
+                named => named.Distinct().OrderByDescending(upstream => upstream.Options.PathOfNames.Length).ToArray(),
+                StringComparer.OrdinalIgnoreCase);
 
     [LoggerMessage(LogLevel.Information, "Content is pulled through from {Upstreams}.")]
     private static partial void LogConfigured(ILogger logger, string upstreams);

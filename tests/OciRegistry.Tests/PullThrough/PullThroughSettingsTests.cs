@@ -86,6 +86,7 @@ public sealed class PullThroughSettingsTests
     [InlineData("Upstreams:0:MirrorHosts:0=http://a", "Upstreams:0:'http://a' in MirrorHosts is no host.")]
     [InlineData("Upstreams:0:MirrorHosts:0=*", "Upstreams:0:'*' in MirrorHosts is no host.")]
     [InlineData("Upstreams:0:Namespaces:0=registry.example.com:5000", "Upstreams:1: 'registry.example.com:5000' is another upstream's namespace already.")]
+    [InlineData("Upstreams:0:MirrorHosts:0=a Upstreams:1:MirrorHosts:0=A", "Upstreams:1: 'A' is in another upstream's MirrorHosts already.")]
     [InlineData("Upstreams:0:TagTtl=-00:00:01", "Upstreams:0:TagTtl must not be negative.")]
     [InlineData("Upstreams:0:ContentTtl=00:00:59", "Upstreams:0:ContentTtl must be 00:01:00 or more.")]
     [InlineData("Upstreams:0:MaxBytes=0", "Upstreams:0:MaxBytes must be positive.")]
@@ -111,6 +112,13 @@ public sealed class PullThroughSettingsTests
         found.ShouldStartWith(Section + problem);
         found.ShouldNotContain(Secret);
     }
+
+    [Fact]
+    public void Upstreams_with_different_paths_may_share_a_host() => SettingsCheck.Problems(Configuration(
+        ("Upstreams:0:Prefix", "a"), ("Upstreams:0:Url", "https://example.com/team"), ("Upstreams:0:MirrorHosts:0", "*:5001"),
+        ("Upstreams:1:Prefix", "b"), ("Upstreams:1:Url", "https://example.com/team/inner"), ("Upstreams:1:MirrorHosts:0", "*:5001"),
+        ("Upstreams:2:Prefix", "c"), ("Upstreams:2:Url", "https://example.com"), ("Upstreams:2:MirrorHosts:0", "*:5001")))
+        .ShouldBeEmpty();
 
     [Theory]
     [InlineData("http://127.0.0.1:5000")]

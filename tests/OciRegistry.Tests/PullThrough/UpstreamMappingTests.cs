@@ -75,6 +75,81 @@ public sealed class UpstreamMappingTests
         await local.ShouldHaveStatusAsync(HttpStatusCode.OK);
     }
 
+    [Theory]
+    [InlineData("ns")]
+    [InlineData("mirror.example.com")]
+    public async Task The_path_of_an_upstream_is_taken_off_the_full_names_of_its_host(string by)
+    {
+        await using var registry = await WithPathsAsync("my-project");
+        var image = registry.Upstream.AddImage("my-project/r", "v1", [1]);
+        foreach (var resource in new[] { "manifests/v1", $"manifests/{image.Digest}", "tags/list", $"blobs/{image.Config.Digest}" })
+        {
+            using var pulled = await ByFullNameAsync(registry, by, $"my-project/r/{resource}");
+            await pulled.ShouldHaveStatusAsync(HttpStatusCode.OK);
+        }
+
+        registry.Upstream.Calls.ShouldAllBe(call => call.Path.StartsWith("/v2/my-project/r/", StringComparison.Ordinal));
+        registry.Upstream.ForgetCalls();
+        using var byPrefix = await registry.Http.GetManifestAsync("up0/r", "v1");
+        await byPrefix.ShouldBeContentAsync(image.Digest, image.Manifest);
+        registry.Upstream.Calls.ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData("ns")]
+    [InlineData("mirror.example.com")]
+    public async Task A_full_name_that_is_not_below_the_path_is_unknown_and_never_fetched(string by)
+    {
+        await using var registry = await WithPathsAsync("my-project");
+        foreach (var name in new[] { "r", "my-project", "my-project2/r", "other/my-project/r", "up0/r" })
+        {
+            using var unknown = await ByFullNameAsync(registry, by, $"{name}/manifests/v1");
+            if (by == "ns" || name != "up0/r") // without a namespace, that one is named by its prefix
+            {
+                await unknown.ShouldBeErrorAsync(HttpStatusCode.NotFound, "NAME_UNKNOWN");
+            }
+        }
+
+        registry.Upstream.Calls.ShouldAllBe(call => call.Path == "/v2/my-project/r/manifests/v1");
+    }
+
+    [Theory]
+    [InlineData("ns")]
+    [InlineData("mirror.example.com")]
+    public async Task Of_upstreams_on_one_host_the_longest_path_has_the_name(string by)
+    {
+        await using var registry = await WithPathsAsync("", "team", "team/inner");
+        foreach (var (name, here) in new[]
+        {
+            ("team/inner/r", "up2/r"), ("team/r", "up1/r"), ("teams/r", "up0/teams/r"), ("r", "up0/r"),
+        })
+        {
+            var image = registry.Upstream.AddImage(name, "v1", [1]);
+            registry.Upstream.ForgetCalls();
+            using (var pulled = await ByFullNameAsync(registry, by, $"{name}/manifests/v1"))
+            {
+                await pulled.ShouldBeContentAsync(image.Digest, image.Manifest);
+            }
+
+            using var byPrefix = await registry.Http.GetManifestAsync(here, "v1");
+            await byPrefix.ShouldBeContentAsync(image.Digest, image.Manifest);
+            registry.Upstream.Calls.ShouldHaveSingleItem().Path.ShouldBe($"/v2/{name}/manifests/v1");
+        }
+    }
+
+    [Fact]
+    public void Docker_Hubs_official_images_are_below_a_path_as_well()
+    {
+        var upstream = new OciRegistry.PullThrough.Upstream(
+            new UpstreamOptions { Prefix = "official", Url = "https://registry-1.docker.io/library/" }, null!);
+        upstream.HasFullName("alpine").ShouldBeTrue();
+        upstream.HasFullName("team/app").ShouldBeFalse();
+        upstream.TryGetNameHereOfFullName("alpine", out var official).ShouldBeTrue();
+        official.ToString().ShouldBe("official/alpine");
+        upstream.TryGetNameHere("alpine", out official).ShouldBeTrue();
+        official.ToString().ShouldBe("official/alpine");
+    }
+
     [Fact]
     public void Docker_Hubs_short_names_are_those_of_its_official_images()
     {
@@ -206,6 +281,29 @@ public sealed class UpstreamMappingTests
 
         registry.Upstream.Calls.Count.ShouldBe(isAllowed ? 3 : 0);
     }
+
+    /// <summary>Upstreams <c>up0</c> and so on at one host, with a path each, for <c>?ns=ns</c> and a host of this registry.</summary>
+    private static async Task<PulledRegistry> WithPathsAsync(params string[] paths)
+    {
+        var fake = await FakeUpstream.StartAsync();
+        return await PulledRegistry.StartAsync(
+            options: options =>
+            {
+                options.PullThrough.Upstreams.Clear();
+                foreach (var (i, path) in paths.Index())
+                {
+                    options.PullThrough.Upstreams.Add(new UpstreamOptions
+                    {
+                        Prefix = $"up{i}", Url = fake.Url.AbsoluteUri + path, Namespaces = ["ns"], MirrorHosts = ["mirror.example.com"],
+                    });
+                }
+            },
+            fake: fake);
+    }
+
+    private static Task<HttpResponseMessage> ByFullNameAsync(PulledRegistry registry, string by, string path) => by == "ns"
+        ? registry.Http.RequestAsync("GET", $"/v2/{path}?ns=ns")
+        : GetAsync(registry, by, $"/v2/{path}");
 
     private static async Task<HttpResponseMessage> GetAsync(PulledRegistry registry, string host, string path)
     {
