@@ -18,6 +18,8 @@ namespace OciRegistry.PullThrough;
 internal sealed partial class PulledBlobs(
     RepositoryBlobs repositoryBlobs,
     IBlobStore blobs,
+    ManifestStore manifests,
+    PulledParts parts,
     ResolvedTags resolved,
     PulledEntries entries,
     RecentlyUnknown unknown,
@@ -32,6 +34,7 @@ internal sealed partial class PulledBlobs(
 
     private const int BufferSize = 64 * 1024;
     internal const int MaxBroken = 64;
+    private const int MaxManifests = 8;
     private const int MaxTries = 3;
     private static readonly TimeSpan BrokenLife = TimeSpan.FromMinutes(10);
 
@@ -290,8 +293,12 @@ internal sealed partial class PulledBlobs(
         }
 
         // Nobody can be told how long it is, and it may be endless.
-        var (length, unknownLength) = await StatAsync(upstream, repository, digest, there, _stopping.Token);
-        return length is { } asked ? await BringAsync(fetch, response, asked, null) : unknownLength;
+        var (length, unknownLength) = await SizeInManifestsAsync(repository, digest, _stopping.Token) is { } stated
+            ? (stated, null)
+            : await HeadAsync(upstream, repository, digest, there, _stopping.Token);
+        return length is { } known
+            ? await BringAsync(fetch, response, known, null)
+            : unknownLength ?? UnknownSize(upstream);
     }
 
     /// <summary>The steps (4) and (5).</summary>
@@ -461,26 +468,74 @@ internal sealed partial class PulledBlobs(
         return false;
     }
 
+    /// <summary>The size that the upstream says: to a HEAD, else with the head of a GET, else in a manifest that names the blob.</summary>
     private async ValueTask<(long? Size, UpstreamFailure? Failure)> StatAsync(
         Upstream upstream, RepositoryName repository, Digest digest, string there, CancellationToken cancellationToken)
     {
-        var resource = $"blobs/{digest}";
-        if (unknown.Contains(repository, resource))
+        var (size, failure) = await HeadAsync(upstream, repository, digest, there, cancellationToken);
+        if (size is not null || failure is not null)
         {
-            return (null, UpstreamFailure.Unknown);
+            return (size, failure);
         }
 
-        using var answer = await upstream.Client.SendAsync(HttpMethod.Head, there, resource, null, cancellationToken);
+        (size, failure) = await AskSizeAsync(HttpMethod.Get, upstream, repository, digest, there, cancellationToken);
+        size = failure is null ? size ?? await SizeInManifestsAsync(repository, digest, cancellationToken) : null;
+        return (size, size is null ? failure ?? UnknownSize(upstream) : null);
+    }
+
+    /// <summary>The size that the upstream says to a HEAD; neither size nor failure where only a GET can tell.</summary>
+    private ValueTask<(long? Size, UpstreamFailure? Failure)> HeadAsync(
+        Upstream upstream, RepositoryName repository, Digest digest, string there, CancellationToken cancellationToken) =>
+        unknown.Contains(repository, $"blobs/{digest}")
+            ? new((null, UpstreamFailure.Unknown))
+            : AskSizeAsync(HttpMethod.Head, upstream, repository, digest, there, cancellationToken);
+
+    private async ValueTask<(long? Size, UpstreamFailure? Failure)> AskSizeAsync(
+        HttpMethod method, Upstream upstream, RepositoryName repository, Digest digest, string there, CancellationToken cancellationToken)
+    {
+        using var answer = await upstream.Client.SendAsync(method, there, $"blobs/{digest}", null, cancellationToken);
+        if (method == HttpMethod.Head && answer.IsOfHeadAlone)
+        {
+            return (null, null);
+        }
+
         if (answer.Response is null)
         {
             await NoteAsync(repository, digest, answer);
             return (null, UpstreamFailure.Of(answer));
         }
 
-        return answer.Response.Content.Headers.ContentLength is { } size
-            ? (size, null)
-            : (null, UpstreamFailure.Wrong(upstream, "does not say how large the blob is."));
+        // Of the length of a body that they leave out, some proxies say that it is 0.
+        var size = answer.Response.Content.Headers.ContentLength;
+        return (size > 0 || (size == 0 && digest == Digest.Of([], digest.Algorithm)) ? size : null, null);
     }
+
+    /// <summary>The size that the manifests say that are here and name the blob; null where there are none, or they differ.</summary>
+    private async ValueTask<long?> SizeInManifestsAsync(
+        RepositoryName repository, Digest digest, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var sizes = new HashSet<long>();
+            foreach (var whole in await parts.ManifestsOfAsync(repository, digest, MaxManifests, cancellationToken))
+            {
+                if (await manifests.GetAsync(repository, whole, cancellationToken) is { } manifest)
+                {
+                    sizes.UnionWith(Manifest.Read(manifest.Content, manifest.MediaType).Blobs
+                        .Where(blob => blob.Digest == digest).Select(blob => blob.Size));
+                }
+            }
+
+            return sizes.Count == 1 && sizes.First() is >= 0 and var size ? size : null;
+        }
+        catch (StorageException)
+        {
+            return null; // a manifest that cannot be read; the upstream may know
+        }
+    }
+
+    private static UpstreamFailure UnknownSize(Upstream upstream) =>
+        UpstreamFailure.Wrong(upstream, "does not say how large the blob is.");
 
     private async ValueTask NoteAsync(RepositoryName repository, Digest digest, UpstreamAnswer answer)
     {

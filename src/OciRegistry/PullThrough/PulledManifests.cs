@@ -65,17 +65,15 @@ internal sealed partial class PulledManifests(
         }
 
         upstream.Traffic.Missed();
-        if (withContent)
+        var (head, failure) = withContent ? default : await HeadAsync(upstream, repository, digest, null, cancellationToken);
+        if (head is null && failure is null)
         {
             var fetched = await FetchAsync(upstream, repository, digest, cancellationToken);
-            return fetched.Manifest is { } manifest
-                ? Pulled<PulledManifest>.Of(PulledManifest.Of(manifest))
-                : fetched.Failure!.For<PulledManifest>(OciError.ManifestUnknown(digest));
+            (head, failure) = (fetched.Manifest is { } manifest ? PulledManifest.Of(manifest) : null, fetched.Failure);
         }
 
-        var (head, failure) = await HeadAsync(upstream, repository, digest, null, cancellationToken);
         return head is not null
-            ? Pulled<PulledManifest>.Of(head with { Digest = digest })
+            ? Pulled<PulledManifest>.Of(head)
             : failure!.For<PulledManifest>(OciError.ManifestUnknown(digest));
     }
 
@@ -185,9 +183,9 @@ internal sealed partial class PulledManifests(
             return await FailedAsync(upstream, repository, tag, known, stored, failure);
         }
 
-        if (head!.Digest == default)
+        if (head is null)
         {
-            return await FetchTagAsync(upstream, repository, tag, known, stored); // old registries do not say in a HEAD
+            return await FetchTagAsync(upstream, repository, tag, known, stored);
         }
 
         var said = new ResolvedTag(head.Digest, clock.Now) { MediaType = head.MediaType, Length = head.Length };
@@ -320,7 +318,11 @@ internal sealed partial class PulledManifests(
             cancellationToken);
     }
 
-    /// <summary>What the upstream says of a manifest without sending it; the digest is missing when it does not say it.</summary>
+    /// <summary>What the upstream says of a manifest without sending it; neither head nor failure where only a GET can tell.</summary>
+    /// <remarks>
+    /// Old registries leave the digest out of a HEAD, proxies the length, and some servers have no HEAD at all. A client takes the head
+    /// for that of the GET, so it must be complete.
+    /// </remarks>
     private async ValueTask<(PulledManifest? Head, UpstreamFailure? Failure)> HeadAsync(
         Upstream upstream, RepositoryName repository, Reference reference, StoredManifest? stored, CancellationToken cancellationToken)
     {
@@ -346,6 +348,11 @@ internal sealed partial class PulledManifests(
             upstream.Client.Begin(),
             cancellationToken);
         using var answered = answer;
+        if (answer.IsOfHeadAlone)
+        {
+            return (null, null);
+        }
+
         if (answer.Response is not { } response)
         {
             await NoteAsync(repository, resource, reference.Digest, answer, cancellationToken);
@@ -357,11 +364,10 @@ internal sealed partial class PulledManifests(
             return (PulledManifest.Of(stored), null);
         }
 
-        return (new PulledManifest(
-            DigestOf(response) ?? default,
-            response.Content.Headers.ContentType?.MediaType ?? MediaTypes.OctetStream,
-            response.Content.Headers.ContentLength ?? 0,
-            null), null);
+        return DigestOf(response) is { } digest && (reference.Digest ?? digest) == digest
+            && response.Content.Headers is { ContentLength: > 0 and var length, ContentType.MediaType: { } type } && Accepted.Contains(type)
+            ? (new PulledManifest(digest, type, length, null), null)
+            : (null, null);
     }
 
     private ValueTask<Fetched> FetchAsync(

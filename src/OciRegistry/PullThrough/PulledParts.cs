@@ -36,13 +36,28 @@ internal sealed class PulledParts(IDocumentStore documents)
         var next = new Queue<Digest>(found);
         while (next.TryDequeue(out var digest) && found.Count < MaxWholes)
         {
-            foreach (var name in await documents.ListAsync(
-                RegistryLayout.Parts(repository, digest), null, MaxWholes, cancellationToken))
+            foreach (var whole in await ManifestsOfAsync(repository, digest, MaxWholes, cancellationToken))
             {
-                if (Digest.TryParse(name, out var whole) && found.Add(whole))
+                if (found.Add(whole))
                 {
                     next.Enqueue(whole);
                 }
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>The manifests that name a blob or manifest themselves, at most <paramref name="limit"/>.</summary>
+    public async ValueTask<IReadOnlyCollection<Digest>> ManifestsOfAsync(
+        RepositoryName repository, Digest part, int limit, CancellationToken cancellationToken)
+    {
+        var found = new List<Digest>();
+        foreach (var name in await documents.ListAsync(RegistryLayout.Parts(repository, part), null, limit, cancellationToken))
+        {
+            if (Digest.TryParse(name, out var whole))
+            {
+                found.Add(whole);
             }
         }
 

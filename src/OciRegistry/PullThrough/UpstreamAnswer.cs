@@ -30,6 +30,11 @@ internal sealed class UpstreamAnswer : IDisposable
     /// <summary>Its status; null when there was no answer, or it was not asked.</summary>
     public int? Status { get; init; }
 
+    /// <summary>
+    /// Whether it is an answer to a HEAD that says nothing of a GET: the server, or a proxy before it, has no HEAD there.
+    /// </summary>
+    public bool IsOfHeadAlone => Status is 400 or 405 or 501;
+
     /// <summary>What is wrong, in a sentence for whoever asked; without credentials. Null when found.</summary>
     public string? Problem { get; init; }
 

@@ -196,7 +196,7 @@ internal sealed class UpstreamClient : IDisposable
             RetryAfter = outcome == UpstreamOutcome.Limited ? Wait(retryAfter) ?? DefaultRetryAfter
                 : status == HttpStatusCode.ServiceUnavailable ? Wait(retryAfter)
                 : null,
-            IsFailure = (int)status >= 500,
+            IsFailure = (int)status >= 500 && status != HttpStatusCode.NotImplemented,
         };
     }
 
