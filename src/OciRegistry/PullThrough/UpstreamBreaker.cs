@@ -15,8 +15,24 @@ internal enum UpstreamState
     /// <summary>The next request, or one that runs, shows whether it still is.</summary>
     HalfOpen,
 
-    /// <summary>It has asked to be left alone.</summary>
+    /// <summary>It has limited requests: all of them, or those of a kind.</summary>
     Limited,
+}
+
+/// <summary>The kinds of requests to an upstream. Docker Hub and others limit pulls of manifests, and serve the rest.</summary>
+internal enum UpstreamRequest
+{
+    /// <summary>A GET of a manifest.</summary>
+    Manifest,
+
+    /// <summary>A GET of a blob.</summary>
+    Blob,
+
+    /// <summary>A GET of tags or referrers.</summary>
+    List,
+
+    /// <summary>A HEAD of a manifest or blob.</summary>
+    Head,
 }
 
 /// <summary>An upstream's state, for whoever operates this registry.</summary>
@@ -24,7 +40,7 @@ internal sealed record UpstreamHealth(UpstreamState State, DateTimeOffset? Until
 
 /// <summary>
 /// Leaves an upstream alone that is broken or wants to be: after some failures in a row for 1 s, doubled up to 2 min while it
-/// stays broken; after a Retry-After for as long as that says.
+/// stays broken; after a 503 with a Retry-After for as long as that says. A 429 stops requests of its kind alone.
 /// </summary>
 /// <remarks>
 /// Polly's circuit breaker knows ratios of failures within a window, and acts on two requests at the earliest. Failures in a row
@@ -45,8 +61,8 @@ internal sealed partial class UpstreamBreaker
     private int _breaks;
     private bool _isCancelled;
     private DateTimeOffset _openUntil;
-    private DateTimeOffset _limitedUntil;
-    private UpstreamAnswer? _limit;
+    private readonly (DateTimeOffset Until, UpstreamAnswer? By)[] _limits =
+        new (DateTimeOffset, UpstreamAnswer?)[Enum.GetValues<UpstreamRequest>().Length];
     private string? _problem;
 
     public UpstreamBreaker(string upstream, TimeProvider time, ILogger log)
@@ -73,7 +89,8 @@ internal sealed partial class UpstreamBreaker
             lock (_lock)
             {
                 var now = _time.GetUtcNow();
-                return now < _limitedUntil ? new(UpstreamState.Limited, _time.OnTheClock(_limitedUntil), _problem)
+                var limitedUntil = _limits.Max(limit => limit.Until);
+                return now < limitedUntil ? new(UpstreamState.Limited, _time.OnTheClock(limitedUntil), _problem)
                     : circuit == CircuitState.Closed ? new(UpstreamState.Closed, null, _problem)
                     : circuit == CircuitState.Open && now < _openUntil ? new(UpstreamState.Open, _time.OnTheClock(_openUntil), _problem)
                     : new(UpstreamState.HalfOpen, null, _problem);
@@ -82,9 +99,9 @@ internal sealed partial class UpstreamBreaker
     }
 
     public async ValueTask<UpstreamAnswer> SendAsync(
-        Func<CancellationToken, ValueTask<UpstreamAnswer>> send, CancellationToken cancellationToken)
+        UpstreamRequest kind, Func<CancellationToken, ValueTask<UpstreamAnswer>> send, CancellationToken cancellationToken)
     {
-        if (Limit() is { } limit)
+        if (LimitOf(kind) is { } limit)
         {
             return limit;
         }
@@ -92,7 +109,7 @@ internal sealed partial class UpstreamBreaker
         try
         {
             var answer = await _pipeline.ExecuteAsync(send, cancellationToken);
-            Remember(answer);
+            Remember(kind, answer);
             return answer;
         }
         catch (BrokenCircuitException)
@@ -115,34 +132,61 @@ internal sealed partial class UpstreamBreaker
         }
     }
 
-    private UpstreamAnswer? Limit()
+    private UpstreamAnswer? LimitOf(UpstreamRequest kind)
     {
         lock (_lock)
         {
-            var wait = _limitedUntil - _time.GetUtcNow();
+            var (until, by) = _limits[(int)kind];
+            var wait = until - _time.GetUtcNow();
             return wait > TimeSpan.Zero
-                ? new UpstreamAnswer { Outcome = _limit!.Outcome, Problem = _limit.Problem, RetryAfter = wait }
+                ? new UpstreamAnswer { Outcome = by!.Outcome, Problem = by.Problem, RetryAfter = wait }
                 : null;
         }
     }
 
-    private void Remember(UpstreamAnswer answer)
+    private void Remember(UpstreamRequest kind, UpstreamAnswer answer)
     {
         lock (_lock)
         {
             _problem = answer.Problem ?? _problem;
-            if (answer.RetryAfter is not { } wait || _time.GetUtcNow() + wait <= _limitedUntil)
+            if (answer.RetryAfter is not { } wait)
             {
                 return;
             }
 
-            var isNew = _limitedUntil <= _time.GetUtcNow(); // requests that were on their way are answered alike
-            (_limit, _limitedUntil) = (answer, _time.GetUtcNow() + wait);
+            if (answer.Outcome == UpstreamOutcome.Limited)
+            {
+                if (TryLimit(kind, wait, answer))
+                {
+                    LogLimitedOf(_log, _upstream, kind, _time.OnTheClock(_limits[(int)kind].Until), answer.Problem);
+                }
+
+                return;
+            }
+
+            var isNew = false;
+            foreach (var each in Enum.GetValues<UpstreamRequest>())
+            {
+                isNew |= TryLimit(each, wait, answer);
+            }
+
             if (isNew)
             {
-                LogLimited(_log, _upstream, _time.OnTheClock(_limitedUntil), answer.Problem);
+                LogLimited(_log, _upstream, _time.OnTheClock(_time.GetUtcNow() + wait), answer.Problem);
             }
         }
+    }
+
+    /// <summary>Whether there was no limit before: requests that were sent meanwhile are answered alike.</summary>
+    private bool TryLimit(UpstreamRequest kind, TimeSpan wait, UpstreamAnswer answer)
+    {
+        var (now, before) = (_time.GetUtcNow(), _limits[(int)kind].Until);
+        if (now + wait > before)
+        {
+            _limits[(int)kind] = (now + wait, answer);
+        }
+
+        return before <= now;
     }
 
     private bool Breaks(Outcome<UpstreamAnswer> outcome)
@@ -198,4 +242,9 @@ internal sealed partial class UpstreamBreaker
 
     [LoggerMessage(LogLevel.Warning, "The upstream '{Upstream}' has asked to be left alone until {Until:u}: {Problem}")]
     private static partial void LogLimited(ILogger logger, string upstream, DateTimeOffset until, string? problem);
+
+    [LoggerMessage(
+        LogLevel.Warning,
+        "The upstream '{Upstream}' has limited requests of the kind {Kind} until {Until:u}. Others continue. {Problem}")]
+    private static partial void LogLimitedOf(ILogger logger, string upstream, UpstreamRequest kind, DateTimeOffset until, string? problem);
 }

@@ -55,7 +55,8 @@ internal sealed class UpstreamClient : IDisposable
         string resource,
         Action<HttpRequestMessage>? prepare,
         CancellationToken cancellationToken) =>
-        _breaker.SendAsync(cancel => AskAsync(method, _path + repository, resource, prepare, cancel), cancellationToken);
+        _breaker.SendAsync(
+            KindOf(method, resource), cancel => AskAsync(method, _path + repository, resource, prepare, cancel), cancellationToken);
 
     /// <summary>When something begins for which <see cref="ReadAsync"/> has the upstream's total time.</summary>
     public long Begin() => _time.GetTimestamp();
@@ -105,6 +106,12 @@ internal sealed class UpstreamClient : IDisposable
     }
 
     public void Dispose() => _exchange.Dispose();
+
+    private static UpstreamRequest KindOf(HttpMethod method, string resource) =>
+        method == HttpMethod.Head ? UpstreamRequest.Head
+        : resource.StartsWith("manifests/", StringComparison.Ordinal) ? UpstreamRequest.Manifest
+        : resource.StartsWith("blobs/", StringComparison.Ordinal) ? UpstreamRequest.Blob
+        : UpstreamRequest.List;
 
     private UpstreamAnswer TooSlow() => Down(
         $"The upstream '{_options.Prefix}' has not sent all of its answer within {_options.TotalTimeout.TotalSeconds} s.", isFailure: true);

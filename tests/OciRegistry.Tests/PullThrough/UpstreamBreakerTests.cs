@@ -183,6 +183,66 @@ public sealed class UpstreamBreakerTests : IAsyncLifetime
         _client.Health.State.ShouldBe(UpstreamState.Closed);
     }
 
+    [Theory]
+    [InlineData("GET", "manifests/1")]
+    [InlineData("HEAD", "manifests/1")]
+    [InlineData("HEAD", "blobs/x")]
+    [InlineData("GET", "blobs/x")]
+    [InlineData("GET", "tags/list?n=1")]
+    public async Task A_429_stops_requests_of_its_kind_and_no_others(string method, string resource)
+    {
+        (string Method, string Resource)[] all =
+        [
+            ("GET", "manifests/2"), ("HEAD", "manifests/2"), ("HEAD", "blobs/y"), ("GET", "blobs/y"), ("GET", "tags/list?n=2"), ("GET", "referrers/y"),
+        ];
+        _upstream.Faults = _ => new UpstreamFault { Status = 429, RetryAfter = "60" };
+        (await OutcomeAsync(method, resource)).ShouldBe(UpstreamOutcome.Limited);
+        _upstream.Faults = null;
+        _upstream.ForgetCalls();
+
+        foreach (var other in all)
+        {
+            var isOfKind = method == "HEAD" ? other.Method == "HEAD"
+                : other.Method == "GET"
+                    && (other.Resource.Split('/')[0] == resource.Split('/')[0]
+                        || (resource.StartsWith("tags", StringComparison.Ordinal) && other.Resource == "referrers/y"));
+            (await OutcomeAsync(other.Method, other.Resource) == UpstreamOutcome.Limited).ShouldBe(isOfKind, $"{other}");
+        }
+
+        _client.Health.State.ShouldBe(UpstreamState.Limited);
+        _upstream.Count(_ => true).ShouldBe(method == "HEAD" || resource.StartsWith("tags", StringComparison.Ordinal) ? 4 : 5);
+    }
+
+    [Fact]
+    public async Task Each_kind_has_the_time_of_its_own_429()
+    {
+        _upstream.Faults = call => new UpstreamFault { Status = 429, RetryAfter = call.Method == "GET" ? "100" : "10" };
+        await OutcomeAsync("GET", "manifests/1");
+        await OutcomeAsync("HEAD", "manifests/1");
+        _upstream.Faults = null;
+        _time.Advance(TimeSpan.FromSeconds(10));
+
+        (await OutcomeAsync("HEAD", "manifests/1")).ShouldBe(UpstreamOutcome.Found);
+        (await OutcomeAsync("GET", "manifests/1")).ShouldBe(UpstreamOutcome.Limited);
+        _client.Health.Until.ShouldBe(_time.GetUtcNow() + TimeSpan.FromSeconds(90));
+    }
+
+    [Fact]
+    public async Task A_503_with_a_time_stops_requests_of_all_kinds()
+    {
+        _upstream.Faults = _ => new UpstreamFault { Status = 503, RetryAfter = "60" };
+        await OutcomeAsync("HEAD", "manifests/1");
+        _upstream.Faults = null;
+        _upstream.ForgetCalls();
+
+        foreach (var (method, resource) in new[] { ("GET", "manifests/1"), ("HEAD", "manifests/1"), ("GET", "blobs/x"), ("GET", "tags/list") })
+        {
+            (await OutcomeAsync(method, resource)).ShouldBe(UpstreamOutcome.Down);
+        }
+
+        _upstream.Calls.ShouldBeEmpty();
+    }
+
     [Fact]
     public async Task A_503_with_a_time_leaves_the_upstream_alone_at_once_until_then()
     {
@@ -194,6 +254,12 @@ public sealed class UpstreamBreakerTests : IAsyncLifetime
         (await _client.OutcomeAsync()).ShouldBe(UpstreamOutcome.Down);
 
         _upstream.Calls.ShouldHaveSingleItem();
+    }
+
+    private async Task<UpstreamOutcome> OutcomeAsync(string method, string resource)
+    {
+        using var answer = await Until.DoneAsync(_client.SendAsync(new HttpMethod(method), "a", resource, null, default).AsTask());
+        return answer.Outcome;
     }
 
     private async Task BreakAsync()
