@@ -48,5 +48,5 @@ internal static class HelpText
     private static string Line(Setting setting) =>
         $"  {Name(setting).PadRight(LongestPath + 1)} {setting.DefaultText}{Environment.NewLine}      {SettingValue.Kind(setting.Type)}";
 
-    private static string Name(Setting setting) => Setting.Of(setting.Path)!.Is.MayChange ? $"{setting.Path}*" : setting.Path;
+    private static string Name(Setting setting) => setting.Is.MayChange || Setting.Of(setting.Path)!.Is.MayChange ? $"{setting.Path}*" : setting.Path;
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using OciRegistry.PullThrough;
 
 namespace OciRegistry;
 
@@ -81,6 +82,9 @@ public sealed class PullThroughOptions
 /// <summary>One registry whose content is pulled through this one.</summary>
 public sealed class UpstreamOptions
 {
+    /// <summary>Characters that a password or token in a file may have.</summary>
+    internal const int MaxSecretLength = 64 * 1024;
+
     private static readonly string[] DockerHub = ["registry-1.docker.io", "index.docker.io", "docker.io"];
 
     /// <summary>What the names of its repositories begin with here: <c>hub</c> for <c>hub/library/alpine</c>.</summary>
@@ -106,24 +110,53 @@ public sealed class UpstreamOptions
     /// <value>none</value>
     public IList<string> MirrorHosts { get; set => field = value ?? []; } = [];
 
-    /// <summary>The account that content is fetched with; sent to the upstream and <see cref="TrustedRealms"/> only.</summary>
+    /// <summary>
+    /// The account that content is fetched with; sent to the upstream and <see cref="TrustedRealms"/> only. May change while the registry
+    /// runs, if nothing but accounts changes in the list.
+    /// </summary>
     /// <value>null: anonymous</value>
+    [Setting(MayChange = true)]
     public string? Username { get; set; }
 
-    /// <summary>The account's password or access token.</summary>
+    /// <summary>The account's password or access token. May change while the registry runs, as <see cref="Username"/>.</summary>
     /// <value>null</value>
-    [Setting(IsSecret = true)]
+    [Setting(IsSecret = true, MayChange = true)]
     public string? Password { get; set; }
 
-    /// <summary>Instead of name and password: a refresh token (docker calls it identity token) for the token service.</summary>
+    /// <summary>A file with the account's password, instead of <see cref="Password"/>. It is read again when it changes.</summary>
     /// <value>null</value>
-    [Setting(IsSecret = true)]
+    public string? PasswordFile { get; set; }
+
+    /// <summary>
+    /// Instead of name and password: a refresh token (docker calls it identity token) for the token service. May change while the registry
+    /// runs, as <see cref="Username"/>.
+    /// </summary>
+    /// <value>null</value>
+    [Setting(IsSecret = true, MayChange = true)]
     public string? RefreshToken { get; set; }
 
-    /// <summary>Instead of all that: a token that is sent as it is, with every request.</summary>
+    /// <summary>
+    /// Instead of all that: a token that is sent as it is, with every request. May change while the registry runs, as <see cref="Username"/>.
+    /// </summary>
     /// <value>null</value>
-    [Setting(IsSecret = true)]
+    [Setting(IsSecret = true, MayChange = true)]
     public string? Token { get; set; }
+
+    /// <summary>A file with that token, instead of <see cref="Token"/>. It is read again when it changes.</summary>
+    /// <value>null</value>
+    public string? TokenFile { get; set; }
+
+    /// <summary>
+    /// Instead of all that: a credential helper of docker that says the account, for ECR, Google and Azure registries. Set a path, or a name
+    /// such as <c>ecr-login</c> for the program <c>docker-credential-ecr-login</c> on the PATH. It must end within <see cref="Timeout"/>.
+    /// </summary>
+    /// <value>null</value>
+    public string? CredentialHelper { get; set; }
+
+    /// <summary>How long the answer of <see cref="CredentialHelper"/> is used; a refused account is asked for again at once.</summary>
+    /// <value>10 min</value>
+    [Setting(Min = "00:00:10", Max = "12:00:00")]
+    public TimeSpan CredentialTtl { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
     /// Hosts (with their port where it is not 443) of token services that may see the credentials, besides the upstream itself.
@@ -225,14 +258,41 @@ public sealed class UpstreamOptions
             yield return "Url is http, over which everybody can read the credentials. Use https.";
         }
 
-        if ((Username is null) != (Password is null))
+        if ((Username is null) != (Password is null && PasswordFile is null))
         {
-            yield return "Username and Password belong together. Set both, or none.";
+            yield return "Username and Password belong together. Set Username and either Password or PasswordFile, or none.";
         }
 
-        if (new[] { Username, RefreshToken, Token }.Count(credential => credential is not null) > 1)
+        if (Password is not null && PasswordFile is not null)
         {
-            yield return "Username, RefreshToken and Token stand beside each other. Set one of them.";
+            yield return "Password and PasswordFile are mutually exclusive. Set only one.";
+        }
+
+        if (Token is not null && TokenFile is not null)
+        {
+            yield return "Token and TokenFile are mutually exclusive. Set only one.";
+        }
+
+        if (new[] { Username, RefreshToken, Token ?? TokenFile, CredentialHelper }.Count(credential => credential is not null) > 1)
+        {
+            yield return "Username, RefreshToken, Token and CredentialHelper are mutually exclusive. Set only one.";
+        }
+
+        foreach (var problem in UpstreamAccounts.Problems(this))
+        {
+            yield return problem;
+        }
+
+        if (CredentialHelper is not null && CredentialProgram.FileOf(CredentialHelper) is null)
+        {
+            yield return CredentialHelper.Contains('/', StringComparison.Ordinal)
+                ? $"CredentialHelper is '{CredentialHelper}', which does not exist. Install it, or correct the path."
+                : $"CredentialHelper is '{CredentialHelper}', but the PATH has no docker-credential-{CredentialHelper}. Install it, or set its path.";
+        }
+
+        if (CredentialTtl < TimeSpan.FromSeconds(10) || CredentialTtl > TimeSpan.FromHours(12))
+        {
+            yield return $"CredentialTtl is {CredentialTtl}. Set it to a time from 00:00:10 to 12:00:00.";
         }
 
         if (Username?.Contains(':', StringComparison.Ordinal) == true)
@@ -286,7 +346,8 @@ public sealed class UpstreamOptions
         }
     }
 
-    private bool HasCredentials => Username is not null || RefreshToken is not null || Token is not null;
+    private bool HasCredentials =>
+        Username is not null || RefreshToken is not null || Token is not null || TokenFile is not null || CredentialHelper is not null;
 
     private static bool IsLoopback(Uri url) => IPAddress.TryParse(url.Host, out var address) ? IPAddress.IsLoopback(address) : url.IsLoopback;
 

@@ -81,10 +81,10 @@ internal sealed class ChangingSettings
         var changed = Changed(_read, values);
 
         // Nothing that was started may find that people have to log in since, or no longer.
-        var (now, taken) = With(before, values, changed.Where(one => one.MayChange));
+        var (now, taken) = With(before, values, changed.Where(one => one.MayChange(before, values)));
         if (IsRequired(now) != IsRequired(before))
         {
-            (now, taken) = With(before, values, changed.Where(one => one.MayChange && !one.IsPolicies));
+            (now, taken) = With(before, values, changed.Where(one => one.MayChange(before, values) && !one.IsPolicies));
         }
 
         _read = values;

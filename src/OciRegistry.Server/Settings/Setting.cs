@@ -87,6 +87,11 @@ internal sealed record Setting(
         return setting;
     }
 
+    /// <summary>The setting of an entry of this list of groups that a key of the configuration belongs to; null where there is none.</summary>
+    public Setting? OfEntry(string key) => key[Path.Length..].Split(':') is ["", _, var name, ..]
+        ? Children.FirstOrDefault(child => child.Name.Equals(name, StringComparison.OrdinalIgnoreCase))
+        : null;
+
     // The server has connections, and the library has requests: to an operator both are limits.
     private static Setting AndThoseOfConnections(Setting setting) => setting.Name == nameof(OciRegistryOptions.Limits)
         ? setting with { Children = [.. setting.Children, .. Of(setting.Path, new ConnectionOptions())] }

@@ -33,7 +33,14 @@ internal sealed record ChangedSetting(string Path, Setting? Setting)
         WebHostDefaults.ServerUrlsKey, WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey, "Kestrel", "Logging", "AllowedHosts",
     ];
 
-    public bool MayChange => Setting?.Is.MayChange ?? LogLevels.IsOne(Path);
+    /// <summary>
+    /// Whether the change counts without a restart. A list whose entries have settings that may change counts as a whole, when nothing
+    /// else in it has changed: an entry's number alone does not tell which one it is.
+    /// </summary>
+    public bool MayChange(Dictionary<string, string?> before, Dictionary<string, string?> after) =>
+        Setting is null ? LogLevels.IsOne(Path)
+        : Setting.Is.MayChange
+            || (Setting.IsNumbered && DifferentKeys(before, after).All(key => Setting.OfEntry(key)?.Is.MayChange == true));
 
     public bool IsPolicies => Setting?.Option?.PropertyType == typeof(IList<PolicyOptions>);
 
@@ -46,9 +53,11 @@ internal sealed record ChangedSetting(string Path, Setting? Setting)
     /// <summary>Whether the key belongs to it.</summary>
     public bool Has(string key) => IsBelow(Path, key);
 
-    public bool Differs(Dictionary<string, string?> before, Dictionary<string, string?> after) =>
+    public bool Differs(Dictionary<string, string?> before, Dictionary<string, string?> after) => DifferentKeys(before, after).Any();
+
+    private IEnumerable<string> DifferentKeys(Dictionary<string, string?> before, Dictionary<string, string?> after) =>
         before.Keys.Union(after.Keys, StringComparer.OrdinalIgnoreCase)
-            .Any(key => Has(key) && before.GetValueOrDefault(key) != after.GetValueOrDefault(key));
+            .Where(key => Has(key) && before.GetValueOrDefault(key) != after.GetValueOrDefault(key));
 
     /// <summary>What it is, for people to read; null when that is no text, or a secret. Keys of the framework have passwords as well.</summary>
     public string? Text(Dictionary<string, string?> values) =>

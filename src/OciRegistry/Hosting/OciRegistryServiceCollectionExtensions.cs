@@ -74,6 +74,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<Prefetch>();
         services.AddHostedService(static provider => provider.GetRequiredService<PulledBlobs>());
         services.AddHostedService<PulledSweepService>();
+        services.AddHostedService<UpstreamFilesService>();
 
         services.TryAddSingleton<AuthFiles>();
         services.TryAddSingleton<FailedLogins>();

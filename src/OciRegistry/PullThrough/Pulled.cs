@@ -18,7 +18,11 @@ internal sealed record UpstreamFailure(UpstreamOutcome Outcome, string Problem, 
     /// <summary>It did not have it a moment ago.</summary>
     public static UpstreamFailure Unknown { get; } = new(UpstreamOutcome.Unknown, "", null);
 
-    public static UpstreamFailure Of(UpstreamAnswer answer) => new(answer.Outcome, answer.Problem ?? "", answer.RetryAfter);
+    public static UpstreamFailure Of(UpstreamAnswer answer) =>
+        new(answer.Outcome, answer.Problem ?? "", answer.RetryAfter) { IsAccountRefused = answer.IsAccountRefused };
+
+    /// <summary>Whether it is a matter of this registry's account there.</summary>
+    public bool IsAccountRefused { get; private init; }
 
     /// <summary>The upstream has answered, but not with what it was asked for.</summary>
     /// <param name="upstream">Which.</param>
@@ -34,6 +38,8 @@ internal sealed record UpstreamFailure(UpstreamOutcome Outcome, string Problem, 
         where T : class => Outcome switch
         {
             UpstreamOutcome.Unknown => new(null, unknown),
+            UpstreamOutcome.Denied when IsAccountRefused => new(null, OciError.Denied(
+                $"The upstream refused the account of this registry. Ask its operator to renew the credentials. {Problem}")),
             UpstreamOutcome.Denied => new(null, OciError.Denied(
                 $"Where the content comes from it does not exist, or may not be pulled by this registry. {Problem}")),
             UpstreamOutcome.Limited => new(

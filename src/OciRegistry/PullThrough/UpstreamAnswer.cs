@@ -35,6 +35,9 @@ internal sealed class UpstreamAnswer : IDisposable
     /// </summary>
     public bool IsOfHeadAlone => Status is 400 or 405 or 501;
 
+    /// <summary>Whether the upstream refused this registry's account, or there is none to show: nothing that the client can change.</summary>
+    public bool IsAccountRefused { get; init; }
+
     /// <summary>What is wrong, in a sentence for whoever asked; without credentials. Null when found.</summary>
     public string? Problem { get; init; }
 

@@ -19,20 +19,37 @@ internal sealed class UpstreamClient : IDisposable
     private readonly UpstreamAuthentication _authentication;
     private readonly UpstreamBreaker _breaker;
     private readonly SemaphoreSlim _large = new(UpstreamBody.MostLarge);
+    private readonly UpstreamAccounts _accounts;
     private readonly string _path;
+    private readonly long[] _requests = new long[OutcomeNames.Count];
     private long _rateLimit = -1;
     private long _rateLimitRemaining = -1;
 
-    public UpstreamClient(UpstreamOptions options, TimeProvider time, ILogger log)
+    /// <param name="options">Of the upstream.</param>
+    /// <param name="time">For time-outs.</param>
+    /// <param name="log">For changes of its state.</param>
+    /// <param name="current">Its options as they are now, for the account; null for options that never change.</param>
+    public UpstreamClient(UpstreamOptions options, TimeProvider time, ILogger log, Func<UpstreamOptions>? current = null)
     {
         (_options, _time) = (options, time);
         _exchange = new UpstreamExchange(options, time);
-        _authentication = new UpstreamAuthentication(options, _exchange, _large, time);
+        _accounts = new UpstreamAccounts(options, current ?? (() => options), time);
+        _authentication = new UpstreamAuthentication(options, _accounts, _exchange, _large, time, log);
         _breaker = new UpstreamBreaker(options.Prefix, time, log);
         _path = options.PathOfNames;
     }
 
+    /// <summary>What the metrics call the outcomes of requests: those of <see cref="UpstreamOutcome"/> in their order, and a refused account.</summary>
+    public static IReadOnlyList<string> OutcomeNames { get; } = ["found", "unknown", "denied", "limited", "failed", "refused"];
+
     public UpstreamHealth Health => _breaker.Health;
+
+    /// <summary>Requests that were sent, by the index of their outcome in <see cref="OutcomeNames"/>.</summary>
+    public long Requests(int outcome) => Interlocked.Read(ref _requests[outcome]);
+
+    /// <summary>Reads the file with the account's secret once more; its path when it has changed. One caller at a time.</summary>
+    /// <exception cref="Auth.AuthFileException">It cannot be used.</exception>
+    public string? RefreshAccount() => _accounts.Refresh();
 
     /// <summary>Large bodies that are being read now.</summary>
     internal int LargeBodies => UpstreamBody.MostLarge - _large.CurrentCount;
@@ -119,22 +136,64 @@ internal sealed class UpstreamClient : IDisposable
     private async ValueTask<UpstreamAnswer> AskAsync(
         HttpMethod method, string repository, string resource, Action<HttpRequestMessage>? prepare, CancellationToken cancellationToken)
     {
+        var answer = await AskWithAccountAsync(method, repository, resource, prepare, cancellationToken);
+        if (answer.IsAccountRefused)
+        {
+            _authentication.Refused(answer.Problem);
+        }
+
+        Interlocked.Increment(ref _requests[answer.IsAccountRefused ? OutcomeNames.Count - 1 : (int)answer.Outcome]);
+        return answer;
+    }
+
+    private async ValueTask<UpstreamAnswer> AskWithAccountAsync(
+        HttpMethod method, string repository, string resource, Action<HttpRequestMessage>? prepare, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var login = await _authentication.LoginAsync(null, cancellationToken);
+            var answer = await AskAsync(login, method, repository, resource, prepare, cancellationToken);
+            if (!answer.IsAccountRefused || !_accounts.IsRenewable)
+            {
+                return answer;
+            }
+
+            var renewed = await _authentication.LoginAsync(login.Account, cancellationToken);
+            return renewed.Account == login.Account
+                ? answer
+                : await AskAsync(renewed, method, repository, resource, prepare, cancellationToken);
+        }
+        catch (UpstreamAccountException e)
+        {
+            return new UpstreamAnswer { Outcome = UpstreamOutcome.Down, Problem = e.Message, IsAccountRefused = true };
+        }
+    }
+
+    private async ValueTask<UpstreamAnswer> AskAsync(
+        UpstreamLogin login,
+        HttpMethod method,
+        string repository,
+        string resource,
+        Action<HttpRequestMessage>? prepare,
+        CancellationToken cancellationToken)
+    {
         var url = new Uri(_exchange.Origin, $"/v2/{repository}/{resource}");
         try
         {
-            var sent = _authentication.Known(repository);
+            var sent = UpstreamAuthentication.Known(login, repository);
             var (response, isOwn) = await _exchange.SendAsync(method, url, sent, prepare, cancellationToken);
 
             // Only the upstream itself can ask for credentials, not what it has redirected to.
             if (response.StatusCode == HttpStatusCode.Unauthorized && isOwn)
             {
                 using var unauthorized = response;
-                if (await _authentication.AnswerAsync(unauthorized, repository, sent, cancellationToken) is not { } authorization)
+                if (await _authentication.AnswerAsync(unauthorized, login, repository, sent, cancellationToken) is not { } authorization)
                 {
-                    return Answer(unauthorized);
+                    return Answer(unauthorized, _authentication.IsRefused(login, sent, unauthorized));
                 }
 
-                (response, isOwn) = await _exchange.SendAsync(method, url, authorization, prepare, cancellationToken);
+                sent = authorization;
+                (response, isOwn) = await _exchange.SendAsync(method, url, sent, prepare, cancellationToken);
             }
 
             if (isOwn)
@@ -142,7 +201,7 @@ internal sealed class UpstreamClient : IDisposable
                 NoteRateLimit(response.Headers);
             }
 
-            return Answer(response);
+            return Answer(response, isOwn && _authentication.IsRefused(login, sent, response));
         }
         catch (UpstreamRefusedException e)
         {
@@ -160,11 +219,11 @@ internal sealed class UpstreamClient : IDisposable
         }
         catch (UpstreamTokenException e)
         {
-            return Answer(e.Status, e.RetryAfter, e.Message);
+            return Answer(e.Status, e.RetryAfter, e.Message, e.IsAccountRefused);
         }
     }
 
-    private UpstreamAnswer Answer(HttpResponseMessage response)
+    private UpstreamAnswer Answer(HttpResponseMessage response, bool isAccountRefused)
     {
         if (response.IsSuccessStatusCode || response.StatusCode == HttpStatusCode.NotModified)
         {
@@ -182,14 +241,16 @@ internal sealed class UpstreamClient : IDisposable
             return Answer(
                 response.StatusCode,
                 response.Headers.RetryAfter,
-                $"The upstream '{_options.Prefix}' answered {(int)response.StatusCode}.");
+                $"The upstream '{_options.Prefix}' answered {(int)response.StatusCode}.",
+                isAccountRefused);
         }
     }
 
-    private UpstreamAnswer Answer(HttpStatusCode status, RetryConditionHeaderValue? retryAfter, string problem)
+    private UpstreamAnswer Answer(HttpStatusCode status, RetryConditionHeaderValue? retryAfter, string problem, bool isAccountRefused)
     {
         var outcome = status switch
         {
+            _ when isAccountRefused => UpstreamOutcome.Denied,
             HttpStatusCode.NotFound or HttpStatusCode.Gone => UpstreamOutcome.Unknown,
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => UpstreamOutcome.Denied,
             HttpStatusCode.TooManyRequests => UpstreamOutcome.Limited,
@@ -200,6 +261,7 @@ internal sealed class UpstreamClient : IDisposable
             Outcome = outcome,
             Status = (int)status,
             Problem = problem,
+            IsAccountRefused = isAccountRefused,
             RetryAfter = outcome == UpstreamOutcome.Limited ? Wait(retryAfter) ?? DefaultRetryAfter
                 : status == HttpStatusCode.ServiceUnavailable ? Wait(retryAfter)
                 : null,

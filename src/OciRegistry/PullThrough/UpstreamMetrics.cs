@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace OciRegistry.PullThrough;
 
-/// <summary>What the upstreams are asked for with every look at the metrics; the only label is the upstream's prefix.</summary>
+/// <summary>The upstreams' metrics, read with every scrape. The labels are the upstream's prefix and, of requests, the outcome.</summary>
 internal static class UpstreamMetrics
 {
     /// <summary>Puts the upstreams on the registry's meter; without any, nothing.</summary>
@@ -23,6 +23,14 @@ internal static class UpstreamMetrics
             "Requests that were answered with what may be old, because the upstream did not answer.");
         Counter("received", "By", one => one.Traffic.Received, "Bytes of content that the upstream has sent.");
         Counter("saved", "By", one => one.Traffic.Saved, "Bytes of content that the upstream would have sent without this cache.");
+        meter.CreateObservableCounter(
+            "oci_registry.upstream.requests",
+            () => upstreams.SelectMany(one => UpstreamClient.OutcomeNames.Select((outcome, i) => new Measurement<long>(
+                one.Client.Requests(i),
+                new KeyValuePair<string, object?>("upstream", one.Options.Prefix),
+                new KeyValuePair<string, object?>("outcome", outcome)))),
+            null,
+            "Requests that were sent to the upstream, by outcome.");
         Gauge(
             "kept",
             "By",

@@ -16,7 +16,8 @@ internal sealed partial class Upstreams : IDisposable
     public Upstreams(
         IOptions<OciRegistryOptions> options, TimeProvider time, IMeterFactory meters, ILogger<UpstreamClient> log)
     {
-        All = [.. options.Value.PullThrough.Upstreams.Select(one => new Upstream(one, new UpstreamClient(one, time, log)))];
+        All = [.. options.Value.PullThrough.Upstreams.Select(
+            one => new Upstream(one, new UpstreamClient(one, time, log, () => Current(options.Value.PullThrough, one))))];
         _longestFirst = [.. All.OrderByDescending(upstream => upstream.Options.Prefix.Length)];
         _byNamespace = ByName(one => one.AllNamespaces());
         _byHost = ByName(one => one.MirrorHosts);
@@ -83,6 +84,10 @@ internal sealed partial class Upstreams : IDisposable
             upstream.Dispose();
         }
     }
+
+    // A reload takes accounts alone, but an embedding program may change more: an account goes to no other upstream than its own.
+    private static UpstreamOptions Current(PullThroughOptions now, UpstreamOptions one) =>
+        now.Upstreams.FirstOrDefault(other => other.Prefix == one.Prefix && other.Url == one.Url) ?? one;
 
     private static bool TryFindByFullName(Upstream[] longestPathFirst, string name, out RepositoryName repository)
     {

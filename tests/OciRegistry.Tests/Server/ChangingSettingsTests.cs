@@ -90,6 +90,28 @@ public sealed class ChangingSettingsTests : IDisposable
     }
 
     [Fact]
+    public void Account_of_an_upstream_changes_at_once_unless_more_of_the_list_changes()
+    {
+        Start(Upstreams("a", "old"));
+
+        Write(Upstreams("a", "new"));
+        Refresh().ShouldNotBeNull().Taken.ShouldBe([new TakenSetting("OciRegistry:PullThrough:Upstreams", null, null, IsPolicies: false)]);
+        this["OciRegistry:PullThrough:Upstreams:0:Password"].ShouldBe("new");
+
+        // Another upstream at the same number: its password must not go to this one.
+        Write(Upstreams("b", "of-b"));
+        var change = Refresh().ShouldNotBeNull();
+        change.Taken.ShouldBeEmpty();
+        change.Later.ShouldHaveSingleItem().Path.ShouldBe("OciRegistry:PullThrough:Upstreams");
+        this["OciRegistry:PullThrough:Upstreams:0:Password"].ShouldBe("new");
+
+        static string Upstreams(string prefix, string password) => $$"""
+            { "OciRegistry": { "PullThrough": { "Upstreams": [
+              { "Prefix": "{{prefix}}", "Url": "https://{{prefix}}.example.com", "Username": "u", "Password": "{{password}}" } ] } } }
+            """;
+    }
+
+    [Fact]
     public void Secrets_and_lists_have_no_text()
     {
         Start("{}");

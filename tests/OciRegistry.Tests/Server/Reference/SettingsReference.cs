@@ -89,7 +89,7 @@ internal static class SettingsReference
             : SettingValue.Kind(leaf.Type).Replace($" of at most {int.MaxValue}", "", StringComparison.Ordinal);
         var limits = leaf.Limits() is { Length: > 0 } some ? $", {some}" : "";
         return $"| `{Short(leaf)}`<br>`{Variable(leaf)}` | {takes}{limits}{(leaf.Is.IsSecret ? "; a secret" : "")} "
-            + $"| {leaf.DefaultInWords()} | {(Setting.Of(leaf.Path)!.Is.MayChange ? "no" : "yes")} | {leaf.Description()} |\n";
+            + $"| {leaf.DefaultInWords()} | {(leaf.Is.MayChange || Setting.Of(leaf.Path)!.Is.MayChange ? "no" : "yes")} | {leaf.Description()} |\n";
     }
 
     private static string Short(Setting setting) => setting.Path[(Setting.Section.Length + 1)..];
