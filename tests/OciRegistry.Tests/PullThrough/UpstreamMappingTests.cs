@@ -294,7 +294,10 @@ public sealed class UpstreamMappingTests
                 {
                     options.PullThrough.Upstreams.Add(new UpstreamOptions
                     {
-                        Prefix = $"up{i}", Url = fake.Url.AbsoluteUri + path, Namespaces = ["ns"], MirrorHosts = ["mirror.example.com"],
+                        Prefix = $"up{i}",
+                        Url = fake.Url.AbsoluteUri + path,
+                        Namespaces = ["ns"],
+                        MirrorHosts = ["mirror.example.com"],
                     });
                 }
             },
