@@ -234,6 +234,15 @@ public sealed class UploadOptions
 }
 
 public sealed class ListingOptions
+
+    /// <summary>
+    /// Whether Jib gets <c>100 Continue</c> every 5 s while the registry receives or stores what it pushes. Jib has a read timeout of
+    /// 20 s and repeats the request after it. Only over HTTP/1.1 without a proxy; all other clients get none. May change while the
+    /// registry runs.
+    /// </summary>
+    /// <value>true</value>
+    [Setting(MayChange = true)]
+    public bool InterimResponses { get; set; } = true;
 {
     /// <summary>
     /// Entries of one page of tags, repositories or referrers; a longer list is linked to its next page. May change while the

@@ -104,6 +104,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<TokenEndpoints>();
         services.TryAddSingleton<RegistryRequest>();
         services.TryAddSingleton<BlobEndpoints>();
+        services.TryAddSingleton<InterimResponses>();
         services.TryAddSingleton<ReferencedContent>();
         services.TryAddSingleton<UploadEndpoints>();
         services.TryAddSingleton<ManifestBody>();

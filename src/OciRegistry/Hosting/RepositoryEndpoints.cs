@@ -18,6 +18,9 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
     private readonly RegistryRequest _request =
         ((IEndpointRouteBuilder)v2).ServiceProvider.GetRequiredService<RegistryRequest>();
 
+    private readonly InterimResponses _interim =
+        ((IEndpointRouteBuilder)v2).ServiceProvider.GetRequiredService<InterimResponses>();
+
     private readonly Upstreams _upstreams = ((IEndpointRouteBuilder)v2).ServiceProvider.GetRequiredService<Upstreams>();
 
     /// <summary>Maps an operation that is not about one repository.</summary>
@@ -91,6 +94,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
         RequestDelegate handle)
     {
         var split = methods.Split(' ');
+        RequestDelegate answer = action == RegistryAction.Push ? context => _interim.InvokeAsync(context, handle) : handle;
         _table.AddRange(split.Select(method => (route, method, action)));
         v2.MapMethods(
                 CatchAll,
@@ -98,7 +102,7 @@ internal sealed class RepositoryEndpoints(RouteGroupBuilder v2)
                 context =>
                 {
                     SayNamespace(context);
-                    return _request.InvokeAsync(context, route.Template, action, needs(context), AllowedOn(route), handle);
+                    return _request.InvokeAsync(context, route.Template, action, needs(context), AllowedOn(route), answer);
                 })
             .WithMetadata(route, action)
             .WithDisplayName($"{methods} {route.Template}");

@@ -75,10 +75,13 @@ internal sealed class RawHttp : IAsyncDisposable
     }
 
     /// <summary>Waits for 100 Continue: the server has begun to read the body, whose request is then surely running.</summary>
-    public async Task ReadContinueAsync()
+    public async Task ReadContinueAsync() => (await ReadNextAsync()).Status.ShouldBe(100);
+
+    /// <summary>The next answer, which may be an interim one.</summary>
+    public async Task<RawAnswer> ReadNextAsync()
     {
         using var patience = new CancellationTokenSource(Patience);
-        (await ReadOneAsync(patience.Token)).Status.ShouldBe(100);
+        return await ReadOneAsync(patience.Token);
     }
 
     public ValueTask DisposeAsync()
