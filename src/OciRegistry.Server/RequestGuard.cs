@@ -15,10 +15,11 @@ internal static class RequestGuard
     {
         var registry = app.Services.GetRequiredService<RegistryRequest>();
         var hosts = Listening.IsOpenHere(app.Configuration) ? HostsOf(ServerConfiguration.Registry(app.Configuration)) : null;
+        var prefix = ServerConfiguration.Proxies(app.Configuration).PathBase ?? "";
         app.Use((context, next) =>
         {
             var error = MethodProblem(context.Request)
-                ?? RequestTarget.Problem(context.Features.Get<IHttpRequestFeature>()!.RawTarget)
+                ?? RequestTarget.Problem(context.Features.Get<IHttpRequestFeature>()!.RawTarget, prefix)
                 ?? (hosts is null ? null : HostProblem(context, hosts));
             return error is null ? next(context) : registry.InvokeAsync(
                 context, Route, RegistryAction.Pull, Access.Open, [], refused => refused.WriteErrorAsync(error));

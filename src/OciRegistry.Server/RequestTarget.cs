@@ -9,9 +9,16 @@ internal static class RequestTarget
     private const string Registry = "/v2/";
 
     /// <summary>The error of a request's target as it was sent; null when there is none.</summary>
-    public static OciError? Problem(string target)
+    /// <param name="target">The target.</param>
+    /// <param name="prefix">The path that it may begin with, without a slash at its end; empty for none.</param>
+    public static OciError? Problem(string target, string prefix = "")
     {
         var path = PathOf(target);
+        if (path.StartsWith(prefix, StringComparison.Ordinal) && (path.Length == prefix.Length || path[prefix.Length] == '/'))
+        {
+            path = path[prefix.Length..];
+        }
+
         if (HasDotSegment(path))
         {
             return OciError.Unsupported("Invalid path: it has a segment '.' or '..'. Send the path without it.");

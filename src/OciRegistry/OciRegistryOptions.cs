@@ -44,6 +44,9 @@ public sealed class OciRegistryOptions
     /// <value>none</value>
     public IList<string> Hosts { get; set => field = value ?? []; } = [];
 
+    /// <summary>Pages of other sites that may use the registry in a browser.</summary>
+    public CrossOriginOptions Cors { get; } = new();
+
     /// <summary>Refuses every changing request with 405. May change while the registry runs.</summary>
     /// <value>false</value>
     [Setting(MayChange = true)]
@@ -117,7 +120,7 @@ public sealed class OciRegistryOptions
             yield return $"Hosts has '{host}', which is not a host name. Write it without scheme, port and path, as registry.example.com.";
         }
 
-        foreach (var problem in Auth.Problems().Concat(Limits.Problems()).Concat(PullThrough.Problems()).Concat(Drain.Problems()))
+        foreach (var problem in Cors.Problems().Concat(Auth.Problems()).Concat(Limits.Problems()).Concat(PullThrough.Problems()).Concat(Drain.Problems()))
         {
             yield return problem;
         }
@@ -231,9 +234,6 @@ public sealed class UploadOptions
     /// <value>55 s</value>
     [Setting(Min = "00:00:00")]
     public TimeSpan CommitWait { get; set; } = TimeSpan.FromSeconds(55);
-}
-
-public sealed class ListingOptions
 
     /// <summary>
     /// Whether Jib gets <c>100 Continue</c> every 5 s while the registry receives or stores what it pushes. Jib has a read timeout of
@@ -243,6 +243,9 @@ public sealed class ListingOptions
     /// <value>true</value>
     [Setting(MayChange = true)]
     public bool InterimResponses { get; set; } = true;
+}
+
+public sealed class ListingOptions
 {
     /// <summary>
     /// Entries of one page of tags, repositories or referrers; a longer list is linked to its next page. May change while the

@@ -47,6 +47,10 @@ internal static class ServeCheck
             .. Listening.IsOpenHere(configuration)
                 ? [$"Would answer requests for {string.Join(", ", RequestGuard.HostsOf(options).Prepend("localhost and loopback addresses"))} only"]
                 : Array.Empty<string>(),
+            .. options.Cors.Origins.Select(origin => origin == CrossOriginOptions.Every
+                ? "Would let pages of every site read in a browser"
+                : $"Would let pages of {origin} use the registry in a browser"),
+            .. ServerConfiguration.Proxies(configuration).PathBase is { } prefix ? [$"Would answer below {prefix} as well"] : Array.Empty<string>(),
             .. options.PullThrough.Upstreams.Select(upstream => $"Would pull {upstream.Prefix} through from {upstream.Url}"),
             "Nothing is wrong with the settings.",
         ];

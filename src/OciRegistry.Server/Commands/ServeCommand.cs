@@ -32,6 +32,8 @@ internal static class ServeCommand
         await using var app = builder.Build();
         RequestGuard.Use(app);
         Proxies.Use(app);
+        PathPrefix.Use(app);
+        app.UseOciRegistryCors();
         app.UseRouting(); // else it would come first
         OperationsPort.Restrict(app.MapOciRegistry(), isForOperations: false);
         OperationsPort.Restrict(app.MapOciRegistryOperations(), isForOperations: true);

@@ -11,7 +11,8 @@ internal static class CrossSite
     /// <summary>Whether a request would change something for a page of another site.</summary>
     /// <param name="context">The request.</param>
     /// <param name="hosts">Host names that are this registry's own, beside the one that the request was sent to.</param>
-    public static bool IsForeignChange(HttpContext context, IList<string> hosts)
+    /// <param name="origins">Origins of other sites whose pages may change something; <c>*</c> is not one.</param>
+    public static bool IsForeignChange(HttpContext context, IList<string> hosts, IList<string> origins)
     {
         var request = context.Request;
         if (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method))
@@ -25,12 +26,15 @@ internal static class CrossSite
             return false;
         }
 
-        var origins = request.Headers.Origin;
         var host = request.Headers.Host.ToString();
         var isListed = false;
-        foreach (var origin in origins)
+        foreach (var origin in request.Headers.Origin)
         {
-            if (AuthorityOf(origin) is { } authority && HostName.IsListed(hosts, HostName.Of(authority)))
+            if (IsIn(origins, origin))
+            {
+                isListed = true;
+            }
+            else if (AuthorityOf(origin) is { } authority && HostName.IsListed(hosts, HostName.Of(authority)))
             {
                 isListed = true;
             }
@@ -44,6 +48,19 @@ internal static class CrossSite
         return !isListed
             && request.Headers.TryGetValue("Sec-Fetch-Site", out var site)
             && site.Contains("cross-site", StringComparer.OrdinalIgnoreCase);
+    }
+
+    private static bool IsIn(IList<string> origins, string? origin)
+    {
+        foreach (var listed in origins)
+        {
+            if (listed.Equals(origin, StringComparison.OrdinalIgnoreCase) && listed != CrossOriginOptions.Every)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>

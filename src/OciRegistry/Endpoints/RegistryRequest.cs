@@ -69,12 +69,12 @@ internal sealed partial class RegistryRequest(
                 context.Response.Headers.RetryAfter = "5";
                 await context.WriteErrorAsync(OciError.Unavailable("The registry is answering as many requests as it can. Try again in a few seconds."));
             }
-            else if (CrossSite.IsForeignChange(context, options.Value.Hosts))
+            else if (CrossSite.IsForeignChange(context, options.Value.Hosts, OriginsFor(needs)))
             {
                 LogCrossSite(log, context.Request.Method, context.Request.Path, context.Request.Headers.Origin.ToString());
                 await context.WriteErrorAsync(OciError.Denied(
                     "A page of another site may not change anything in this registry. If it is a page of yours, its operator must add the "
-                    + "host of its address to the setting Hosts."));
+                    + "host of its address to the setting Hosts, or its origin to Cors:Origins."));
             }
             else if (!await access.AllowsAsync(context, needs))
             {
@@ -139,6 +139,10 @@ internal sealed partial class RegistryRequest(
             OciError.Unsupported(
                 allowed.Length == 0 ? reason : $"{reason} Allowed: {allowed}.", StatusCodes.Status405MethodNotAllowed));
     }
+
+    // A page of another site may use the registry, not administer it.
+    private IList<string> OriginsFor(Access needs) =>
+        needs.Kind is AccessKind.Admin or AccessKind.Operator ? [] : options.Value.Cors.Origins;
 
     private static void WriteHeaders(HttpContext context)
     {

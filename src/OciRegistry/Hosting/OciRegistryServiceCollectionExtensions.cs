@@ -102,9 +102,10 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<Refusals>();
         services.TryAddSingleton<AccessControl>();
         services.TryAddSingleton<TokenEndpoints>();
+        services.AddCors();
         services.TryAddSingleton<RegistryRequest>();
-        services.TryAddSingleton<BlobEndpoints>();
         services.TryAddSingleton<InterimResponses>();
+        services.TryAddSingleton<BlobEndpoints>();
         services.TryAddSingleton<ReferencedContent>();
         services.TryAddSingleton<UploadEndpoints>();
         services.TryAddSingleton<ManifestBody>();

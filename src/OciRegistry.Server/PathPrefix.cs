@@ -1,0 +1,31 @@
+using OciRegistry.Server.Settings;
+
+namespace OciRegistry.Server;
+
+/// <summary>
+/// The path below which clients reach the registry through a proxy. Requests are accepted with it, and without it for proxies that
+/// remove it and for probes. Every address in a response begins with it.
+/// </summary>
+internal static class PathPrefix
+{
+    public static void Use(WebApplication app)
+    {
+        if (ServerConfiguration.Proxies(app.Configuration).PathBase is not { } text)
+        {
+            return;
+        }
+
+        var prefix = new PathString(text);
+        app.Use((context, next) =>
+        {
+            var request = context.Request;
+            if (request.Path.StartsWithSegments(prefix, StringComparison.Ordinal, out var rest))
+            {
+                request.Path = rest;
+            }
+
+            request.PathBase = prefix;
+            return next(context);
+        });
+    }
+}
