@@ -177,12 +177,20 @@ public sealed class UpstreamOptions
     public string? ClientKey { get; set; }
 
     /// <summary>
-    /// Whether its name, its token service and what it redirects to may lead to private, loopback and link-local addresses, and
-    /// the system's proxy is used, which resolves names itself. An address in <see cref="Url"/> itself is allowed
-    /// in any case, with the port there and those that <see cref="TrustedRealms"/> names for it.
+    /// Whether its name, its token service and what it redirects to may lead to private, loopback and link-local addresses. An address
+    /// in <see cref="Url"/> itself is allowed in any case, with the port there and those that <see cref="TrustedRealms"/> names for it.
     /// </summary>
     /// <value>false</value>
     public bool AllowPrivateAddresses { get; set; }
+
+    /// <summary>
+    /// The proxy of all requests for this upstream, its token service and redirects, as <c>http://proxy.example.com:3128</c>, also
+    /// <c>https</c> and <c>socks5</c>, with name and password before an <c>@</c> if it needs them. A proxy resolves names itself, so a
+    /// private address that only its name service knows is not rejected.
+    /// </summary>
+    /// <value>null: that of the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY</value>
+    [Setting(IsSecret = true)]
+    public string? Proxy { get; set => field = string.IsNullOrEmpty(value) ? null : value; }
 
     /// <summary>Repositories, as the upstream names them, that may be pulled: <c>*</c> is any text within a component, <c>**</c> any text.</summary>
     /// <value>none: all</value>
@@ -313,6 +321,12 @@ public sealed class UpstreamOptions
         foreach (var file in new[] { CertificateAuthority, ClientCertificate, ClientKey }.Where(file => file is not null && !File.Exists(file)))
         {
             yield return $"CertificateAuthority, ClientCertificate or ClientKey is '{file}', which is no file. Correct it.";
+        }
+
+        if (Proxy is not null && !(Uri.TryCreate(Proxy, UriKind.Absolute, out var proxy) && proxy.Scheme is "http" or "https" or "socks5"
+            && proxy.Host.Length > 0 && proxy.PathAndQuery == "/" && proxy.Fragment.Length == 0))
+        {
+            yield return $"Proxy is '{WithoutUserInfo(Proxy)}'. Write the address of a proxy, as http://proxy.example.com:3128.";
         }
 
         if (ClientKey is not null && ClientCertificate is null)

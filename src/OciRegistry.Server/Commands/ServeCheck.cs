@@ -1,4 +1,5 @@
 using OciRegistry.Auth;
+using OciRegistry.PullThrough;
 using OciRegistry.Server.Settings;
 
 namespace OciRegistry.Server.Commands;
@@ -51,12 +52,15 @@ internal static class ServeCheck
                 ? "Would let pages of every site read in a browser"
                 : $"Would let pages of {origin} use the registry in a browser"),
             .. ServerConfiguration.Proxies(configuration).PathBase is { } prefix ? [$"Would answer below {prefix} as well"] : Array.Empty<string>(),
-            .. options.PullThrough.Upstreams.Select(upstream => $"Would pull {upstream.Prefix} through from {upstream.Url}"),
+            .. options.PullThrough.Upstreams.Select(upstream => $"Would pull {upstream.Prefix} through from {upstream.Url}{Through(upstream)}"),
             "Nothing is wrong with the settings.",
         ];
         Console.WriteLine(string.Join(Environment.NewLine, lines));
         return 0;
     }
+
+    private static string Through(UpstreamOptions upstream) =>
+        new UpstreamProxy(upstream).GetProxy(new Uri(upstream.Url)) is { } proxy ? $" by the proxy {proxy.Scheme}://{proxy.Authority}" : "";
 
     private static IEnumerable<string> Administrators(OciRegistryOptions options)
     {

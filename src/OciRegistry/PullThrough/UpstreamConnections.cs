@@ -9,9 +9,9 @@ namespace OciRegistry.PullThrough;
 internal static class UpstreamConnections
 {
     /// <summary>To the upstream itself: with its own authority, and the certificate that it wants to see.</summary>
-    public static HttpMessageInvoker ToUpstream(UpstreamOptions options)
+    public static HttpMessageInvoker ToUpstream(UpstreamOptions options, UpstreamProxy proxy)
     {
-        var handler = New(options);
+        var handler = New(options, proxy);
         if (options.CertificateAuthority is not null)
         {
             handler.SslOptions.CertificateChainPolicy = TrustIn(Authorities(options));
@@ -33,9 +33,9 @@ internal static class UpstreamConnections
     /// To any other host that it names: they may be of the same private network, or of a public store, and are shown no
     /// certificate.
     /// </summary>
-    public static HttpMessageInvoker ToOthers(UpstreamOptions options)
+    public static HttpMessageInvoker ToOthers(UpstreamOptions options, UpstreamProxy proxy)
     {
-        var handler = New(options);
+        var handler = New(options, proxy);
         if (options.CertificateAuthority is not null)
         {
             var policy = TrustIn(Authorities(options));
@@ -47,31 +47,29 @@ internal static class UpstreamConnections
         return new HttpMessageInvoker(handler);
     }
 
-    private static SocketsHttpHandler New(UpstreamOptions options) => new()
+    private static SocketsHttpHandler New(UpstreamOptions options, UpstreamProxy proxy) => new()
     {
         AllowAutoRedirect = false, // UpstreamExchange follows, and looks where to
         AutomaticDecompression = DecompressionMethods.None, // digests are those of the bytes on the wire
         UseCookies = false,
-
-        // A proxy resolves names itself, past the check of addresses: the system's is used only where nothing is to be checked.
-        UseProxy = options.AllowPrivateAddresses,
+        Proxy = proxy, // it resolves names itself: UpstreamExchange checks the address of each request before
         MaxResponseHeadersLength = 64, // KiB
         ConnectTimeout = options.Timeout,
         PooledConnectionLifetime = TimeSpan.FromMinutes(5), // names move
-        ConnectCallback = (context, cancel) => ConnectAsync(options, context.DnsEndPoint, cancel),
+        ConnectCallback = (context, cancel) => ConnectAsync(options, proxy, context.DnsEndPoint, cancel),
     };
 
-    private static async ValueTask<Stream> ConnectAsync(UpstreamOptions options, DnsEndPoint to, CancellationToken cancel)
+    private static async ValueTask<Stream> ConnectAsync(
+        UpstreamOptions options, UpstreamProxy proxy, DnsEndPoint to, CancellationToken cancel)
     {
         // The name is resolved once, and what was checked is what is connected to: the next answer for it may be another one.
         var addresses = await Dns.GetHostAddressesAsync(to.Host, cancel);
-        var allowed = options.AllowPrivateAddresses || IsAddressOfUrl(options, to)
+        var allowed = MayBePrivate(options, to) || proxy.Is(to)
             ? addresses
             : [.. addresses.Where(address => !PrivateAddresses.Contain(address))];
         if (allowed.Length == 0)
         {
-            throw new UpstreamRefusedException(
-                $"'{to.Host}:{to.Port}' has a private address. Set AllowPrivateAddresses of the upstream '{options.Prefix}' if it is meant.");
+            throw Private(options, to);
         }
 
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -86,6 +84,11 @@ internal static class UpstreamConnections
             throw;
         }
     }
+
+    public static bool MayBePrivate(UpstreamOptions options, DnsEndPoint to) => options.AllowPrivateAddresses || IsAddressOfUrl(options, to);
+
+    public static UpstreamRefusedException Private(UpstreamOptions options, DnsEndPoint to) => new(
+        $"'{to.Host}:{to.Port}' has a private address. Set AllowPrivateAddresses of the upstream '{options.Prefix}' if it is meant.");
 
     /// <summary>
     /// Whether it is the address in the upstream's Url, with a port that the settings name: the one there, or that of a trusted token

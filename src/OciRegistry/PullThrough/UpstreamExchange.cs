@@ -9,15 +9,27 @@ namespace OciRegistry.PullThrough;
 ///   (2) each head has a time of its own; the body that is handed out has one for each read
 ///   (3) a redirect is followed to http and https only, never from https to http, and five times at most
 /// </remarks>
-internal sealed class UpstreamExchange(UpstreamOptions options, TimeProvider time) : IDisposable
+internal sealed class UpstreamExchange : IDisposable
 {
     private const int MaxRedirects = 5;
     private static readonly ProductInfoHeaderValue Agent = new("oci-registry", RegistryMetrics.Version);
 
-    private readonly HttpMessageInvoker _upstream = UpstreamConnections.ToUpstream(options);
-    private readonly HttpMessageInvoker _others = UpstreamConnections.ToOthers(options);
+    private readonly UpstreamOptions _options;
+    private readonly TimeProvider _time;
+    private readonly UpstreamProxy _proxy;
+    private readonly HttpMessageInvoker _upstream;
+    private readonly HttpMessageInvoker _others;
 
-    public Uri Origin { get; } = new(options.Url);
+    public UpstreamExchange(UpstreamOptions options, TimeProvider time)
+    {
+        (_options, _time) = (options, time);
+        _proxy = new UpstreamProxy(options);
+        _upstream = UpstreamConnections.ToUpstream(options, _proxy);
+        _others = UpstreamConnections.ToOthers(options, _proxy);
+        Origin = new Uri(options.Url);
+    }
+
+    public Uri Origin { get; }
 
     public bool IsOwn(Uri url) => url.Scheme == Origin.Scheme && url.IdnHost == Origin.IdnHost && url.Port == Origin.Port;
 
@@ -84,18 +96,19 @@ internal sealed class UpstreamExchange(UpstreamOptions options, TimeProvider tim
         request.Headers.UserAgent.Add(Agent);
         request.Headers.AcceptEncoding.Clear();
         request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("identity"));
-        using var tooSlow = new CancellationTokenSource(options.Timeout, time); // (2)
+        using var tooSlow = new CancellationTokenSource(_options.Timeout, _time); // (2)
         using var either = CancellationTokenSource.CreateLinkedTokenSource(tooSlow.Token, cancellationToken);
         try
         {
+            await _proxy.CheckAsync(request.RequestUri!, either.Token);
             var response = await (isOwn ? _upstream : _others).SendAsync(request, either.Token);
-            UpstreamBody.Time(response, options.Timeout, time);
+            UpstreamBody.Time(response, _options.Timeout, _time);
             return response;
         }
         catch (OperationCanceledException e)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            throw new TimeoutException($"no answer within {options.Timeout.TotalSeconds} s", e);
+            throw new TimeoutException($"no answer within {_options.Timeout.TotalSeconds} s", e);
         }
     }
 
@@ -109,5 +122,5 @@ internal sealed class UpstreamExchange(UpstreamOptions options, TimeProvider tim
             : to;
     }
 
-    private UpstreamRefusedException Refused(string what) => new($"The upstream '{options.Prefix}' {what}, which is not followed.");
+    private UpstreamRefusedException Refused(string what) => new($"The upstream '{_options.Prefix}' {what}, which is not followed.");
 }

@@ -7,8 +7,12 @@ using OciRegistry.Tests.Support;
 namespace OciRegistry.Tests.PullThrough;
 
 /// <summary>An upstream that was taken over reaches nothing through this registry but itself (bad-inputs.md, 21).</summary>
+[Collection(ChangesTheSystemsProxy)]
 public sealed class HostileUpstreamTests : IAsyncLifetime
 {
+    /// <summary>Tests that replace the proxy of the whole process, and so run one after the other.</summary>
+    public const string ChangesTheSystemsProxy = nameof(ChangesTheSystemsProxy);
+
     private FakeUpstream _upstream = null!;
     private FakeUpstream _other = null!;
 
