@@ -1,5 +1,4 @@
 using System.Net;
-using OciRegistry.PullThrough;
 
 namespace OciRegistry;
 
@@ -82,9 +81,6 @@ public sealed class PullThroughOptions
 /// <summary>One registry whose content is pulled through this one.</summary>
 public sealed class UpstreamOptions
 {
-    /// <summary>Characters that a password or token in a file may have.</summary>
-    internal const int MaxSecretLength = 64 * 1024;
-
     private static readonly string[] DockerHub = ["registry-1.docker.io", "index.docker.io", "docker.io"];
 
     /// <summary>What the names of its repositories begin with here: <c>hub</c> for <c>hub/library/alpine</c>.</summary>
@@ -238,6 +234,14 @@ public sealed class UpstreamOptions
 
     internal bool IsDockerHub => Uri.TryCreate(Url, UriKind.Absolute, out var url) && DockerHub.Contains(url.Host);
 
+    /// <summary>The program of <see cref="CredentialHelper"/>: a path, or what docker calls it without <c>docker-credential-</c>; null where it is missing.</summary>
+    internal string? CredentialHelperFile() =>
+        CredentialHelper is not { } helper ? null
+        : helper.Contains('/', StringComparison.Ordinal) ? (File.Exists(helper) ? helper : null)
+        : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .Select(folder => Path.Combine(folder, $"docker-credential-{helper}"))
+            .FirstOrDefault(File.Exists);
+
     internal IReadOnlyList<string> AllNamespaces() =>
         Namespaces.Count > 0 ? [.. Namespaces]
         : IsDockerHub ? ["docker.io", "registry-1.docker.io", "index.docker.io"]
@@ -286,12 +290,12 @@ public sealed class UpstreamOptions
             yield return "Username, RefreshToken, Token and CredentialHelper are mutually exclusive. Set only one.";
         }
 
-        foreach (var problem in UpstreamAccounts.Problems(this))
+        foreach (var problem in new[] { PasswordFile, TokenFile }.OfType<string>().SelectMany(SecretFile.Problems))
         {
-            yield return problem;
+            yield return $"PasswordFile or TokenFile {problem}";
         }
 
-        if (CredentialHelper is not null && CredentialProgram.FileOf(CredentialHelper) is null)
+        if (CredentialHelper is not null && CredentialHelperFile() is null)
         {
             yield return CredentialHelper.Contains('/', StringComparison.Ordinal)
                 ? $"CredentialHelper is '{CredentialHelper}', which does not exist. Install it, or correct the path."

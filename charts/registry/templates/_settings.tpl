@@ -64,7 +64,7 @@
 {{/* Settings that count without a restart when their file changes, as do all levels of the log: by path, in lower case. */}}
 {{- define "registry.reloadedSettings" -}}
 auth:auditpulls auth:failedlogindelay auth:maxfailedlogins deletes:enabled deletes:referenced limits:peraddress limits:persubject listings:maxpagesize
-manifests:maxsize manifests:references readonly uploads:maxblobsize
+manifests:maxsize manifests:references readonly uploads:interimresponses uploads:maxblobsize
 {{- end -}}
 
 {{/* All that the registry reads once, at its start: a line for each. */}}

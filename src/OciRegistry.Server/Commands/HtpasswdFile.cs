@@ -1,5 +1,3 @@
-using OciRegistry.Auth;
-
 namespace OciRegistry.Server.Commands;
 
 /// <summary>An htpasswd file that a registry may be reading, and other commands may be changing.</summary>
@@ -9,7 +7,7 @@ internal sealed class HtpasswdFile(string path, bool mayBeMissing)
 {
     public string Path => path;
 
-    /// <exception cref="AuthFileException">It cannot be read, or a registry would not use it either.</exception>
+    /// <exception cref="UnusableFileException">It cannot be read, or a registry would not use it either.</exception>
     public HtpasswdText Read() => mayBeMissing && !File.Exists(path)
         ? HtpasswdText.Parse(path, [])
         : new WatchedFile<HtpasswdText>(path, HtpasswdText.Parse).Value; // as the server reads it

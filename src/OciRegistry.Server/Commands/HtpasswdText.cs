@@ -13,7 +13,7 @@ internal sealed class HtpasswdText
 
     public IEnumerable<string> Names => _users.Names;
 
-    /// <exception cref="AuthFileException">A registry would not use it either.</exception>
+    /// <exception cref="UnusableFileException">A registry would not use it either.</exception>
     public static HtpasswdText Parse(string path, byte[] content) => new(content, Htpasswd.Parse(path, content));
 
     /// <summary>A password's bcrypt hash, as <c>htpasswd -B</c> writes it.</summary>

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Help;
-using OciRegistry.Auth;
 using OciRegistry.Storage;
 
 namespace OciRegistry.Server.Commands;
@@ -65,7 +64,7 @@ internal sealed class ServerCommand(string name, string description, Func<Comman
         {
             return await run(line);
         }
-        catch (AuthFileException problem)
+        catch (UnusableFileException problem)
         {
             throw CommandException.NotDone(problem.Problems);
         }

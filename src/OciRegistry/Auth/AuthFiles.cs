@@ -98,9 +98,9 @@ internal sealed class AuthFiles
     }
 
     /// <summary>Looks at the files again; yields those that have changed, and what is wrong with them.</summary>
-    public IEnumerable<(string Kind, string Path, AuthFileException? Problem)> Refresh()
+    public IEnumerable<(string Kind, string Path, UnusableFileException? Problem)> Refresh()
     {
-        var changes = new List<(string, string, AuthFileException?)>();
+        var changes = new List<(string, string, UnusableFileException?)>();
         Refresh(UsersKind, _users, changes);
         Refresh(SigningKeysKind, _signingKeys, changes);
         Refresh(AuthoritiesKind, _authorities, changes);
@@ -108,7 +108,7 @@ internal sealed class AuthFiles
         return changes;
     }
 
-    /// <exception cref="AuthFileException">It has no certificate.</exception>
+    /// <exception cref="UnusableFileException">It has no certificate.</exception>
     public static X509Certificate2Collection Certificates(string path, byte[] content)
     {
         var certificates = new X509Certificate2Collection();
@@ -123,10 +123,10 @@ internal sealed class AuthFiles
 
         return certificates.Count > 0
             ? certificates
-            : throw new AuthFileException(path, ["It has no certificate that can be read. It must be a PEM file."]);
+            : throw new UnusableFileException(path, ["It has no certificate that can be read. It must be a PEM file."]);
     }
 
-    private static void Refresh<T>(string kind, WatchedFile<T>? file, List<(string, string, AuthFileException?)> changes)
+    private static void Refresh<T>(string kind, WatchedFile<T>? file, List<(string, string, UnusableFileException?)> changes)
         where T : class
     {
         try
@@ -136,7 +136,7 @@ internal sealed class AuthFiles
                 changes.Add((kind, file.Path, null));
             }
         }
-        catch (AuthFileException e)
+        catch (UnusableFileException e)
         {
             changes.Add((kind, file!.Path, e));
         }
@@ -149,7 +149,7 @@ internal sealed class AuthFiles
         {
             return path is null ? null : new WatchedFile<T>(path, parse);
         }
-        catch (AuthFileException e)
+        catch (UnusableFileException e)
         {
             problems.AddRange(e.Problems);
             return null;

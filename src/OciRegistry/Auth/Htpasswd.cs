@@ -31,7 +31,7 @@ internal sealed class Htpasswd
 
     public HtpasswdUser? Find(string name) => _users.GetValueOrDefault(name);
 
-    /// <exception cref="AuthFileException">Lines cannot be used: all of them, by number.</exception>
+    /// <exception cref="UnusableFileException">Lines cannot be used: all of them, by number.</exception>
     public static Htpasswd Parse(string path, ReadOnlySpan<byte> content)
     {
         var users = new Dictionary<string, HtpasswdUser>(StringComparer.Ordinal);
@@ -62,7 +62,7 @@ internal sealed class Htpasswd
             }
         }
 
-        return problems.Count > 0 ? throw new AuthFileException(path, problems) : new Htpasswd(users);
+        return problems.Count > 0 ? throw new UnusableFileException(path, problems) : new Htpasswd(users);
     }
 
     /// <summary>Why a name cannot be a user's; null when it can.</summary>

@@ -18,7 +18,7 @@ internal sealed record PolicyFile(
     IReadOnlyDictionary<string, IReadOnlyList<string>>? Groups, IReadOnlyList<PolicyOptions>? Policies)
 {
     /// <summary>The rules of a file.</summary>
-    /// <exception cref="AuthFileException">It has problems: all of them.</exception>
+    /// <exception cref="UnusableFileException">It has problems: all of them.</exception>
     public static IReadOnlyList<PolicyRule> Parse(string path, ReadOnlySpan<byte> content)
     {
         PolicyFile? file;
@@ -28,7 +28,7 @@ internal sealed record PolicyFile(
         }
         catch (JsonException e)
         {
-            throw new AuthFileException(path, [$"{e.Message.TrimEnd('.')}. Correct it: the README has an example"]);
+            throw new UnusableFileException(path, [$"{e.Message.TrimEnd('.')}. Correct it: the README has an example"]);
         }
 
         var policies = file?.Policies ?? [];
@@ -38,7 +38,7 @@ internal sealed record PolicyFile(
             .Concat(groups.SelectMany(group => GroupProblems(group.Key, group.Value)))
             .ToList();
         return problems.Count > 0
-            ? throw new AuthFileException(path, problems)
+            ? throw new UnusableFileException(path, problems)
             : [.. policies.Select((policy, i) => new PolicyRule($"{NameOf(policy, i)} of {path}", policy, groups))];
     }
 

@@ -42,7 +42,7 @@ internal sealed class SigningKey
     }
 
     /// <summary>The keys of a PEM file, in its order.</summary>
-    /// <exception cref="AuthFileException">It has none, or others.</exception>
+    /// <exception cref="UnusableFileException">It has none, or others.</exception>
     public static IReadOnlyList<SigningKey> FromPem(string path, byte[] content)
     {
         var keys = new List<SigningKey>();
@@ -74,7 +74,7 @@ internal sealed class SigningKey
 
         return keys.Count > 0 ? keys : throw NotUsable();
 
-        AuthFileException NotUsable() => new(
+        UnusableFileException NotUsable() => new(
             path,
             [
                 "It has no private EC key on P-256 that can be read. Make one with: "

@@ -25,13 +25,6 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
     private UpstreamAccount? _account;
     private long _started;
 
-    /// <summary>The program that a setting names: a path, or what docker calls it without <c>docker-credential-</c>; null where it is missing.</summary>
-    public static string? FileOf(string helper) =>
-        helper.Contains('/', StringComparison.Ordinal) ? (File.Exists(helper) ? helper : null)
-        : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-            .Select(folder => Path.Combine(folder, $"docker-credential-{helper}"))
-            .FirstOrDefault(File.Exists);
-
     /// <exception cref="UpstreamAccountException">It has failed, and there is no account from before.</exception>
     public async ValueTask<UpstreamAccount> GetAsync(UpstreamAccount? rejected, CancellationToken cancellationToken)
     {
@@ -81,7 +74,7 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
 
     private async Task<string> OutputAsync()
     {
-        var start = new ProcessStartInfo(FileOf(options.CredentialHelper!) ?? throw Failed("does not exist"))
+        var start = new ProcessStartInfo(options.CredentialHelperFile() ?? throw Failed("does not exist"))
         {
             ArgumentList = { "get" },
             RedirectStandardInput = true,

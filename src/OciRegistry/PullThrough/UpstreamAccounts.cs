@@ -1,5 +1,3 @@
-using OciRegistry.Auth;
-
 namespace OciRegistry.PullThrough;
 
 /// <summary>The account at one upstream as it is now: of the settings, of files that are watched, or of a credential helper.</summary>
@@ -14,11 +12,11 @@ internal sealed class UpstreamAccounts
     /// <param name="options">Of the upstream.</param>
     /// <param name="current">Its options as they are now: account and password may change while the registry runs.</param>
     /// <param name="time">For the life of what a credential helper says.</param>
-    /// <exception cref="AuthFileException">The file of the password or token cannot be used.</exception>
+    /// <exception cref="UnusableFileException">The file of the password or token cannot be used.</exception>
     public UpstreamAccounts(UpstreamOptions options, Func<UpstreamOptions> current, TimeProvider time)
     {
         (_options, _current) = (options, current);
-        _file = (options.PasswordFile ?? options.TokenFile) is { } path ? new WatchedFile<string>(path, SecretOf) : null;
+        _file = (options.PasswordFile ?? options.TokenFile) is { } path ? SecretFile.Open(path) : null;
         _helper = options.CredentialHelper is null ? null : new CredentialProgram(options, time);
     }
 
@@ -49,40 +47,8 @@ internal sealed class UpstreamAccounts
     }
 
     /// <summary>Reads the file once more; its path when it has changed. One caller at a time.</summary>
-    /// <exception cref="AuthFileException">It cannot be used, which is said once: the secret stays what it was.</exception>
+    /// <exception cref="UnusableFileException">It cannot be used, which is said once: the secret stays what it was.</exception>
     public string? Refresh() => _file?.Refresh() == true ? _file.Path : null;
-
-    /// <summary>All that is wrong with the files, each sentence with its remedy.</summary>
-    public static IEnumerable<string> Problems(UpstreamOptions options)
-    {
-        foreach (var path in new[] { options.PasswordFile, options.TokenFile }.OfType<string>())
-        {
-            var problems = Enumerable.Empty<string>();
-            try
-            {
-                _ = new WatchedFile<string>(path, SecretOf);
-            }
-            catch (AuthFileException e)
-            {
-                problems = e.Problems;
-            }
-
-            foreach (var problem in problems)
-            {
-                yield return $"PasswordFile or TokenFile {problem}";
-            }
-        }
-    }
-
-    // What is mounted or echoed into a file ends with a line break.
-    private static string SecretOf(string path, byte[] content)
-    {
-        var secret = System.Text.Encoding.UTF8.GetString(content).TrimEnd('\r', '\n');
-        return secret.Length is > 0 and <= UpstreamOptions.MaxSecretLength && !secret.Any(char.IsControl)
-            ? secret
-            : throw new AuthFileException(
-                path, [$"It must have one line with the secret, of 1 to {UpstreamOptions.MaxSecretLength} characters. Write it anew."]);
-    }
 
     private sealed record Built(UpstreamOptions Of, string? Secret, UpstreamAccount Account);
 }

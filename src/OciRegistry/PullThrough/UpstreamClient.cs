@@ -48,7 +48,7 @@ internal sealed class UpstreamClient : IDisposable
     public long Requests(int outcome) => Interlocked.Read(ref _requests[outcome]);
 
     /// <summary>Reads the file with the account's secret once more; its path when it has changed. One caller at a time.</summary>
-    /// <exception cref="Auth.AuthFileException">It cannot be used.</exception>
+    /// <exception cref="UnusableFileException">It cannot be used.</exception>
     public string? RefreshAccount() => _accounts.Refresh();
 
     /// <summary>Large bodies that are being read now.</summary>

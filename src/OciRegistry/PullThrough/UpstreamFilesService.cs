@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using OciRegistry.Auth;
 
 namespace OciRegistry.PullThrough;
 
@@ -9,6 +8,7 @@ internal sealed partial class UpstreamFilesService(
     Upstreams upstreams, RegistryMetrics metrics, TimeProvider time, ILogger<UpstreamFilesService> log) : BackgroundService
 {
     private const string Kind = "upstream_credentials";
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -20,7 +20,7 @@ internal sealed partial class UpstreamFilesService(
 
         metrics.FileRead(Kind, isRejected: false);
         var rejected = new HashSet<Upstream>();
-        using var timer = new PeriodicTimer(AuthFilesService.Interval, time);
+        using var timer = new PeriodicTimer(Interval, time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             foreach (var upstream in watched)
@@ -42,7 +42,7 @@ internal sealed partial class UpstreamFilesService(
                 LogChanged(log, path, upstream.Options.Prefix);
             }
         }
-        catch (AuthFileException e)
+        catch (UnusableFileException e)
         {
             rejected.Add(upstream);
             LogKept(log, upstream.Options.Prefix, e.Message);

@@ -384,7 +384,7 @@ public sealed class HostileLoginTests(TokenRegistry tokens) : IClassFixture<Toke
     [MemberData(nameof(BadLines))]
     public void A_line_that_cannot_be_used_is_named_by_its_number_and_not_by_its_secret(string line, string says)
     {
-        var problem = Should.Throw<AuthFileException>(() => Parse($"# users\r\nbob:{Hash}\r\n\r\n{line}\r\n"))
+        var problem = Should.Throw<UnusableFileException>(() => Parse($"# users\r\nbob:{Hash}\r\n\r\n{line}\r\n"))
             .Problems.ShouldHaveSingleItem();
 
         problem.ShouldStartWith("'users': Line 4: ");

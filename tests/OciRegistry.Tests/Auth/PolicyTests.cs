@@ -156,12 +156,12 @@ public sealed class PolicyTests
     [InlineData("""{ "groups": { "x:y": [] } }""", "has a ':'")]
     [InlineData("""{ "groups": { "x": ["alice"] } }""", "Group 'x'")]
     public void A_file_that_cannot_be_is_refused_with_the_reason(string file, string reason) =>
-        Should.Throw<AuthFileException>(() => PolicyFile.Parse("policy.json", Encoding.UTF8.GetBytes(file)))
+        Should.Throw<UnusableFileException>(() => PolicyFile.Parse("policy.json", Encoding.UTF8.GetBytes(file)))
             .Message.ShouldContain(reason);
 
     [Fact]
     public void All_that_is_wrong_with_a_file_is_told_at_once() =>
-        Should.Throw<AuthFileException>(() => PolicyFile.Parse("policy.json", Encoding.UTF8.GetBytes(
+        Should.Throw<UnusableFileException>(() => PolicyFile.Parse("policy.json", Encoding.UTF8.GetBytes(
                 """{ "policies": [{ "subjects": ["alice"], "repositories": ["A"], "actions": ["write"] }, {}] }""")))
             .Problems.Count().ShouldBe(6);
 

@@ -1,5 +1,4 @@
 using System.Text;
-using OciRegistry.Auth;
 using OciRegistry.Server.Commands;
 
 namespace OciRegistry.Tests.Server;
@@ -57,7 +56,7 @@ public sealed class HtpasswdTextTests
 
     [Fact]
     public void What_a_registry_would_refuse_is_refused() =>
-        Should.Throw<AuthFileException>(() => Of("alice:secret\n")).Message
+        Should.Throw<UnusableFileException>(() => Of("alice:secret\n")).Message
             .ShouldBe("'users': Line 1: This is no bcrypt hash. Make it with 'user add', or with htpasswd -B.");
 
     private static HtpasswdText Of(string content) => HtpasswdText.Parse("users", Bytes(content));

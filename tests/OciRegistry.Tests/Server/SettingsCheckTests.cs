@@ -36,7 +36,7 @@ public sealed class SettingsCheckTests
     [InlineData("OciRegistry:Storag:FileSystem:Root", "OciRegistry:Storag is no setting. Did you mean OciRegistry:Storage?")]
     [InlineData("ociregistry:read-only", "OciRegistry:read-only is no setting. Did you mean OciRegistry:ReadOnly?")]
     [InlineData("OciRegistry:MaxBlobSize", "OciRegistry:MaxBlobSize is no setting. Did you mean OciRegistry:Uploads:MaxBlobSize?")]
-    [InlineData("OciRegistry:Deletes:Frobnicate", "OciRegistry:Deletes:Frobnicate is no setting. OciRegistry:Deletes has Enabled.")]
+    [InlineData("OciRegistry:Deletes:Frobnicate", "OciRegistry:Deletes:Frobnicate is no setting. OciRegistry:Deletes has Enabled, Referenced.")]
     [InlineData("OciRegistry:Redis:Leas", "OciRegistry:Redis:Leas is no setting. Did you mean OciRegistry:Redis:Lease?")]
     [InlineData("OciRegistry:Redis:Configuration:first", "OciRegistry:Redis:Configuration:first is no setting. Number the entries: OciRegistry:Redis:Configuration:0, OciRegistry:Redis:Configuration:1.")]
     [InlineData("OciRegistry:Redis:Configuration:0:0", "OciRegistry:Redis:Configuration:0 takes one value, not several. Set it to a text.")]

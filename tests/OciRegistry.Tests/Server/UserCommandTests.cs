@@ -103,7 +103,7 @@ public sealed class UserCommandTests : IDisposable
     {
         var content = $"alice:{Hash}\nplain:hunter2\nalice:{Hash}\n";
         _folder.Write("users", content);
-        var sentences = Should.Throw<AuthFileException>(
+        var sentences = Should.Throw<UnusableFileException>(
             () => Htpasswd.Parse(_folder["users"], Encoding.UTF8.GetBytes(content))).Problems;
 
         await CommandFolder.ShouldRefuseAsync(

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 
-namespace OciRegistry.Auth;
+namespace OciRegistry;
 
 /// <summary>
 /// A small file that may be replaced while the registry runs. Whether it has changed is told by its content: what Kubernetes
@@ -18,8 +18,8 @@ internal sealed class WatchedFile<T>
     private volatile T _value;
 
     /// <param name="path">Relative to the current folder, or absolute.</param>
-    /// <param name="parse">Throws <see cref="AuthFileException"/> when the content cannot be used.</param>
-    /// <exception cref="AuthFileException">It cannot be read or used.</exception>
+    /// <param name="parse">Throws <see cref="UnusableFileException"/> when the content cannot be used.</param>
+    /// <exception cref="UnusableFileException">It cannot be read or used.</exception>
     public WatchedFile(string path, Func<string, byte[], T> parse)
     {
         (_path, _parse) = (path, parse);
@@ -33,7 +33,7 @@ internal sealed class WatchedFile<T>
     public T Value => _value;
 
     /// <summary>Looks at the file once more; whether there is another value since. One caller at a time.</summary>
-    /// <exception cref="AuthFileException">
+    /// <exception cref="UnusableFileException">
     /// The content cannot be used, which is said once: the value stays as it was until there is another content.
     /// </exception>
     public bool Refresh()
@@ -43,7 +43,7 @@ internal sealed class WatchedFile<T>
         {
             content = Read();
         }
-        catch (AuthFileException e)
+        catch (UnusableFileException e)
         {
             if (IsNew(Encoding.UTF8.GetBytes(e.Message)))
             {
@@ -78,7 +78,7 @@ internal sealed class WatchedFile<T>
             var length = RandomAccess.GetLength(file);
             if (length > MaxLength)
             {
-                throw new AuthFileException(_path, [$"It has {length} bytes, and at most {MaxLength} are read. Is it the right file?"]);
+                throw new UnusableFileException(_path, [$"It has {length} bytes, and at most {MaxLength} are read. Is it the right file?"]);
             }
 
             var content = new byte[length];
@@ -86,7 +86,7 @@ internal sealed class WatchedFile<T>
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
-            throw new AuthFileException(
+            throw new UnusableFileException(
                 _path, [$"It cannot be read: {e.Message.TrimEnd('.')}. Let this program's user read it, or correct the path."]);
         }
     }
