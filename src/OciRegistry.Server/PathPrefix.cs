@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http.Features;
 using OciRegistry.Server.Settings;
 
 namespace OciRegistry.Server;
@@ -19,7 +20,9 @@ internal static class PathPrefix
         app.Use((context, next) =>
         {
             var request = context.Request;
-            if (request.Path.StartsWithSegments(prefix, StringComparison.Ordinal, out var rest))
+            // As RequestGuard has looked at it: what is encoded in another way was not looked at behind the prefix.
+            if (RequestTarget.Begins(context.Features.Get<IHttpRequestFeature>()!.RawTarget, text)
+                && request.Path.StartsWithSegments(prefix, StringComparison.Ordinal, out var rest))
             {
                 request.Path = rest;
             }

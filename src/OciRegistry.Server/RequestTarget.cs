@@ -14,7 +14,7 @@ internal static class RequestTarget
     public static OciError? Problem(string target, string prefix = "")
     {
         var path = PathOf(target);
-        if (path.StartsWith(prefix, StringComparison.Ordinal) && (path.Length == prefix.Length || path[prefix.Length] == '/'))
+        if (HasPrefix(path, prefix))
         {
             path = path[prefix.Length..];
         }
@@ -27,6 +27,12 @@ internal static class RequestTarget
         // Names of repositories, tags and digests are looked at by the registry itself.
         return path.StartsWith(Registry, StringComparison.Ordinal) || path.SequenceEqual("/v2") || IsPlain(path) ? null : OciError.NotFound();
     }
+
+    /// <summary>Whether the path of a target begins with the prefix as it was sent: encoded in another way, it is another path.</summary>
+    public static bool Begins(string target, string prefix) => HasPrefix(PathOf(target), prefix);
+
+    private static bool HasPrefix(ReadOnlySpan<char> path, string prefix) =>
+        path.StartsWith(prefix, StringComparison.Ordinal) && (path.Length == prefix.Length || path[prefix.Length] == '/');
 
     /// <summary>The path of an origin-form (<c>/path?query</c>) or an absolute-form (<c>http://host/path?query</c>).</summary>
     private static ReadOnlySpan<char> PathOf(string target)

@@ -237,12 +237,13 @@ public sealed class UploadOptions
 
     /// <summary>
     /// Whether Jib gets <c>100 Continue</c> every 5 s while the registry receives or stores what it pushes. Jib has a read timeout of
-    /// 20 s and repeats the request after it. Only over HTTP/1.1 without a proxy; all other clients get none. May change while the
-    /// registry runs.
+    /// 20 s and repeats the request after it. Only over HTTP/1.1, and to no other client. Switch it on where clients reach the registry
+    /// without a proxy: nginx takes an interim response for the final one, and not every proxy shows that it is there. May change
+    /// while the registry runs.
     /// </summary>
-    /// <value>true</value>
+    /// <value>false</value>
     [Setting(MayChange = true)]
-    public bool InterimResponses { get; set; } = true;
+    public bool InterimResponses { get; set; }
 }
 
 public sealed class ListingOptions

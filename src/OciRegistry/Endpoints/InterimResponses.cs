@@ -25,7 +25,7 @@ internal sealed class InterimResponses(CurrentOptions options, TimeProvider time
     private static readonly byte[] Continue = "HTTP/1.1 100 Continue\r\n\r\n"u8.ToArray();
 
     // nginx takes an interim response for the final one. What proxies add, and what ASP.NET Core renames it to.
-    private static readonly string[] ProxyHeaders = ["Via", "Forwarded", "X-Forwarded-For", "X-Original-For", "X-Real-IP"];
+    private static readonly string[] ProxyHeaders = ["Via", "Forwarded", "X-Forwarded-", "X-Original-", "X-Real-IP", "X-Envoy-"];
 
     /// <summary>Runs a handler of a push, with interim responses if its client bears them.</summary>
     public Task InvokeAsync(HttpContext context, RequestDelegate handle) =>
@@ -77,8 +77,8 @@ internal sealed class InterimResponses(CurrentOptions options, TimeProvider time
         return request.Headers.UserAgent.ToString().StartsWith("jib ", StringComparison.OrdinalIgnoreCase)
             && HttpProtocol.IsHttp11(request.Protocol)
             && request.Headers.Expect.Count == 0
-            && !ProxyHeaders.Any(request.Headers.ContainsKey)
             && options.Value.Uploads.InterimResponses
+            && !request.Headers.Keys.Any(name => ProxyHeaders.Any(begin => name.StartsWith(begin, StringComparison.OrdinalIgnoreCase)))
             ? context.Features.Get<IConnectionTransportFeature>()?.Transport.Output
             : null;
     }

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using OciRegistry.PullThrough;
 using OciRegistry.Repositories;
+using OciRegistry.Storage;
 
 namespace OciRegistry.Endpoints;
 
@@ -12,18 +13,20 @@ namespace OciRegistry.Endpoints;
 internal sealed class ReferencedContent(
     ReferencingManifests references, ManifestStore manifests, RepositoryBlobs blobs, Upstreams upstreams, CurrentOptions options, AuditLog audit)
 {
+    private static readonly TimeSpan LongestForWarning = TimeSpan.FromSeconds(5);
+
     /// <summary>What is made of a blob that is there; null when the request has been refused.</summary>
     public async ValueTask<IReadOnlyList<ReferencingManifest>?> OfBlobAsync(HttpContext context, RepositoryName repository, Digest blob) =>
         IsFetchedAgain(repository) || await blobs.LinkedSizeAsync(repository, blob, context.RequestAborted) is null
             ? []
-            : await RefuseAsync(context, await references.OfBlobAsync(repository, blob, context.RequestAborted));
+            : await RefuseAsync(context, await FindAsync(context, token => references.OfBlobAsync(repository, blob, token)));
 
     /// <summary>What lists a manifest that is there; null when the request has been refused.</summary>
     public async ValueTask<IReadOnlyList<ReferencingManifest>?> OfManifestAsync(
         HttpContext context, RepositoryName repository, Digest manifest) =>
         IsFetchedAgain(repository) || await manifests.GetAsync(repository, manifest, context.RequestAborted) is null
             ? []
-            : await RefuseAsync(context, await references.OfManifestAsync(repository, manifest, context.RequestAborted));
+            : await RefuseAsync(context, await FindAsync(context, token => references.OfManifestAsync(repository, manifest, token)));
 
     /// <summary>Tells the client and the audit log what a delete has broken.</summary>
     public void Warn(HttpContext context, RepositoryName repository, Digest digest, IReadOnlyList<ReferencingManifest> by)
@@ -33,6 +36,27 @@ internal sealed class ReferencedContent(
             var broken = string.Join(", ", by);
             context.Response.Headers.Warning = $"299 - \"It was part of {broken}\"";
             audit.Broken(context, repository, digest, broken);
+        }
+    }
+
+    /// <summary>Where nothing is refused, no delete waits long for a warning, or fails for it.</summary>
+    private async ValueTask<IReadOnlyList<ReferencingManifest>> FindAsync(
+        HttpContext context, Func<CancellationToken, ValueTask<IReadOnlyList<ReferencingManifest>>> find)
+    {
+        if (options.Value.Deletes.Referenced == ReferencedDeletes.Refuse)
+        {
+            return await find(context.RequestAborted);
+        }
+
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        patience.CancelAfter(LongestForWarning);
+        try
+        {
+            return await find(patience.Token);
+        }
+        catch (Exception e) when (e is StorageException or OperationCanceledException && !context.RequestAborted.IsCancellationRequested)
+        {
+            return [];
         }
     }
 

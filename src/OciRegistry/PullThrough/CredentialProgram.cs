@@ -23,7 +23,7 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
     private readonly Lock _lock = new();
     private Task<UpstreamAccount>? _running;
     private UpstreamAccount? _account;
-    private long _started;
+    private long _ended;
 
     /// <exception cref="UpstreamAccountException">It has failed, and there is no account from before.</exception>
     public async ValueTask<UpstreamAccount> GetAsync(UpstreamAccount? rejected, CancellationToken cancellationToken)
@@ -31,13 +31,12 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
         Task<UpstreamAccount> running;
         lock (_lock)
         {
-            var age = time.GetElapsedTime(_started);
+            var age = time.GetElapsedTime(_ended); // since its end: one that hangs is not run again at once
             var isDue = _running is null || (_running.IsCompleted
                 && age >= ShortestPause
                 && (_running.IsFaulted || age >= options.CredentialTtl || _account == rejected));
             if (isDue)
             {
-                _started = time.GetTimestamp();
                 _running = Task.Run(RunAsync, CancellationToken.None); // for all who wait, no matter which of them leaves
             }
 
@@ -64,11 +63,21 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
 
     private async Task<UpstreamAccount> RunAsync()
     {
-        var output = await OutputAsync();
-        var account = Parse(output) ?? throw Failed("wrote no JSON with Username and Secret");
-        lock (_lock)
+        try
         {
-            return _account = account;
+            var output = await OutputAsync();
+            var account = Parse(output) ?? throw Failed("wrote no JSON with Username and Secret");
+            lock (_lock)
+            {
+                return _account = account;
+            }
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _ended = time.GetTimestamp();
+            }
         }
     }
 

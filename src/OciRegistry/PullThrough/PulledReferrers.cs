@@ -194,7 +194,7 @@ internal sealed class PulledReferrers(
 
             return true;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException) // the latter: half a character
         {
             return false;
         }
@@ -210,7 +210,7 @@ internal sealed class PulledReferrers(
                 ? read
                 : null;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             return null;
         }

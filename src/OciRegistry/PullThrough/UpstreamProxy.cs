@@ -21,7 +21,9 @@ internal sealed class UpstreamProxy(UpstreamOptions options) : IWebProxy
         set => throw new NotSupportedException("The proxy's credentials are those of its settings.");
     }
 
-    public Uri? GetProxy(Uri destination) => _proxy.IsBypassed(destination) ? null : _proxy.GetProxy(destination);
+    // A registry on this machine is none that the environment's proxy could reach, nor one whose password it should see.
+    public Uri? GetProxy(Uri destination) =>
+        _proxy.IsBypassed(destination) || (options.Proxy is null && destination.IsLoopback) ? null : _proxy.GetProxy(destination);
 
     public bool IsBypassed(Uri host) => GetProxy(host) is null;
 

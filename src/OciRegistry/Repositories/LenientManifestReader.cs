@@ -22,7 +22,7 @@ internal static class LenientManifestReader
             using var json = JsonDocument.Parse(content);
             return json.RootElement.ValueKind == JsonValueKind.Object ? Read(json.RootElement, contentType) : Unread(contentType);
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException) // the latter: half a character in a name
         {
             return Unread(contentType);
         }

@@ -21,7 +21,7 @@ internal sealed class ReferencingManifests(ManifestDocuments manifests, TagStore
 
     private readonly SemaphoreSlim _turns = new(2); // a repository may have 100,000 manifests to be read
     private readonly Lock _lock = new();
-    private Dictionary<Digest, ulong[]> _kept = [];
+    private readonly Dictionary<Digest, ulong[]> _kept = [];
     private long _count;
 
     /// <summary>Manifests that are made of a blob, tagged or not; at most <see cref="MaxFound"/>.</summary>
@@ -146,12 +146,8 @@ internal sealed class ReferencingManifests(ManifestDocuments manifests, TagStore
         ulong[] parts = [.. manifest.Blobs.Concat(manifest.Manifests).Select(part => KeyOf(part.Digest)).Distinct()];
         lock (_lock)
         {
-            if (_count > MaxKept)
-            {
-                (_kept, _count) = ([], 0);
-            }
-
-            if (_kept.TryAdd(digest, parts))
+            // What is beyond is read each time. To begin anew would have all of it read again.
+            if (_count + parts.Length < MaxKept && _kept.TryAdd(digest, parts))
             {
                 _count += parts.Length + 1;
             }

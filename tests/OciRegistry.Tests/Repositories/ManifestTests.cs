@@ -411,6 +411,8 @@ public sealed class ManifestTests
     [InlineData("[]", "application/json; charset=utf-8")]
     [InlineData("{\"layers\":5,\"config\":[],\"manifests\":{},\"subject\":7,\"annotations\":null,\"mediaType\":\"text/html\"}", null)]
     [InlineData("{\"artifactType\":\"\\ud800\"}", "application/x y")]
+    [InlineData("{\"\\ud800abcdefghijkl\":1}", null)]
+    [InlineData("{\"annotations\":{\"\\ud800\":\"a\"}}", null)]
     [InlineData("\u00ff", "application/octet-stream")]
     public void What_is_no_manifest_has_no_references_and_no_type_that_a_browser_shows(string content, string? contentType)
     {

@@ -87,6 +87,20 @@ public sealed class PathBaseTests
     }
 
     [Theory]
+    [InlineData("/a/b/%63/ADMIN/uploads")]
+    [InlineData("/a/b/%63/admin/uploads")]
+    [InlineData("/%61/b/c/metrics")]
+    public async Task A_prefix_that_is_sent_encoded_is_none(string target)
+    {
+        await using var server = ServerProcess.Start(
+            "--urls=http://127.0.0.1:0 --OciRegistry:PathBase=/a/b/c --OciRegistry:Operations:Admin=true");
+        var url = await server.UntilListeningAsync();
+
+        (await RawHttp.AskAsync(url, "GET /a/b/c/admin/uploads HTTP/1.1")).Status.ShouldBe(200);
+        (await RawHttp.AskAsync(url, $"GET {target} HTTP/1.1")).ShouldBeRefused();
+    }
+
+    [Theory]
     [InlineData("registry")]
     [InlineData("/registry/")]
     [InlineData("/")]

@@ -20,7 +20,7 @@ public sealed partial class InterimResponseTests
     public async Task Jib_gets_one_every_5_s_while_the_storage_takes_a_chunk()
     {
         var time = new ManualTimeProvider();
-        await using var registry = await FaultyRegistry.StartAsync(time: time);
+        await using var registry = await FaultyRegistry.StartAsync(time: time, uploads: uploads => uploads.InterimResponses = true);
         var location = await registry.Http.NewUploadAsync("a");
         var append = registry.Plan.Hold(StoreCall.StagedAppend);
         await using var jib = await RawHttp.ConnectAsync(registry.Url);
@@ -40,7 +40,7 @@ public sealed partial class InterimResponseTests
     public async Task Jib_gets_them_while_the_storage_takes_a_blob(string method, string path)
     {
         var time = new ManualTimeProvider();
-        await using var registry = await FaultyRegistry.StartAsync(time: time, uploads: uploads => uploads.CommitWait = TimeSpan.FromMinutes(1));
+        await using var registry = await FaultyRegistry.StartAsync(time: time, uploads: uploads => (uploads.InterimResponses, uploads.CommitWait) = (true, TimeSpan.FromMinutes(1)));
         var location = await registry.Http.NewUploadAsync("a");
         var publish = registry.Plan.Hold(StoreCall.StagedPublish);
         await using var jib = await RawHttp.ConnectAsync(registry.Url);
@@ -59,7 +59,7 @@ public sealed partial class InterimResponseTests
     public async Task Jib_gets_them_while_the_storage_takes_a_manifest()
     {
         var time = new ManualTimeProvider();
-        await using var registry = await FaultyRegistry.StartAsync(time: time);
+        await using var registry = await FaultyRegistry.StartAsync(time: time, uploads: uploads => uploads.InterimResponses = true);
         var manifest = Encoding.ASCII.GetString(RegistryClient.EmptyIndex());
         var write = registry.Plan.Hold(StoreCall.DocumentWrite);
         await using var jib = await RawHttp.ConnectAsync(registry.Url);
@@ -84,6 +84,8 @@ public sealed partial class InterimResponseTests
     [InlineData(Jib + "\r\nX-Forwarded-For: 192.0.2.1")]
     [InlineData(Jib + "\r\nX-Original-For: 192.0.2.1")]
     [InlineData(Jib + "\r\nX-Real-IP: 192.0.2.1")]
+    [InlineData(Jib + "\r\nX-Forwarded-Proto: https")]
+    [InlineData(Jib + "\r\nx-envoy-external-address: 192.0.2.1")]
     [InlineData(Jib, "HTTP/1.0")]
     [InlineData(Jib, "HTTP/1.1", false)]
     public async Task Clients_that_they_could_break_get_none(string headers, string protocol = "HTTP/1.1", bool isOn = true)
@@ -191,7 +193,7 @@ public sealed partial class InterimResponseTests
     public async Task They_continue_for_as_long_as_the_push_takes()
     {
         var time = new ManualTimeProvider();
-        await using var registry = await FaultyRegistry.StartAsync(time: time, uploads: uploads => uploads.CommitWait = TimeSpan.FromHours(1));
+        await using var registry = await FaultyRegistry.StartAsync(time: time, uploads: uploads => (uploads.InterimResponses, uploads.CommitWait) = (true, TimeSpan.FromHours(1)));
         var publish = registry.Plan.Hold(StoreCall.StagedPublish);
         await using var jib = await RawHttp.ConnectAsync(registry.Url);
         await jib.SendAsync(
@@ -215,7 +217,8 @@ public sealed partial class InterimResponseTests
     }
 
     private static Task<RegistryApp> StartAsync(WireProtocol protocol) => RegistryApp.StartAsync(
-        services: services =>
+        options => options.Uploads.InterimResponses = true,
+        services =>
         {
             services.AddSingleton<FastTicks>();
             services.Replace(ServiceDescriptor.Singleton<TimeProvider>(provider => provider.GetRequiredService<FastTicks>()));
