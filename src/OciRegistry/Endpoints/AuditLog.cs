@@ -71,8 +71,8 @@ internal sealed partial class AuditLog(ILoggerFactory logs, IOptions<OciRegistry
         context.TraceIdentifier);
 
     /// <summary>What a delete has broken: <see cref="DeleteOptions.Referenced"/>.</summary>
-    public void Broken(HttpContext context, RepositoryName repository, Digest digest, string broken) => LogBroken(
-        _log, context.Granted().Caller.Subject, AddressOf(context), repository, digest, broken, context.TraceIdentifier);
+    public void Broken(HttpContext context, RepositoryName repository, Reference what, string broken) => LogBroken(
+        _log, context.Granted().Caller.Subject, AddressOf(context), repository, what, broken, context.TraceIdentifier);
 
     /// <summary>Content that was sent, of a repository whose pulls are audited: <see cref="AuthOptions.AuditPulls"/>.</summary>
     public void Pulled(HttpContext context, RepositoryName repository)
@@ -146,9 +146,9 @@ internal sealed partial class AuditLog(ILoggerFactory logs, IOptions<OciRegistry
     private static partial void LogDeleted(
         ILogger logger, string subject, string address, RepositoryName repository, string what, string tags, string request);
 
-    [LoggerMessage(LogLevel.Warning, "Delete by {Subject} from {Address} of {Repository}@{Digest} broke [{Broken}], request {Request}")]
+    [LoggerMessage(LogLevel.Warning, "Delete by {Subject} from {Address} of {Repository}@{What} broke [{Broken}], request {Request}")]
     private static partial void LogBroken(
-        ILogger logger, string subject, string address, RepositoryName repository, Digest digest, string broken, string request);
+        ILogger logger, string subject, string address, RepositoryName repository, Reference what, string broken, string request);
 
     [LoggerMessage(LogLevel.Information, "Pull by {Subject} from {Address} of {Repository} {Reference} {Digest}, request {Request}")]
     private static partial void LogPulled(

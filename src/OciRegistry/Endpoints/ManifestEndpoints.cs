@@ -207,11 +207,7 @@ internal sealed class ManifestEndpoints(
                     repository,
                     reference.ToString(),
                     deleted.Deleted.Distinct().Take(MaxTags).Select(tag => new TagBefore(tag, deleted.Digest, deleted.Digest is not null)));
-                if (reference.Digest is { } gone)
-                {
-                    referenced.Warn(context, repository, gone, broken);
-                }
-
+                referenced.Warn(context, repository, reference, broken);
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
                 context.Response.ContentLength = 0;
                 break;

@@ -29,13 +29,13 @@ internal sealed class ReferencedContent(
             : await RefuseAsync(context, await FindAsync(context, token => references.OfManifestAsync(repository, manifest, token)));
 
     /// <summary>Tells the client and the audit log what a delete has broken.</summary>
-    public void Warn(HttpContext context, RepositoryName repository, Digest digest, IReadOnlyList<ReferencingManifest> by)
+    public void Warn(HttpContext context, RepositoryName repository, Reference what, IReadOnlyList<ReferencingManifest> by)
     {
         if (by.Count > 0)
         {
             var broken = string.Join(", ", by);
             context.Response.Headers.Warning = $"299 - \"It was part of {broken}\"";
-            audit.Broken(context, repository, digest, broken);
+            audit.Broken(context, repository, what, broken);
         }
     }
 

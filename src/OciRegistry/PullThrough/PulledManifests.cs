@@ -418,14 +418,17 @@ internal sealed partial class PulledManifests(
             return Wrong($"sends what has another digest for {reference}.");
         }
 
-        // Where no digest vouches for it, it has to be a manifest that every client takes: a page that asks for a login is none.
         var contentType = response.Content.Headers.ContentType?.ToString();
-        if (reference.Digest is null && DigestOf(response) is null && !Manifest.TryParse(content, contentType, out _, out var error))
+        if (!Manifest.TryParse(content, contentType, out var manifest, out var error))
         {
-            return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
-        }
+            // Where no digest vouches for it, it has to be a manifest that every client takes: a page that asks for a login is none.
+            if (reference.Digest is null && DigestOf(response) is null)
+            {
+                return Wrong($"sends no manifest that this registry takes for {reference}: {error.Message}");
+            }
 
-        var manifest = Manifest.Read(content, contentType);
+            manifest = LenientManifestReader.Read(content, contentType);
+        }
 
         var isKept = await TryKeepPartsAsync();
         var noted = await entries.AddAsync(repository, digest, PulledKind.Manifest, content.Length, CancellationToken.None);

@@ -10,7 +10,8 @@ namespace OciRegistry.Repositories;
 internal readonly record struct JsonMember(JsonElement Value, string Path)
 {
     /// <summary>The member of that name, or null.</summary>
-    public JsonMember? Find(string name) => Has(name) && Member(name) is { Value.ValueKind: not JsonValueKind.Null } member ? member : null;
+    public JsonMember? Find(string name) =>
+        Value.TryGetProperty(name, out var member) && member.ValueKind != JsonValueKind.Null ? new JsonMember(member, PathOf(name)) : null;
 
     /// <summary>Whether there is a member of that name, be it null.</summary>
     public bool Has(string name) => Value.TryGetProperty(name, out _);
@@ -20,14 +21,9 @@ internal readonly record struct JsonMember(JsonElement Value, string Path)
     /// <summary>The items of a list that must be there; null is the empty list.</summary>
     public IReadOnlyCollection<JsonMember> Items(string name, int limit)
     {
-        if (!Has(name))
-        {
-            throw Missing(name);
-        }
-
         if (Find(name) is not { } list)
         {
-            return [];
+            return Has(name) ? [] : throw Missing(name);
         }
 
         if (list.Value.ValueKind != JsonValueKind.Array)
@@ -101,8 +97,6 @@ internal readonly record struct JsonMember(JsonElement Value, string Path)
 
     /// <summary>What was pushed, fit for a message.</summary>
     public static string Shortened(string text) => text.Length <= 100 ? text : $"{text[..100]}...";
-
-    private JsonMember Member(string name) => new(Value.GetProperty(name), PathOf(name));
 
     private JsonException Missing(string name) => new($"{PathOf(name)} is missing.", PathOf(name), null, null);
 
