@@ -7,7 +7,7 @@ namespace OciRegistry.Server;
 internal sealed class BlockPoolFactory(BlockPool blocks) : IMemoryPoolFactory<byte>
 {
     // Kestrel asks for one per listener and thread, and disposes it.
-    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => blocks.View(mayRefuse: true);
+    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => blocks.ForReceiving();
 }
 
 /// <summary>
@@ -18,12 +18,20 @@ internal sealed class BlockPoolFactory(BlockPool blocks) : IMemoryPoolFactory<by
 /// Whoever connects decides how many there are: a connection that has sent half of a request's head holds a block until the rest
 /// comes. So they have a budget, and who needs another one for what he sends when it is used up loses his connection, rather than
 /// everybody the server. Answers, and what was received already, go on beyond it: they are what gives blocks back.
+/// Over HTTP/2 one connection has 100 requests, whose bodies and answers may wait to be read. Once half of the budget is out, a
+/// connection may hold so much of it as is free for each of 32 like it: who holds more loses his connection, and what is free
+/// never runs out because of a few.
 /// </remarks>
 internal sealed class BlockPool : IDisposable
 {
     internal const int LargeSize = 64 * 1024;
     internal const int SmallSize = 4 * 1024;
     internal static readonly TimeSpan TrimInterval = TimeSpan.FromSeconds(10);
+
+    // What a connection may hold in any case: an answer of HTTP/1.1.
+    private const int Guaranteed = 2 * LargeSize;
+
+    private const int Sharers = 32;
 
     // Less is not worth a collection.
     private const int ManyBytes = 64 * LargeSize;
@@ -72,53 +80,62 @@ internal sealed class BlockPool : IDisposable
     /// <summary>For a process that may use so much memory, in bytes: an eighth in large blocks, half in all.</summary>
     public static BlockPool Of(long memory, TimeProvider time) => new(memory / 8, memory / 2, time);
 
-    /// <param name="mayRefuse">Whether it throws when the budget is used up: for the transport, which ends the connection then.</param>
-    public MemoryPool<byte> View(bool mayRefuse) => new Blocks(this, mayRefuse);
+    /// <summary>For the transport, which ends a connection for which there is no room.</summary>
+    public MemoryPool<byte> ForReceiving() => new Blocks(this, isReceiving: true, () => { });
+
+    /// <summary>For what else one connection needs.</summary>
+    /// <param name="end">Ends the connection, which holds more than its share.</param>
+    public MemoryPool<byte> ForConnection(Action end) => new Blocks(this, isReceiving: false, end);
 
     public void Dispose() => _trimming.Dispose();
 
     /// <exception cref="IOException">There is no room.</exception>
-    private Lease Rent(int atLeast, bool mayRefuse)
+    private Lease Rent(int atLeast, Blocks view)
     {
         byte[]? block;
         int size;
         lock (_lock)
         {
             size = atLeast > SmallSize || _largeOut + LargeSize <= _mostLarge ? LargeSize : SmallSize;
+            if (!view.IsReceiving && view.Held + size > Guaranteed && _out > _most / 2 && view.Held + size > (_most - _out) / Sharers)
+            {
+                throw new IOException("The connection holds more than its share of the memory for buffers, of which most is in use.");
+            }
+
             block = Of(size).Pop();
             if (block is null && _out + _large.Bytes + _small.Bytes + size > _most)
             {
                 _large.Clear();
                 _small.Clear();
-                if (mayRefuse && _out + size > _most)
+                if (view.IsReceiving && _out + size > _most)
                 {
                     throw new IOException("The buffers of all connections together have taken the memory that they may take.");
                 }
             }
 
-            Count(size);
+            Count(size, view);
         }
 
         try
         {
-            return new Lease(this, block ?? GC.AllocateUninitializedArray<byte>(size));
+            return new Lease(view, block ?? GC.AllocateUninitializedArray<byte>(size));
         }
         catch (OutOfMemoryException)
         {
             lock (_lock)
             {
-                Count(-size);
+                Count(-size, view);
             }
 
             throw;
         }
     }
 
-    private void Return(byte[] block)
+    private void Return(byte[] block, Blocks view)
     {
         lock (_lock)
         {
-            Count(-block.Length);
+            Count(-block.Length, view);
             Of(block.Length).Push(block);
         }
     }
@@ -138,26 +155,42 @@ internal sealed class BlockPool : IDisposable
         }
     }
 
-    private void Count(int size)
+    private void Count(int size, Blocks view)
     {
+        view.Held += size;
         _out += size;
         _largeOut += Math.Abs(size) == LargeSize ? size : 0;
     }
 
     private IdleBlocks Of(int size) => size == LargeSize ? _large : _small;
 
-    private sealed class Blocks(BlockPool pool, bool mayRefuse) : MemoryPool<byte>
+    private sealed class Blocks(BlockPool pool, bool isReceiving, Action end) : MemoryPool<byte>
     {
         private volatile bool _isDisposed;
 
         public override int MaxBufferSize => LargeSize;
 
+        public bool IsReceiving => isReceiving;
+
+        /// <summary>Bytes that are out of this view; by the pool's lock.</summary>
+        public long Held { get; set; }
+
         public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, LargeSize);
             ObjectDisposedException.ThrowIf(_isDisposed, this);
-            return pool.Rent(minBufferSize, mayRefuse);
+            try
+            {
+                return pool.Rent(minBufferSize, this);
+            }
+            catch (IOException)
+            {
+                end();
+                throw;
+            }
         }
+
+        public void Return(byte[] block) => pool.Return(block, this);
 
         /// <summary>Blocks that are out stay good.</summary>
         protected override void Dispose(bool disposing) => _isDisposed = true;
@@ -206,7 +239,7 @@ internal sealed class BlockPool : IDisposable
     }
 
     // One for each rental, not for each block: whoever disposes twice must not take the block from its next user.
-    private sealed class Lease(BlockPool pool, byte[] block) : IMemoryOwner<byte>
+    private sealed class Lease(Blocks view, byte[] block) : IMemoryOwner<byte>
     {
         private byte[]? _block = block;
 
@@ -216,7 +249,7 @@ internal sealed class BlockPool : IDisposable
         {
             if (Interlocked.Exchange(ref _block, null) is { } block)
             {
-                pool.Return(block);
+                view.Return(block);
             }
         }
     }

@@ -68,13 +68,14 @@ internal static class RegistryTransport
                 .Use(next => connection => limits.RunAsync(endpoint, connection, next))
                 .Use(next => connection =>
                 {
-                    // The transport receives with its own, which may be refused a block. All others take what they need.
-                    connection.Features.Set<IMemoryPoolFeature>(new Unrefused(blocks.View(mayRefuse: false)));
+                    // The transport receives with its own.
+                    connection.Features.Set<IMemoryPoolFeature>(new OwnMemory(blocks.ForConnection(() => connection.Abort(
+                        new ConnectionAbortedException("The connection holds more than its share of the memory for buffers.")))));
                     return next(connection);
                 })
                 .Use(next => connection => SocketOutput.RunAsync(connection, next)));
         });
     }
 
-    private sealed record Unrefused(MemoryPool<byte> MemoryPool) : IMemoryPoolFeature;
+    private sealed record OwnMemory(MemoryPool<byte> MemoryPool) : IMemoryPoolFeature;
 }

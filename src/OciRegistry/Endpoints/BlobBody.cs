@@ -14,8 +14,6 @@ namespace OciRegistry.Endpoints;
 /// </summary>
 internal static class BlobBody
 {
-    private const int ReadSize = 64 * 1024;
-
     // How much one call to the system may send.
     private const int FilePart = 1024 * 1024;
 
@@ -74,9 +72,7 @@ internal static class BlobBody
         var writer = context.Response.BodyWriter;
         while (length > 0)
         {
-            var memory = writer.GetMemory((int)Math.Min(ReadSize, length));
-            var wanted = (int)Math.Min(memory.Length, length);
-            var read = await content.ReadAsync(memory[..wanted], offset, context.RequestAborted);
+            var read = await content.ReadAsync(ResponseBlock.Next(context, length), offset, context.RequestAborted);
             if (read == 0)
             {
                 throw new StorageException("The content ends before its length.");

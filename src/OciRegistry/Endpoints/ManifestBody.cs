@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Http;
 using OciRegistry.Repositories;
@@ -14,8 +13,6 @@ internal sealed class ManifestBody(ManifestDocuments documents, RegistryMetrics 
 {
     // The system's own buffers take that.
     private const int LargestSmall = 16 * 1024;
-
-    private const int PieceSize = 64 * 1024;
 
     /// <summary>Writes a manifest that was read and verified.</summary>
     /// <exception cref="StorageException">
@@ -43,24 +40,23 @@ internal sealed class ManifestBody(ManifestDocuments documents, RegistryMetrics 
         {
             for (int sent = 0, next; sent < length; sent += next)
             {
-                next = Math.Min(PieceSize, length - sent);
+                var piece = ResponseBlock.Next(context, length - sent);
+                next = piece.Length;
                 if (hash is null)
                 {
-                    writer.Write(content.Span.Slice(sent, next));
+                    content.Slice(sent, next).CopyTo(piece);
                 }
                 else
                 {
-                    var piece = writer.GetMemory(next)[..next];
                     var read = await documents.ReadPartAsync(repository, digest, mediaType, sent, piece, context.RequestAborted);
                     hash.AppendData(piece.Span);
                     if (read < next || (sent + next == length && Digest.FromHash(digest.Algorithm, hash.GetHashAndReset()) != digest))
                     {
                         throw new StorageException($"The manifest {digest} was deleted or has changed while it was sent.");
                     }
-
-                    writer.Advance(next);
                 }
 
+                writer.Advance(next);
                 metrics.BytesSent(next);
                 var flush = writer.FlushAsync(context.RequestAborted);
                 if (!flush.IsCompleted && hash is null)

@@ -14,6 +14,7 @@ public sealed class LimitedMemoryTests
 {
     private const string Heap = "DOTNET_GCHeapHardLimit=30000000"; // 768 MiB, in hex
     private const int HalfHeads = 16_000;
+    private const int UnreadConnections = 130; // with 100 streams each
     private const int Announced = 4 * 1024 * 1024;
 
     private const string Config =
@@ -100,17 +101,50 @@ public sealed class LimitedMemoryTests
     {
         await using var folder = new TempFolder();
         await using var server = await StartAsync(folder);
-        using (var content = new StringContent(
-            $"{{\"schemaVersion\":2,\"mediaType\":\"{MediaTypes.ImageManifest}\",\"config\":{Config},\"layers\":[],"
-            + $"\"annotations\":{{\"a\":\"{new string('x', Announced - 1_000)}\"}}}}"))
-        {
-            content.Headers.ContentType = new(MediaTypes.ImageManifest);
-            using var pushed = await server.Http.PutAsync(new Uri("/v2/attack/manifests/large", UriKind.Relative), content);
-            pushed.StatusCode.ShouldBe(HttpStatusCode.Created);
-        }
-
+        await PushLargeManifestAsync(server);
         await AttackAsync(server, () => OpenAsync(server, 200, _ => ValueTask.FromResult(
             "GET /v2/attack/manifests/large HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray())));
+    }
+
+    [Theory]
+    [InlineData("blobs")]
+    [InlineData("manifests")]
+    public async Task Answers_on_thousands_of_streams_that_nobody_reads_stop_nobody(string kind)
+    {
+        await using var folder = new TempFolder();
+        await using var server = await StartAsync(folder);
+        var digest = await server.Http.PushBlobAsync("attack", RegistryClient.RandomBytes(1_000_000));
+        await PushLargeManifestAsync(server);
+        var path = kind == "blobs" ? $"/v2/attack/blobs/{digest}" : "/v2/attack/manifests/large";
+        var clients = Enumerable.Range(0, UnreadConnections).Select(_ => WireProtocol.Http2OverTls.Client(server.Tls!)).ToArray();
+        try
+        {
+            await AttackAsync(server, () => Parallel.ForEachAsync(
+                clients, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (client, _) =>
+                    await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => BeginAsync(client)))));
+        }
+        finally
+        {
+            Array.ForEach(clients, client => client.Dispose());
+        }
+
+        async Task BeginAsync(HttpClient client)
+        {
+            try
+            {
+                await client.SendAsync(
+                    new HttpRequestMessage(HttpMethod.Get, path)
+                    {
+                        Version = HttpVersion.Version20,
+                        VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+                    },
+                    HttpCompletionOption.ResponseHeadersRead);
+            }
+            catch (HttpRequestException)
+            {
+                // Its connection may be ended.
+            }
+        }
     }
 
     [Fact]
@@ -125,6 +159,16 @@ public sealed class LimitedMemoryTests
                 $"PATCH {new Uri(new Uri($"http://{server.Host}"), location).PathAndQuery} HTTP/1.1\r\nHost: x\r\n"
                 + $"Content-Length: {Announced}\r\n\r\n{new string('x', 200_000)}");
         }));
+    }
+
+    private static async Task PushLargeManifestAsync(ServerProcess server)
+    {
+        using var content = new StringContent(
+            $"{{\"schemaVersion\":2,\"mediaType\":\"{MediaTypes.ImageManifest}\",\"config\":{Config},\"layers\":[],"
+            + $"\"annotations\":{{\"a\":\"{new string('x', Announced - 1_000)}\"}}}}");
+        content.Headers.ContentType = new(MediaTypes.ImageManifest);
+        using var pushed = await server.Http.PutAsync(new Uri("/v2/attack/manifests/large", UriKind.Relative), content);
+        pushed.StatusCode.ShouldBe(HttpStatusCode.Created);
     }
 
     private static async Task<ServerProcess> StartAsync(TempFolder folder)

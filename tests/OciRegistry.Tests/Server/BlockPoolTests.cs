@@ -13,7 +13,7 @@ public sealed class BlockPoolTests : IDisposable
     public BlockPoolTests()
     {
         _blocks = new BlockPool(long.MaxValue / 2, long.MaxValue / 2, _time);
-        _pool = _blocks.View(mayRefuse: true);
+        _pool = _blocks.ForReceiving();
     }
 
     public void Dispose() => _blocks.Dispose();
@@ -34,7 +34,7 @@ public sealed class BlockPoolTests : IDisposable
     public void Blocks_are_small_while_as_many_large_ones_are_out_as_may_be()
     {
         using var blocks = new BlockPool(large: 2 * BlockPool.LargeSize, most: 1024 * 1024, _time);
-        var pool = blocks.View(mayRefuse: true);
+        var pool = blocks.ForReceiving();
         var rented = Enumerable.Range(0, 4).Select(_ => pool.Rent()).ToList();
         rented.ConvertAll(block => block.Memory.Length).ShouldBe([64 * 1024, 64 * 1024, 4 * 1024, 4 * 1024]);
         pool.Rent(4097).Memory.Length.ShouldBe(64 * 1024); // whoever needs more than a small one has it
@@ -49,7 +49,7 @@ public sealed class BlockPoolTests : IDisposable
     public void Nobody_receives_beyond_the_budget_and_what_comes_back_is_there_for_others()
     {
         using var blocks = new BlockPool(large: BlockPool.LargeSize, most: BlockPool.LargeSize + (2 * BlockPool.SmallSize), _time);
-        var (pool, other, answers) = (blocks.View(mayRefuse: true), blocks.View(mayRefuse: true), blocks.View(mayRefuse: false));
+        var (pool, other, answers) = (blocks.ForReceiving(), blocks.ForReceiving(), blocks.ForConnection(() => { }));
         var rented = new[] { pool.Rent(), other.Rent(), pool.Rent() };
         blocks.Used.ShouldBe(72 * 1024);
         Should.Throw<IOException>(() => pool.Rent());
@@ -65,12 +65,39 @@ public sealed class BlockPoolTests : IDisposable
         blocks.Used.ShouldBe(0);
     }
 
+    [Fact]
+    public void A_connection_that_holds_more_than_its_share_ends_once_half_of_the_budget_is_out()
+    {
+        const int most = 64 * 1024 * 1024;
+        using var blocks = new BlockPool(most, most, _time);
+        var (ended, endedOther) = (0, 0);
+        var (hog, other, answers) = (blocks.ForConnection(() => ended++), blocks.ForConnection(() => endedOther++), blocks.ForConnection(() => { }));
+        var held = Enumerable.Range(0, most / 2 / BlockPool.LargeSize).Select(_ => hog.Rent()).ToList(); // while there is enough
+        other.Rent(); // half is out now, and more than half with this one
+
+        Should.Throw<IOException>(() => hog.Rent());
+        ended.ShouldBe(1);
+        for (var i = 0; i < 2; i++)
+        {
+            answers.Rent(); // what every answer may take
+        }
+
+        Should.NotThrow(() => Enumerable.Range(0, 14).Select(_ => other.Rent()).ToList()); // 960 KiB: a 32nd of what is free
+        Should.Throw<IOException>(() => Enumerable.Range(0, 4).Select(_ => other.Rent()).ToList());
+        endedOther.ShouldBe(1);
+
+        held.ForEach(block => block.Dispose());
+        other.Rent();
+        hog.Rent();
+        (ended, endedOther).ShouldBe((1, 1));
+    }
+
     /// <summary>Else all memory could be kept in large blocks that nobody uses, beside as much in small ones.</summary>
     [Fact]
     public void Blocks_that_are_kept_count_and_make_room_for_others()
     {
         using var blocks = new BlockPool(large: 2 * BlockPool.LargeSize, most: 2 * BlockPool.LargeSize, _time);
-        var pool = blocks.View(mayRefuse: true);
+        var pool = blocks.ForReceiving();
         var large = new[] { pool.Rent(), pool.Rent() };
         large[0].Dispose();
         large[1].Dispose();
@@ -83,7 +110,7 @@ public sealed class BlockPoolTests : IDisposable
         Should.Throw<IOException>(() => pool.Rent());
         first.Dispose();
         blocks.Idle.ShouldBe(1);
-        blocks.View(mayRefuse: false).Rent(BlockPool.LargeSize).Memory.Length.ShouldBe(BlockPool.LargeSize);
+        blocks.ForConnection(() => { }).Rent(BlockPool.LargeSize).Memory.Length.ShouldBe(BlockPool.LargeSize);
     }
 
     [Fact]
@@ -157,7 +184,7 @@ public sealed class BlockPoolTests : IDisposable
     public void A_disposed_pool_rents_nothing_and_others_go_on()
     {
         var block = _pool.Rent();
-        using var other = _blocks.View(mayRefuse: true);
+        using var other = _blocks.ForReceiving();
         _pool.Dispose();
 
         block.Memory.Span.Fill(1);
