@@ -20,7 +20,7 @@ namespace OciRegistry.Azure;
 /// overwritten with a tombstone, which reads and lists as absent and refuses the late create. Listings delete tombstones
 /// after an hour by the storage's clock; no storage accepts a request that old.
 /// </remarks>
-internal sealed class SmallBlobs(AzureContainer container)
+internal sealed class SmallBlobs(AzureContainer container) : IDisposable
 {
     /// <summary>The most that one page of a listing has.</summary>
     public const int LargestPage = 5_000;
@@ -43,33 +43,64 @@ internal sealed class SmallBlobs(AzureContainer container)
     private const int ConflictsAtMost = 60; // with the pauses: half a minute
     private const int RememberedVersions = 10_000; // of about 300 bytes
     private const int TombstonesAtOnce = 16;
+    private const int MostLarge = 8;
+
+    // More than nearly all manifests have.
+    private const int LargestUncounted = 128 * 1024;
 
     private static readonly TimeSpan TombstoneAge = TimeSpan.FromHours(1);
     private static readonly TimeSpan LongestConflictPause = TimeSpan.FromMilliseconds(500);
 
     // What was last seen of blobs: the condition of a write or delete of whatever is there. Old ones are refused, and read.
     private readonly Remembered<string, string> _versions = new(RememberedVersions);
+    private readonly SemaphoreSlim _large = new(MostLarge);
 
-    /// <summary>Null when there is no such blob.</summary>
-    public ValueTask<SmallBlob?> ReadAsync(string name, CancellationToken cancellationToken) =>
-        container.CallAsync<SmallBlob?>(
+    /// <summary>Null when there is no such blob. Those of more than 128 KiB are read a few at a time: clients decide how many are asked for.</summary>
+    public async ValueTask<SmallBlob?> ReadAsync(string name, CancellationToken cancellationToken)
+    {
+        var (found, isLarge) = await ReadAsync(name, isCounted: false, cancellationToken);
+        if (!isLarge)
+        {
+            return found;
+        }
+
+        await _large.WaitAsync(cancellationToken); // before the call, whose time is limited
+        try
+        {
+            return (await ReadAsync(name, isCounted: true, cancellationToken)).Found;
+        }
+        finally
+        {
+            _large.Release();
+        }
+    }
+
+    private ValueTask<(SmallBlob? Found, bool IsLarge)> ReadAsync(string name, bool isCounted, CancellationToken cancellationToken) =>
+        container.CallAsync<(SmallBlob?, bool)>(
             async (_, token) =>
             {
                 try
                 {
-                    var read = (await container.Blob(name).DownloadContentAsync(token)).Value;
+                    using var read = (await container.Blob(name).DownloadStreamingAsync(cancellationToken: token)).Value;
                     var version = VersionOf(read.Details.ETag, read.Details.Metadata);
                     if (read.Details.ContentType == Tombstone)
                     {
-                        return null;
+                        return (null, false);
                     }
 
+                    if (read.Details.ContentLength > LargestUncounted && !isCounted)
+                    {
+                        return (null, true);
+                    }
+
+                    var content = new byte[read.Details.ContentLength];
+                    await read.Content.ReadExactlyAsync(content, token);
                     _versions.Set(name, version);
-                    return new SmallBlob(read.Content.ToMemory(), version, read.Details.Metadata.TryGetValue(NoteBeside, out var note) ? note : null);
+                    return (new SmallBlob(content, version, read.Details.Metadata.TryGetValue(NoteBeside, out var note) ? note : null), false);
                 }
                 catch (RequestFailedException e) when (AzureProblem.IsMissing(e))
                 {
-                    return null;
+                    return (null, false);
                 }
             },
             cancellationToken);
@@ -93,6 +124,8 @@ internal sealed class SmallBlobs(AzureContainer container)
                 }
             },
             cancellationToken);
+
+    public void Dispose() => _large.Dispose();
 
     /// <summary>What the storage says of a blob, be it small or not; null when there is none.</summary>
     public ValueTask<BlobProperties?> PropertiesAsync(string name, CancellationToken cancellationToken) =>
