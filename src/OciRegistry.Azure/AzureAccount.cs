@@ -49,21 +49,24 @@ internal static class AzureAccount
     /// <summary>A client for the account; problems were ruled out before.</summary>
     public static BlobServiceClient Connect(AzureBlobsOptions options, TokenCredential? credential)
     {
+        var handler = new SocketsHttpHandler
+        {
+            ConnectTimeout = TimeSpan.FromSeconds(5),
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5), // addresses change
+            UseCookies = false,
+            AllowAutoRedirect = false,
+        };
+        if (options.CertificateAuthority is { } authority)
+        {
+            handler.SslOptions.CertificateChainPolicy = CertificateAuthority.TrustIn(authority);
+        }
+
         var client = new BlobClientOptions
         {
             // Ours: a call must know whether an earlier attempt may have taken effect.
             Retry = { MaxRetries = 0, NetworkTimeout = TimeSpan.FromMinutes(10) },
             Diagnostics = { IsLoggingEnabled = false, IsDistributedTracingEnabled = false, IsTelemetryEnabled = false },
-            Transport = new HttpClientTransport(new HttpClient(new SocketsHttpHandler
-            {
-                ConnectTimeout = TimeSpan.FromSeconds(5),
-                PooledConnectionLifetime = TimeSpan.FromMinutes(5), // addresses change
-                UseCookies = false,
-                AllowAutoRedirect = false,
-            })
-            {
-                Timeout = Timeout.InfiniteTimeSpan, // ours as well
-            }),
+            Transport = new HttpClientTransport(new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan }), // ours as well
         };
         if (!string.IsNullOrWhiteSpace(options.ConnectionString))
         {

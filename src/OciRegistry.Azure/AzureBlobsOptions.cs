@@ -65,6 +65,13 @@ namespace OciRegistry.Azure
         public TimeSpan RedirectLifetime { get; set; } = TimeSpan.FromMinutes(20);
 
         /// <summary>
+        /// A PEM file with the certificates that the storage's TLS certificate must lead to. The service that gives an identity its tokens
+        /// is verified by the system's certificates.
+        /// </summary>
+        /// <value>null: the system's</value>
+        public string? CertificateAuthority { get; set; }
+
+        /// <summary>
         /// How long one attempt of a call may take, and a second more for every MiB that goes with it.
         /// </summary>
         /// <value>15 seconds</value>
@@ -123,6 +130,11 @@ namespace OciRegistry.Azure
             if (RedirectLifetime <= TimeSpan.Zero || RedirectLifetime > LongestRedirect)
             {
                 yield return $"Storage:AzureBlobs:RedirectLifetime is {RedirectLifetime}. Set it to a time up to {LongestRedirect}.";
+            }
+
+            foreach (var ofAuthority in OciRegistry.CertificateAuthority.Problems(CertificateAuthority))
+            {
+                yield return $"Storage:AzureBlobs:CertificateAuthority {ofAuthority}";
             }
 
             if (Timeout < ShortestTimeout)

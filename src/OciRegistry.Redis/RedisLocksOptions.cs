@@ -39,6 +39,10 @@ namespace OciRegistry.Redis
         [Setting(Min = "00:00:00.01")]
         public TimeSpan Timeout { get; set; } = TimeSpan.FromMilliseconds(500);
 
+        /// <summary>A PEM file with the certificates that the TLS certificates of all Redis must lead to, with <c>ssl=true</c>.</summary>
+        /// <value>null: the system's</value>
+        public string? CertificateAuthority { get; set; }
+
         /// <summary>All addresses as host:port, without passwords.</summary>
         internal IEnumerable<string> EndPoints() =>
             Configuration.SelectMany(text => RedisConfiguration.Parse(text).EndPoints);
@@ -76,6 +80,11 @@ namespace OciRegistry.Redis
             {
                 yield return $"Redis:Timeout is {Timeout}. Set it to a time from {ShortestTimeout} to a quarter of "
                     + $"Redis:Lease ({Lease / 4}).";
+            }
+
+            foreach (var problem in OciRegistry.CertificateAuthority.Problems(CertificateAuthority))
+            {
+                yield return $"Redis:CertificateAuthority {problem}";
             }
 
             if (string.IsNullOrWhiteSpace(KeyPrefix))

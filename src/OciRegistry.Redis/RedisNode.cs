@@ -62,6 +62,11 @@ internal sealed partial class RedisNode : IAsyncDisposable
         RegistryMetrics? metrics)
     {
         _configuration = configuration;
+        if (options.CertificateAuthority is { } authority)
+        {
+            configuration.Options.CertificateValidation += CertificateAuthority.TrustOnlyIn(authority);
+        }
+
         _name = $"Redis at {string.Join(", ", configuration.EndPoints)}";
         _probeKey = $"{options.KeyPrefix}probe";
         _channel = new RedisChannel(channel, RedisChannel.PatternMode.Literal);

@@ -13,7 +13,13 @@ internal static class RedisCheck
     /// <summary>Why none is; null when one was, which is given back.</summary>
     public static async Task<string?> ProblemAsync(RedisLocksOptions options)
     {
-        var patient = new RedisLocksOptions { KeyPrefix = options.KeyPrefix, Lease = options.Lease, Timeout = Patience };
+        var patient = new RedisLocksOptions
+        {
+            KeyPrefix = options.KeyPrefix,
+            Lease = options.Lease,
+            Timeout = Patience,
+            CertificateAuthority = options.CertificateAuthority,
+        };
         foreach (var configuration in options.Configuration)
         {
             patient.Configuration.Add(configuration);

@@ -78,6 +78,11 @@ public sealed class OciRegistryOptions
             yield return "Manifests:References is none of Strict, SparseIndexes and Off. Set it to one of them.";
         }
 
+        if (Manifests.AcceptFallback is { } platform && !Platform.TryParse(platform, out _))
+        {
+            yield return $"Manifests:AcceptFallback is '{platform}', which is not a platform. Write it as linux/amd64 or linux/arm64/v8.";
+        }
+
         if (!Enum.IsDefined(Deletes.Referenced))
         {
             yield return "Deletes:Referenced is neither Refuse nor Allow. Set it to one of them.";
@@ -158,6 +163,19 @@ public sealed class ManifestOptions
     /// <value>4 MiB</value>
     [Setting(MayChange = true, Min = "4194304", Max = "67108864")]
     public int MaxSize { get; set; } = SmallestMaxSize;
+
+    /// <summary>
+    /// A platform, as <c>linux/amd64</c> or <c>linux/arm64/v8</c>: a client that asks for a tag and accepts image manifests but no index
+    /// gets the manifest of that platform where the tag names an index, as distribution serves one of a Docker list. The digest that it
+    /// gets is not that of the tag. Without it every client gets the index. May change while the registry runs.
+    /// </summary>
+    /// <remarks>
+    /// Not on by default: docker since 1.10, podman, containerd and the suites accept both types, and a script that asks so for a digest
+    /// in order to delete the tag's manifest would delete a part of it.
+    /// </remarks>
+    /// <value>null</value>
+    [Setting(MayChange = true)]
+    public string? AcceptFallback { get; set => field = string.IsNullOrEmpty(value) ? null : value; }
 }
 
 public sealed class DeleteOptions

@@ -265,7 +265,7 @@ public sealed class UpstreamOptions
             yield return $"Url is '{WithoutUserInfo(Url)}'. Set it to the registry's address, such as https://registry-1.docker.io; "
                 + "credentials belong into Username and Password.";
         }
-        else if (url.Scheme == "http" && HasCredentials && !IsLoopback(url))
+        else if (url.Scheme == "http" && HasCredentials && (!IsLoopback(url) || Proxy is not null))
         {
             yield return "Url is http, over which everybody can read the credentials. Use https.";
         }
@@ -290,9 +290,19 @@ public sealed class UpstreamOptions
             yield return "Username, RefreshToken, Token and CredentialHelper are mutually exclusive. Set only one.";
         }
 
-        foreach (var problem in new[] { PasswordFile, TokenFile }.OfType<string>().SelectMany(SecretFile.Problems))
+        if (Token is not null && !SecretFile.IsToken(Token))
         {
-            yield return $"PasswordFile or TokenFile {problem}";
+            yield return "Token has a space, or a character that is not ASCII. Copy it anew.";
+        }
+
+        foreach (var problem in PasswordFile is null ? [] : SecretFile.Problems(PasswordFile, isToken: false))
+        {
+            yield return $"PasswordFile {problem}";
+        }
+
+        foreach (var problem in TokenFile is null ? [] : SecretFile.Problems(TokenFile, isToken: true))
+        {
+            yield return $"TokenFile {problem}";
         }
 
         if (CredentialHelper is not null && CredentialHelperFile() is null)
@@ -322,9 +332,14 @@ public sealed class UpstreamOptions
             yield return $"'{host}' in MirrorHosts is no host. Write it like mirror.example.com, localhost:5001 or *:5001.";
         }
 
-        foreach (var file in new[] { CertificateAuthority, ClientCertificate, ClientKey }.Where(file => file is not null && !File.Exists(file)))
+        foreach (var problem in OciRegistry.CertificateAuthority.Problems(CertificateAuthority))
         {
-            yield return $"CertificateAuthority, ClientCertificate or ClientKey is '{file}', which is no file. Correct it.";
+            yield return $"CertificateAuthority {problem}";
+        }
+
+        foreach (var file in new[] { ClientCertificate, ClientKey }.Where(file => file is not null && !File.Exists(file)))
+        {
+            yield return $"ClientCertificate or ClientKey is '{file}', which is no file. Correct it.";
         }
 
         if (Proxy is not null && !(Uri.TryCreate(Proxy, UriKind.Absolute, out var proxy) && proxy.Scheme is "http" or "https" or "socks5"

@@ -10,12 +10,19 @@ internal static class SecretFile
     /// <exception cref="UnusableFileException">It cannot be used.</exception>
     public static WatchedFile<string> Open(string path) => new(path, SecretOf);
 
+    /// <summary>Opens a file whose secret goes into a header as it is.</summary>
+    /// <exception cref="UnusableFileException">It cannot be used.</exception>
+    public static WatchedFile<string> OpenToken(string path) => new(path, TokenOf);
+
+    /// <summary>Whether a header can carry it as a bearer token.</summary>
+    public static bool IsToken(string text) => text.Length > 0 && text.All(c => c is > ' ' and <= '~');
+
     /// <summary>All that is wrong with the file, each sentence with its remedy; empty when nothing is.</summary>
-    public static IEnumerable<string> Problems(string path)
+    public static IEnumerable<string> Problems(string path, bool isToken)
     {
         try
         {
-            Open(path);
+            _ = isToken ? OpenToken(path) : Open(path);
             return [];
         }
         catch (UnusableFileException e)
@@ -23,6 +30,11 @@ internal static class SecretFile
             return e.Problems;
         }
     }
+
+    private static string TokenOf(string path, byte[] content) =>
+        SecretOf(path, content) is var token && IsToken(token)
+            ? token
+            : throw new UnusableFileException(path, ["Its token has a space, or a character that is not ASCII. Write it anew."]);
 
     // What is mounted or echoed into a file ends with a line break.
     private static string SecretOf(string path, byte[] content)

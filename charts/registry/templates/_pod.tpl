@@ -163,8 +163,12 @@ spec:
 {{- range $i, $upstream := .Values.pullThrough.upstreams }}
 {{- with $upstream.credentialsSecret }}
 {{- include "registry.secretVariable" (dict "name" (printf "OciRegistry__PullThrough__Upstreams__%d__Username" $i) "secret" . "key" "username") }}
-{{- include "registry.secretVariable" (dict "name" (printf "OciRegistry__PullThrough__Upstreams__%d__Password" $i) "secret" . "key" "password") }}
 {{- end }}
+{{- end }}
+{{- if include "registry.trustedVolume" . }}
+# .NET and OpenSSL add what is there to what the image trusts.
+- name: SSL_CERT_DIR
+  value: /etc/ssl/certs:/etc/oci-registry-trusted
 {{- end }}
 {{- if .Values.tls.enabled }}
 - name: Kestrel__Certificates__Default__Path
@@ -235,6 +239,18 @@ spec:
   mountPath: /etc/oci-registry-signing-keys
   readOnly: true
 {{- end }}
+{{- range $i, $upstream := .Values.pullThrough.upstreams }}
+{{- if $upstream.credentialsSecret }}
+- name: upstream-{{ $i }}
+  mountPath: /etc/oci-registry-upstreams/{{ $i }}
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- if include "registry.trustedVolume" . }}
+- name: trusted
+  mountPath: /etc/oci-registry-trusted
+  readOnly: true
+{{- end }}
 {{- if .Values.tls.enabled }}
 - name: tls
   mountPath: /etc/oci-registry-tls
@@ -262,6 +278,20 @@ spec:
         path: {{ .file }}
 {{- end -}}
 
+{{/* Certificates that are trusted beside those of the image; empty when there are none. */}}
+{{- define "registry.trustedVolume" -}}
+{{- if .Values.trustedCertificates.configMap -}}
+- name: trusted
+  configMap:
+    name: {{ .Values.trustedCertificates.configMap }}
+{{- else if .Values.trustedCertificates.secret -}}
+- name: trusted
+  secret:
+    secretName: {{ .Values.trustedCertificates.secret }}
+    defaultMode: 0440
+{{- end -}}
+{{- end -}}
+
 {{- define "registry.volumes" -}}
 - name: settings
   configMap:
@@ -281,6 +311,14 @@ spec:
 {{- end }}
 {{- with include "registry.signingKeysSecret" . }}
 {{- include "registry.secretVolume" (dict "volume" "signing-keys" "secret" . "key" (ternary $.Values.auth.tokens.key "signing-keys.pem" (ne $.Values.auth.tokens.existingSecret "")) "file" "signing-keys.pem") }}
+{{- end }}
+{{- range $i, $upstream := .Values.pullThrough.upstreams }}
+{{- with $upstream.credentialsSecret }}
+{{- include "registry.secretVolume" (dict "volume" (printf "upstream-%d" $i) "secret" . "key" "password" "file" "password") }}
+{{- end }}
+{{- end }}
+{{- with include "registry.trustedVolume" . }}
+{{ . }}
 {{- end }}
 {{- if .Values.tls.enabled }}
 - name: tls

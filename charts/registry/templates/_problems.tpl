@@ -142,6 +142,11 @@ single value may be is for values.schema.json to say, which Helm asks first.
 {{- end -}}
 
 {{- define "registry.problems.network" -}}
+{{- with .Values.trustedCertificates }}
+{{- if and .configMap .secret }}
+* trustedCertificates.configMap and trustedCertificates.secret are both set. Leave one of them out.
+{{- end }}
+{{- end }}
 {{- with .Values.tls }}
 {{- if and .existingSecret (or .certificate .key) }}
 * tls.existingSecret and an inline certificate or key are both set. Leave one of them out.

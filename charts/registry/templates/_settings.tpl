@@ -44,8 +44,10 @@
 {{- $_ := set $settings.Auth "Tokens" $tokens -}}
 
 {{- $upstreams := list -}}
-{{- range .Values.pullThrough.upstreams -}}
-{{- $upstreams = append $upstreams (merge (dict "Prefix" .prefix "Url" .url) (default dict .settings)) -}}
+{{- range $i, $upstream := .Values.pullThrough.upstreams -}}
+{{- $own := dict "Prefix" .prefix "Url" .url -}}
+{{- if .credentialsSecret -}}{{- $_ := set $own "PasswordFile" (printf "/etc/oci-registry-upstreams/%d/password" $i) -}}{{- end -}}
+{{- $upstreams = append $upstreams (merge $own (default dict .settings)) -}}
 {{- end -}}
 {{- with $upstreams -}}{{- $_ := set $settings "PullThrough" (dict "Upstreams" .) -}}{{- end -}}
 {{- with .Values.trustedProxies -}}{{- $_ := set $settings "Proxies" . -}}{{- end -}}
@@ -64,7 +66,7 @@
 {{/* Settings that count without a restart when their file changes, as do all levels of the log: by path, in lower case. */}}
 {{- define "registry.reloadedSettings" -}}
 auth:auditpulls auth:failedlogindelay auth:maxfailedlogins deletes:enabled deletes:referenced limits:peraddress limits:persubject listings:maxpagesize
-manifests:maxsize manifests:references readonly uploads:interimresponses uploads:maxblobsize
+manifests:acceptfallback manifests:maxsize manifests:references readonly uploads:interimresponses uploads:maxblobsize
 {{- end -}}
 
 {{/* All that the registry reads once, at its start: a line for each. */}}

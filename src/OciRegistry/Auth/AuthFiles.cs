@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -43,10 +42,10 @@ internal sealed class AuthFiles
         _users = Open(options.Htpasswd, (path, content) => Htpasswd.Parse(path, content), problems);
         _policies = Open(options.PolicyFile, (path, content) => PolicyFile.Parse(path, content), problems);
         _signingKeys = Open(options.Tokens.SigningKeys, SigningKey.FromPem, problems);
-        _authorities = Open(options.ClientCertificates.Authority, Certificates, problems);
+        _authorities = Open(options.ClientCertificates.Authority, CertificateAuthority.Parse, problems);
         foreach (var issuer in options.Issuers)
         {
-            Open(issuer.CertificateAuthority, Certificates, problems);
+            problems.AddRange(CertificateAuthority.Problems(issuer.CertificateAuthority));
         }
     }
 
@@ -106,24 +105,6 @@ internal sealed class AuthFiles
         Refresh(AuthoritiesKind, _authorities, changes);
         Refresh(PoliciesKind, _policies, changes);
         return changes;
-    }
-
-    /// <exception cref="UnusableFileException">It has no certificate.</exception>
-    public static X509Certificate2Collection Certificates(string path, byte[] content)
-    {
-        var certificates = new X509Certificate2Collection();
-        try
-        {
-            certificates.ImportFromPem(System.Text.Encoding.ASCII.GetString(content));
-        }
-        catch (CryptographicException)
-        {
-            certificates.Clear();
-        }
-
-        return certificates.Count > 0
-            ? certificates
-            : throw new UnusableFileException(path, ["It has no certificate that can be read. It must be a PEM file."]);
     }
 
     private static void Refresh<T>(string kind, WatchedFile<T>? file, List<(string, string, UnusableFileException?)> changes)

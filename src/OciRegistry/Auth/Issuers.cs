@@ -1,4 +1,3 @@
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Encodings.Web;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
@@ -152,13 +151,7 @@ internal sealed class Issuers(
         var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
         if (issuer.CertificateAuthority is { } path)
         {
-            var authorities = AuthFiles.Certificates(path, File.ReadAllBytes(path));
-            handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
-            {
-                TrustMode = X509ChainTrustMode.CustomRootTrust,
-                RevocationMode = X509RevocationMode.NoCheck,
-            };
-            handler.SslOptions.CertificateChainPolicy.CustomTrustStore.AddRange(authorities);
+            handler.SslOptions.CertificateChainPolicy = CertificateAuthority.TrustIn(path);
         }
 
         return handler;

@@ -17,6 +17,7 @@ internal sealed class ManifestEndpoints(
     ReferencedContent referenced,
     BufferedBodies bodies,
     ManifestBody body,
+    AcceptFallback fallback,
     TagStore tagStore,
     Refusals refusals,
     IOptions<OciRegistryOptions> options,
@@ -47,11 +48,31 @@ internal sealed class ManifestEndpoints(
     /// <summary>Null when the request has been answered.</summary>
     private async ValueTask<FoundContent?> FindAsync(HttpContext context, RepositoryName repository, Reference reference)
     {
-        FoundContent found;
+        var answer = await ReadAsync(context, repository, reference, HttpMethods.IsGet(context.Request.Method));
+        if (answer is { } index && fallback.IsWanted(context, reference, index.MediaType))
+        {
+            if (index.Content.IsEmpty)
+            {
+                answer = await ReadAsync(context, repository, index.Digest, withContent: true);
+            }
+
+            if (answer is { } whole && fallback.Find(context, whole.Content) is { } image)
+            {
+                answer = await ReadAsync(context, repository, image, HttpMethods.IsGet(context.Request.Method));
+            }
+        }
+
+        return answer is { } found && await EntityTags.IsAnswerAsync(context, found.Digest, isByDigest: reference.Digest is not null)
+            ? null
+            : answer;
+    }
+
+    /// <summary>Null when the request has been answered. Without <paramref name="withContent"/> the content may be empty.</summary>
+    private async ValueTask<FoundContent?> ReadAsync(HttpContext context, RepositoryName repository, Reference reference, bool withContent)
+    {
         if (upstreams.Of(repository) is { } upstream)
         {
-            var pulledThrough = await pulled.GetAsync(
-                upstream, repository, reference, HttpMethods.IsGet(context.Request.Method), context.RequestAborted);
+            var pulledThrough = await pulled.GetAsync(upstream, repository, reference, withContent, context.RequestAborted);
             if (pulledThrough.Value is not { } there)
             {
                 await context.WriteProblemAsync(pulledThrough);
@@ -63,19 +84,16 @@ internal sealed class ManifestEndpoints(
                 context.SayOld(there.Age);
             }
 
-            found = new FoundContent(there.Digest, there.MediaType, there.Length, there.Content ?? default);
-        }
-        else if (await manifests.GetAsync(repository, reference, context.RequestAborted) is { } manifest)
-        {
-            found = new FoundContent(manifest.Digest, manifest.MediaType, manifest.Content.Length, manifest.Content);
-        }
-        else
-        {
-            await context.WriteErrorAsync(OciError.ManifestUnknown(reference));
-            return null;
+            return new FoundContent(there.Digest, there.MediaType, there.Length, there.Content ?? default);
         }
 
-        return await EntityTags.IsAnswerAsync(context, found.Digest, isByDigest: reference.Digest is not null) ? null : found;
+        if (await manifests.GetAsync(repository, reference, context.RequestAborted) is { } manifest)
+        {
+            return new FoundContent(manifest.Digest, manifest.MediaType, manifest.Content.Length, manifest.Content);
+        }
+
+        await context.WriteErrorAsync(OciError.ManifestUnknown(reference));
+        return null;
     }
 
     private Task WriteAsync(HttpContext context, RepositoryName repository, FoundContent? answer)

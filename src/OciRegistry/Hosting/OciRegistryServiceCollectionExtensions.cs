@@ -109,6 +109,7 @@ public static class OciRegistryServiceCollectionExtensions
         services.TryAddSingleton<ReferencedContent>();
         services.TryAddSingleton<UploadEndpoints>();
         services.TryAddSingleton<ManifestBody>();
+        services.TryAddSingleton<AcceptFallback>();
         services.TryAddSingleton<ManifestEndpoints>();
         services.TryAddSingleton<ListEndpoints>();
         services.TryAddSingleton<ReferrerEndpoints>();

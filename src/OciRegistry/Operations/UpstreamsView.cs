@@ -64,7 +64,15 @@ internal sealed class UpstreamsView(Upstreams upstreams, PulledBlobs blobs)
         }
 
         json.WriteString("problem", health.Problem);
+        json.WriteStartArray("limited");
+        foreach (var kind in health.Limited)
+        {
+            json.WriteStringValue(kind.ToString());
+        }
+
+        json.WriteEndArray();
         json.WriteEndObject();
+        json.WriteBoolean("accountRefused", upstream.Client.IsAccountRefused);
         Write(json, "rateLimit", upstream.Client.RateLimit);
         Write(json, "rateLimitRemaining", upstream.Client.RateLimitRemaining);
         var (hits, misses) = (traffic.Hits, traffic.Misses);

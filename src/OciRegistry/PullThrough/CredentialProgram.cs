@@ -10,7 +10,8 @@ namespace OciRegistry.PullThrough;
 /// </summary>
 /// <remarks>
 /// An account is used until its time is over or the upstream refuses it. While the helper fails, the account before stays in use unless
-/// it is the refused one. A helper that fails, or has nothing but the refused account, is not run again for 10 s.
+/// it is the refused one, and nobody waits for the helper. A helper that fails, or has nothing but the refused account, is not run again
+/// for 10 s.
 /// </remarks>
 internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider time)
 {
@@ -23,6 +24,7 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
     private readonly Lock _lock = new();
     private Task<UpstreamAccount>? _running;
     private UpstreamAccount? _account;
+    private bool _hasFailed; // the last time that it ended
     private long _ended;
 
     /// <exception cref="UpstreamAccountException">It has failed, and there is no account from before.</exception>
@@ -41,6 +43,10 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
             }
 
             running = _running!;
+            if (_hasFailed && !running.IsCompleted && _account is { } before && before != rejected)
+            {
+                return before; // it may hang once more
+            }
         }
 
         try
@@ -63,19 +69,18 @@ internal sealed class CredentialProgram(UpstreamOptions options, TimeProvider ti
 
     private async Task<UpstreamAccount> RunAsync()
     {
+        var account = (UpstreamAccount?)null;
         try
         {
             var output = await OutputAsync();
-            var account = Parse(output) ?? throw Failed("wrote no JSON with Username and Secret");
-            lock (_lock)
-            {
-                return _account = account;
-            }
+            return account = Parse(output) ?? throw Failed("wrote no JSON with Username and Secret");
         }
         finally
         {
             lock (_lock)
             {
+                _account = account ?? _account;
+                _hasFailed = account is null;
                 _ended = time.GetTimestamp();
             }
         }

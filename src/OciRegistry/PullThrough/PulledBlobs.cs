@@ -293,12 +293,16 @@ internal sealed partial class PulledBlobs(
         }
 
         // Nobody can be told how long it is, and it may be endless.
-        var (length, unknownLength) = await SizeInManifestsAsync(repository, digest, _stopping.Token) is { } stated
-            ? (stated, null)
-            : await HeadAsync(upstream, repository, digest, there, _stopping.Token);
-        return length is { } known
-            ? await BringAsync(fetch, response, known, null)
-            : unknownLength ?? UnknownSize(upstream);
+        if (await SizeInManifestsAsync(repository, digest, _stopping.Token) is { } stated)
+        {
+            return await BringAsync(fetch, response, stated, null);
+        }
+
+        // It is there: a HEAD that says otherwise proves nothing.
+        using var head = await upstream.Client.SendAsync(HttpMethod.Head, there, $"blobs/{digest}", null, _stopping.Token);
+        return SizeIn(head, digest) is { } known ? await BringAsync(fetch, response, known, null)
+            : head.Outcome is UpstreamOutcome.Found or UpstreamOutcome.Unknown || head.IsOfHeadAlone ? UnknownSize(upstream)
+            : UpstreamFailure.Of(head);
     }
 
     /// <summary>The steps (4) and (5).</summary>
@@ -505,10 +509,15 @@ internal sealed partial class PulledBlobs(
             return (null, UpstreamFailure.Of(answer));
         }
 
-        // Of the length of a body that they leave out, some proxies say that it is 0.
-        var size = answer.Response.Content.Headers.ContentLength;
-        return (size > 0 || (size == 0 && digest == Digest.Of([], digest.Algorithm)) ? size : null, null);
+        return (SizeIn(answer, digest), null);
     }
+
+    // Of the length of a body that they leave out, some proxies say that it is 0.
+    private static long? SizeIn(UpstreamAnswer answer, Digest digest) =>
+        answer.Response?.Content.Headers.ContentLength is { } size
+        && (size > 0 || (size == 0 && digest == Digest.Of([], digest.Algorithm)))
+            ? size
+            : null;
 
     /// <summary>The size that the manifests say that are here and name the blob; null where there are none, or they differ.</summary>
     private async ValueTask<long?> SizeInManifestsAsync(

@@ -16,7 +16,9 @@ internal sealed class UpstreamAccounts
     public UpstreamAccounts(UpstreamOptions options, Func<UpstreamOptions> current, TimeProvider time)
     {
         (_options, _current) = (options, current);
-        _file = (options.PasswordFile ?? options.TokenFile) is { } path ? SecretFile.Open(path) : null;
+        _file = options.TokenFile is { } token ? SecretFile.OpenToken(token)
+            : options.PasswordFile is { } password ? SecretFile.Open(password)
+            : null;
         _helper = options.CredentialHelper is null ? null : new CredentialProgram(options, time);
     }
 

@@ -70,6 +70,8 @@ internal sealed partial class UpstreamAuthentication(
         return false;
     }
 
+    public bool IsAccountRefused => Volatile.Read(ref _isRefused) == 1;
+
     /// <summary>Logs once that the account is refused, until it is accepted again.</summary>
     public void Refused(string? problem)
     {
@@ -135,8 +137,6 @@ internal sealed partial class UpstreamAuthentication(
 
     // Never what the challenge names: it could be anything that the account may do.
     private static string ScopeOf(string repository) => $"repository:{repository}:pull";
-
-    private static bool IsToken(string text) => text.Length > 0 && text.All(c => c is > ' ' and <= '~');
 
     private static AuthenticationHeaderValue? Basic(UpstreamAccount account) => account.Username is null
         ? null
@@ -239,7 +239,7 @@ internal sealed partial class UpstreamAuthentication(
         {
             using var json = JsonDocument.Parse(answer ?? []);
             return json.RootElement.ValueKind == JsonValueKind.Object
-                && (Text(json.RootElement, "token") ?? Text(json.RootElement, "access_token")) is { } token && IsToken(token)
+                && (Text(json.RootElement, "token") ?? Text(json.RootElement, "access_token")) is { } token && SecretFile.IsToken(token)
                 ? new UpstreamTokens.Token(new AuthenticationHeaderValue("Bearer", token), asked + (Lifetime(json.RootElement) * 0.9))
                 : null;
         }

@@ -36,7 +36,11 @@ internal enum UpstreamRequest
 }
 
 /// <summary>An upstream's state, for whoever operates this registry.</summary>
-internal sealed record UpstreamHealth(UpstreamState State, DateTimeOffset? Until, string? Problem);
+internal sealed record UpstreamHealth(UpstreamState State, DateTimeOffset? Until, string? Problem)
+{
+    /// <summary>The kinds of requests that it has limited.</summary>
+    public IReadOnlyList<UpstreamRequest> Limited { get; init; } = [];
+}
 
 /// <summary>
 /// Leaves an upstream alone that is broken or wants to be: after some failures in a row for 1 s, doubled up to 2 min while it
@@ -90,7 +94,11 @@ internal sealed partial class UpstreamBreaker
             {
                 var now = _time.GetUtcNow();
                 var limitedUntil = _limits.Max(limit => limit.Until);
-                return now < limitedUntil ? new(UpstreamState.Limited, _time.OnTheClock(limitedUntil), _problem)
+                return now < limitedUntil
+                        ? new(UpstreamState.Limited, _time.OnTheClock(limitedUntil), _problem)
+                        {
+                            Limited = [.. Enum.GetValues<UpstreamRequest>().Where(kind => now < _limits[(int)kind].Until)],
+                        }
                     : circuit == CircuitState.Closed ? new(UpstreamState.Closed, null, _problem)
                     : circuit == CircuitState.Open && now < _openUntil ? new(UpstreamState.Open, _time.OnTheClock(_openUntil), _problem)
                     : new(UpstreamState.HalfOpen, null, _problem);

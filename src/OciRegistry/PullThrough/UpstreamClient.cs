@@ -51,6 +51,9 @@ internal sealed class UpstreamClient : IDisposable
     /// <exception cref="UnusableFileException">It cannot be used.</exception>
     public string? RefreshAccount() => _accounts.Refresh();
 
+    /// <summary>Whether it refuses this registry's account, as far as is known.</summary>
+    public bool IsAccountRefused => _authentication.IsAccountRefused;
+
     /// <summary>Large bodies that are being read now.</summary>
     internal int LargeBodies => UpstreamBody.MostLarge - _large.CurrentCount;
 
@@ -285,6 +288,7 @@ internal sealed class UpstreamClient : IDisposable
         HttpRequestError.ConnectionError => $"no connection ({e.InnerException?.Message ?? "refused"})",
         HttpRequestError.SecureConnectionError when e.InnerException is AuthenticationException tls => $"no TLS ({tls.Message})",
         HttpRequestError.SecureConnectionError => "no TLS",
+        HttpRequestError.ProxyTunnelError => "the proxy did not connect to it",
         HttpRequestError.ConfigurationLimitExceeded => "the head of its answer is too large",
         HttpRequestError.ResponseEnded => "it closed the connection",
         _ => "what it sends is no HTTP, or breaks off",

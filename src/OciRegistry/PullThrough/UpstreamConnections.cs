@@ -12,9 +12,9 @@ internal static class UpstreamConnections
     public static HttpMessageInvoker ToUpstream(UpstreamOptions options, UpstreamProxy proxy)
     {
         var handler = New(options, proxy);
-        if (options.CertificateAuthority is not null)
+        if (options.CertificateAuthority is { } authority)
         {
-            handler.SslOptions.CertificateChainPolicy = TrustIn(Authorities(options));
+            handler.SslOptions.CertificateChainPolicy = CertificateAuthority.TrustIn(authority);
         }
 
         if (options.ClientCertificate is { } path)
@@ -36,31 +36,32 @@ internal static class UpstreamConnections
     public static HttpMessageInvoker ToOthers(UpstreamOptions options, UpstreamProxy proxy)
     {
         var handler = New(options, proxy);
-        if (options.CertificateAuthority is not null)
-        {
-            var policy = TrustIn(Authorities(options));
-            handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
-                errors == SslPolicyErrors.None
-                || (errors == SslPolicyErrors.RemoteCertificateChainErrors && LeadsTo(policy, (X509Certificate2)certificate!, chain!));
-        }
-
+        handler.SslOptions.RemoteCertificateValidationCallback = TrustOfOthers(options);
         return new HttpMessageInvoker(handler);
     }
 
-    private static SocketsHttpHandler New(UpstreamOptions options, UpstreamProxy proxy) => new()
+    private static SocketsHttpHandler New(UpstreamOptions options, UpstreamProxy proxy)
     {
-        AllowAutoRedirect = false, // UpstreamExchange follows, and looks where to
-        AutomaticDecompression = DecompressionMethods.None, // digests are those of the bytes on the wire
-        UseCookies = false,
-        Proxy = proxy, // it resolves names itself: UpstreamExchange checks the address of each request before
-        MaxResponseHeadersLength = 64, // KiB
-        ConnectTimeout = options.Timeout,
-        PooledConnectionLifetime = TimeSpan.FromMinutes(5), // names move
-        ConnectCallback = (context, cancel) => ConnectAsync(options, proxy, context.DnsEndPoint, cancel),
-    };
+        var trust = TrustOfOthers(options);
+        return new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false, // UpstreamExchange follows, and looks where to
+            AutomaticDecompression = DecompressionMethods.None, // digests are those of the bytes on the wire
+            UseCookies = false,
+            Proxy = proxy, // it resolves names itself: UpstreamExchange checks the address of each request before
+            MaxResponseHeadersLength = 64, // KiB
+            ConnectTimeout = options.Timeout,
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5), // names move
+            ConnectCallback = (context, cancel) => ConnectAsync(options, proxy, trust, context.DnsEndPoint, cancel),
+        };
+    }
 
     private static async ValueTask<Stream> ConnectAsync(
-        UpstreamOptions options, UpstreamProxy proxy, DnsEndPoint to, CancellationToken cancel)
+        UpstreamOptions options,
+        UpstreamProxy proxy,
+        RemoteCertificateValidationCallback? trustOfProxy,
+        DnsEndPoint to,
+        CancellationToken cancel)
     {
         // The name is resolved once, and what was checked is what is connected to: the next answer for it may be another one.
         var addresses = await Dns.GetHostAddressesAsync(to.Host, cancel);
@@ -76,11 +77,29 @@ internal static class UpstreamConnections
         try
         {
             await socket.ConnectAsync(allowed, to.Port, cancel);
-            return new NetworkStream(socket, ownsSocket: true);
+            var connection = new NetworkStream(socket, ownsSocket: true);
+            return proxy.IsSecure(to) ? await SecureAsync(connection, to.Host, trustOfProxy, cancel) : connection;
         }
         catch
         {
             socket.Dispose();
+            throw;
+        }
+    }
+
+    private static async ValueTask<Stream> SecureAsync(
+        NetworkStream connection, string host, RemoteCertificateValidationCallback? trust, CancellationToken cancel)
+    {
+        var tls = new SslStream(connection);
+        try
+        {
+            await tls.AuthenticateAsClientAsync(
+                new SslClientAuthenticationOptions { TargetHost = host, RemoteCertificateValidationCallback = trust }, cancel);
+            return tls;
+        }
+        catch
+        {
+            await tls.DisposeAsync();
             throw;
         }
     }
@@ -102,33 +121,6 @@ internal static class UpstreamConnections
         && (url.Port == to.Port || options.AllTrustedRealms().Any(realm =>
             Uri.TryCreate($"https://{realm}", UriKind.Absolute, out var trusted) && trusted.IdnHost == url.IdnHost && trusted.Port == to.Port));
 
-    private static X509Certificate2Collection Authorities(UpstreamOptions options)
-    {
-        var authorities = new X509Certificate2Collection();
-        authorities.ImportFromPemFile(options.CertificateAuthority!);
-        return authorities;
-    }
-
-    private static X509ChainPolicy TrustIn(X509Certificate2Collection authorities)
-    {
-        var policy = new X509ChainPolicy
-        {
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-            RevocationMode = X509RevocationMode.NoCheck,
-        };
-        policy.CustomTrustStore.AddRange(authorities);
-        return policy;
-    }
-
-    private static bool LeadsTo(X509ChainPolicy authorities, X509Certificate2 certificate, X509Chain sent)
-    {
-        using var chain = new X509Chain { ChainPolicy = authorities.Clone() };
-        foreach (var purpose in sent.ChainPolicy.ApplicationPolicy)
-        {
-            chain.ChainPolicy.ApplicationPolicy.Add(purpose);
-        }
-
-        chain.ChainPolicy.ExtraStore.AddRange(sent.ChainPolicy.ExtraStore);
-        return chain.Build(certificate);
-    }
+    private static RemoteCertificateValidationCallback? TrustOfOthers(UpstreamOptions options) =>
+        options.CertificateAuthority is { } authority ? CertificateAuthority.TrustBesideSystem(authority) : null;
 }

@@ -75,6 +75,7 @@ internal sealed class UpstreamExchange : IDisposable
     {
         _upstream.Dispose();
         _others.Dispose();
+        _proxy.Dispose();
     }
 
     private async ValueTask<HttpResponseMessage> SendAsync(

@@ -42,6 +42,22 @@ public sealed class AzureServerTests
     }
 
     [Fact]
+    public async Task It_stores_over_TLS_with_the_authority_of_the_settings()
+    {
+        await using var folder = new TempFolder();
+        var (certificate, key) = await TestCertificate.WriteAsync(folder.Path);
+        await using var azurite = await AzuriteServer.StartAsync("--cert", certificate, "--key", key);
+        var uri = $"https://127.0.0.1:{azurite.Port}/{AzuriteServer.Account}";
+        await using var server = await ServerProcess.StartWithAsync(
+            null, $"{Section}:ServiceUri={uri}", $"{Section}:AccountKey={AzuriteServer.Key}", $"{Section}:CertificateAuthority={certificate}");
+
+        var manifest = await server.Http.PushImageAsync(_repository, "v1");
+
+        using var pulled = await server.Http.GetManifestAsync(_repository, "v1");
+        await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
+    }
+
+    [Fact]
     public async Task Two_registries_with_prefixes_share_a_container_and_know_nothing_of_each_other()
     {
         await using var container = await SharedContainer.CreateAsync();

@@ -71,7 +71,9 @@ internal static class RegistryContent
 
 internal sealed record StoredManifest(string Digest, JsonObject Json)
 {
-    public string[] LayerDigests => [.. Json["layers"]!.AsArray().Select(layer => (string)layer!["digest"]!)];
+    public string[] LayerDigests => Json["layers"] is JsonArray layers
+        ? [.. layers.Select(layer => (string)layer!["digest"]!)]
+        : [];
 
     public string[] PlatformsInOrder => [.. Json["manifests"]!.AsArray().Select(entry =>
         $"{entry!["platform"]!["os"]}/{entry["platform"]!["architecture"]}").Order(StringComparer.Ordinal)];

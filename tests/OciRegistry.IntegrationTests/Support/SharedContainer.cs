@@ -34,11 +34,37 @@ internal sealed class SharedContainer : ISharedStorage
         var names = await _storage.NamesAsync();
         var content = (await PointersAsync()).Select(pointer => pointer.Data).ToHashSet();
         var removals = await RemovalsAsync();
-        return [.. names.Where(name =>
-            name.StartsWith("documents/_uploads@", StringComparison.Ordinal)
-            || name.StartsWith("_pieces/", StringComparison.Ordinal)
-            || (name.StartsWith("_data/", StringComparison.Ordinal) && !content.Contains(name)
-                && !removals.Exists(removal => removal.Contains(Path.GetFileName(name), StringComparison.Ordinal))))];
+        var found = new List<string>();
+        foreach (var name in names)
+        {
+            if (name.StartsWith("documents/_uploads@", StringComparison.Ordinal) || name.StartsWith("_pieces/", StringComparison.Ordinal))
+            {
+                found.Add(name);
+            }
+            else if (name.StartsWith("_data/", StringComparison.Ordinal) && !content.Contains(name)
+                && !removals.Exists(removal => removal.Contains(Path.GetFileName(name), StringComparison.Ordinal))
+                && await DescribeAsync(name) is { } described)
+            {
+                found.Add(described);
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>What a failed test shows of a blob; null when it is gone meanwhile.</summary>
+    private async Task<string?> DescribeAsync(string name)
+    {
+        try
+        {
+            var found = (await _storage.Container().Client.GetBlobClient(name).GetPropertiesAsync()).Value;
+            return $"{name} of {found.ContentLength} bytes, for {found.Metadata.FirstOrDefault().Value}, made {found.CreatedOn:HH:mm:ss}, "
+                + $"changed {found.LastModified:HH:mm:ss}";
+        }
+        catch (global::Azure.RequestFailedException e) when (e.Status == 404)
+        {
+            return null;
+        }
     }
 
     public Task<List<string>> RemainsAsync() => SessionsAsync();

@@ -21,7 +21,8 @@ public sealed class PullThroughSettingsTests
     public async Task Settings_reach_the_options()
     {
         var folder = Path.GetTempPath();
-        var file = typeof(PullThroughSettingsTests).Assembly.Location;
+        using var certificates = new UpstreamCertificates();
+        var file = certificates.Authority;
         var configuration = Configuration(
             ("SweepInterval", "00:30:00"), ("ReplicaWait", "00:00:05"), ("SpoolFolder", folder),
             ("Upstreams:0:Prefix", "hub"), ("Upstreams:0:Url", "https://registry-1.docker.io"),
@@ -99,7 +100,7 @@ public sealed class PullThroughSettingsTests
     [InlineData("Upstreams:0:MaxBytes=0", "Upstreams:0:MaxBytes must be positive.")]
     [InlineData("Upstreams:0:Timeout=00:00:00", "Upstreams:0:Timeout is 00:00:00.")]
     [InlineData("Upstreams:0:Timeout=01:00:00", "Upstreams:0:Timeout is 01:00:00.")]
-    [InlineData("Upstreams:0:CertificateAuthority=/no/such/file", "Upstreams:0:CertificateAuthority, ClientCertificate or ClientKey is '/no/such/file', which is no file.")]
+    [InlineData("Upstreams:0:CertificateAuthority=/no/such/file", "Upstreams:0:CertificateAuthority '/no/such/file': It cannot be read")]
     [InlineData("Upstreams:0:ClientKey=/dev/null", "Upstreams:0:ClientKey ")]
     [InlineData("SweepInterval=31.00:00:00", "SweepInterval must be positive, and 30 days at most.")]
     [InlineData("SweepInterval=00:00:00", "SweepInterval must be positive, and 30 days at most.")]

@@ -119,6 +119,23 @@ public sealed class UntrustedHeadTests
         registry.Upstream.Calls.ShouldHaveSingleItem().Method.ShouldBe("GET");
     }
 
+    [Fact]
+    public async Task A_HEAD_that_denies_what_its_GET_has_proves_nothing()
+    {
+        await using var registry = await PulledRegistry.StartAsync();
+        var digest = registry.Upstream.AddBlob("a", [1, 2, 3]);
+        registry.Upstream.Faults = call => call.Method == "HEAD" ? new UpstreamFault { Status = 404 } : new UpstreamFault { IsChunked = true };
+        using (var unsure = await registry.Http.GetBlobAsync("up/a", digest))
+        {
+            await unsure.ShouldBeErrorAsync(HttpStatusCode.ServiceUnavailable, "UNAVAILABLE");
+        }
+
+        registry.Upstream.Faults = null;
+        using var pulled = await registry.Http.GetBlobAsync("up/a", digest);
+
+        await pulled.ShouldBeContentAsync(digest, [1, 2, 3]);
+    }
+
     private static async Task ShouldBeHeadAsync(PulledRegistry registry, string reference, FakeImage image)
     {
         using var head = await registry.Http.RequestAsync("HEAD", $"/v2/up/a/manifests/{reference}");

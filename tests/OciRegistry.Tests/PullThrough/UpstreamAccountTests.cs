@@ -55,6 +55,7 @@ public sealed class UpstreamAccountTests : IAsyncLifetime
         Lines("refuses this registry's account").ShouldHaveSingleItem().ShouldStartWith("Warning: The upstream 'up'");
         Lines("accepts this registry's account again").ShouldBeEmpty();
         (await RefusedAsync(registry)).ShouldBe(2);
+        (await registry.Http.GetStringAsync(new Uri("/admin/upstreams", UriKind.Relative))).ShouldContain("\"accountRefused\":true");
 
         Require("hunter2", isBearer);
         await PullAsync("4", 404);
@@ -190,6 +191,8 @@ public sealed class UpstreamAccountTests : IAsyncLifetime
     [Theory]
     [InlineData("", "It must have one line")]
     [InlineData("a\nb", "It must have one line")]
+    [InlineData("a b", "Its token has a space")]
+    [InlineData("schlüssel", "Its token has a space, or a character that is not ASCII")]
     [InlineData(null, "It cannot be read")]
     public void A_file_without_a_secret_stops_the_start(string? content, string problem)
     {
@@ -201,8 +204,13 @@ public sealed class UpstreamAccountTests : IAsyncLifetime
 
         var options = new UpstreamOptions { Prefix = "a", Url = "https://example.com", TokenFile = file };
 
-        options.Problems().ShouldHaveSingleItem().ShouldStartWith($"PasswordFile or TokenFile '{file}': {problem}");
+        options.Problems().ShouldHaveSingleItem().ShouldStartWith($"TokenFile '{file}': {problem}");
     }
+
+    [Fact]
+    public void A_token_that_no_header_can_carry_stops_the_start() =>
+        new UpstreamOptions { Prefix = "a", Url = "https://example.com", Token = "schlüssel" }.Problems()
+            .ShouldHaveSingleItem().ShouldStartWith("Token has a space, or a character that is not ASCII.");
 
     [Fact]
     public async Task A_credential_helper_is_asked_for_the_host_and_its_answer_is_used_until_its_time_is_over()
@@ -315,6 +323,25 @@ public sealed class UpstreamAccountTests : IAsyncLifetime
 
         (await client.OutcomeAsync()).ShouldBe(UpstreamOutcome.Found);
         Runs().Length.ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task While_a_credential_helper_that_has_failed_hangs_nobody_waits_for_it()
+    {
+        Require("secret", isBearer: false);
+        using var client = WithHelper(
+            $$"""[ -e {{_folder}}/hangs ] && exec sleep 600; [ ! -e {{_folder}}/broken ] && echo '{"Username":"somebody","Secret":"secret"}'""");
+        await client.OutcomeAsync();
+        File.WriteAllText(Path.Combine(_folder, "broken"), "");
+        _time.Advance(TimeSpan.FromMinutes(10));
+        await client.OutcomeAsync();
+        File.WriteAllText(Path.Combine(_folder, "hangs"), "");
+        _time.Advance(TimeSpan.FromSeconds(10));
+
+        (await client.OutcomeAsync()).ShouldBe(UpstreamOutcome.Found);
+
+        await Until.TrueAsync(() => Runs().Length == 3, "it runs");
+        _time.Advance(TimeSpan.FromMinutes(1)); // it is killed
     }
 
     private static async Task ShouldPullAsync(PulledRegistry registry)

@@ -1,5 +1,7 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using OciRegistry.PullThrough;
 using OciRegistry.Tests.Support;
@@ -33,10 +35,61 @@ public sealed class UpstreamProxyTests : IAsyncLifetime
     {
         using var client = UpstreamClients.Of(new Uri(url), options => options.Proxy = _proxy.Url.AbsoluteUri);
 
-        var outcome = await client.OutcomeAsync();
+        using var answer = await client.GetAsync("a", "manifests/1");
 
         _proxy.Requests.ShouldContain(request);
-        outcome.ShouldBe(url.StartsWith("https", StringComparison.Ordinal) ? UpstreamOutcome.Down : UpstreamOutcome.Found); // it has no TLS
+        answer.Problem.ShouldBe(url.StartsWith("https", StringComparison.Ordinal)
+            ? "The upstream 'hub' does not answer: the proxy did not connect to it."
+            : null);
+    }
+
+    [Fact]
+    public async Task A_proxy_with_TLS_is_shown_no_certificate_and_may_have_the_authority_of_the_upstream()
+    {
+        using var certificates = new UpstreamCertificates();
+        await using var proxy = new Proxy(_upstream.Url, certificates.Server) { Credentials = "Basic " + Convert.ToBase64String("some:word"u8) };
+        var url = $"https://some:word@{proxy.Url.Authority}";
+        using var stranger = UpstreamClients.Of(new Uri("http://192.0.2.1/"), options => options.Proxy = url);
+        using var client = UpstreamClients.Of(new Uri("http://192.0.2.1/"), options =>
+        {
+            options.Proxy = url;
+            options.CertificateAuthority = certificates.Authority;
+            (options.ClientCertificate, options.ClientKey) = (certificates.Client, certificates.ClientKey);
+        });
+
+        (await stranger.OutcomeAsync()).ShouldBe(UpstreamOutcome.Down);
+        (await client.OutcomeAsync()).ShouldBe(UpstreamOutcome.Found);
+
+        proxy.Requests.ShouldBe(["GET http://192.0.2.1/v2/a/manifests/1 HTTP/1.1"]);
+        proxy.ClientCertificates.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_host_that_is_no_name_is_left_to_the_proxy()
+    {
+        _upstream.Faults = call => call.Path.EndsWith("/1", StringComparison.Ordinal)
+            ? new UpstreamFault { RedirectsTo = $"http://{string.Concat(Enumerable.Repeat("abcdefghi.", 40))}example/v2/a/manifests/2" }
+            : null;
+        using var client = UpstreamClients.Of(new Uri("http://192.0.2.1/"), options => options.Proxy = _proxy.Url.AbsoluteUri);
+
+        (await client.OutcomeAsync()).ShouldBeOneOf(UpstreamOutcome.Unknown, UpstreamOutcome.Down);
+    }
+
+    [Fact]
+    public void Credentials_are_not_sent_through_a_proxy_in_plain_text()
+    {
+        var options = new UpstreamOptions
+        {
+            Prefix = "hub",
+            Url = "http://localhost:5000",
+            Proxy = "http://proxy.example.com",
+            Username = "some",
+            Password = "word",
+        };
+
+        options.Problems().ShouldHaveSingleItem().ShouldStartWith("Url is http");
+        options.Proxy = null;
+        options.Problems().ShouldBeEmpty();
     }
 
     [Fact]
@@ -155,9 +208,12 @@ public sealed class UpstreamProxyTests : IAsyncLifetime
         private readonly List<string> _requests = [];
         private readonly Task _serving;
 
-        public Proxy(Uri upstream)
+        private readonly X509Certificate2? _certificate;
+        private readonly List<string> _clients = [];
+
+        public Proxy(Uri upstream, X509Certificate2? certificate = null)
         {
-            _upstream = upstream;
+            (_upstream, _certificate) = (upstream, certificate);
             _listener.Start();
             _serving = ServeAsync();
         }
@@ -174,6 +230,18 @@ public sealed class UpstreamProxyTests : IAsyncLifetime
                 lock (_requests)
                 {
                     return [.. _requests];
+                }
+            }
+        }
+
+        /// <summary>What clients have shown to a proxy with TLS.</summary>
+        public string[] ClientCertificates
+        {
+            get
+            {
+                lock (_requests)
+                {
+                    return [.. _clients];
                 }
             }
         }
@@ -202,21 +270,44 @@ public sealed class UpstreamProxyTests : IAsyncLifetime
         private async Task AnswerAsync(TcpClient client)
         {
             using var own = client;
-            await using var stream = client.GetStream();
+            await using Stream stream = _certificate is null ? client.GetStream() : new SslStream(client.GetStream());
             try
             {
+                if (stream is SslStream tls)
+                {
+                    await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions
+                    {
+                        ServerCertificate = _certificate,
+                        ClientCertificateRequired = true,
+                        RemoteCertificateValidationCallback = (_, shown, _, _) => IsNone(shown),
+                    });
+                }
+
                 while (await HeadAsync(stream) is { } head)
                 {
                     await AnswerAsync(stream, head);
                 }
             }
-            catch (IOException)
+            catch (Exception e) when (e is IOException or System.Security.Authentication.AuthenticationException)
             {
                 // The client has gone.
             }
         }
 
-        private async Task AnswerAsync(NetworkStream stream, string head)
+        private bool IsNone(X509Certificate? shown)
+        {
+            if (shown is not null)
+            {
+                lock (_requests)
+                {
+                    _clients.Add(shown.Subject);
+                }
+            }
+
+            return shown is null;
+        }
+
+        private async Task AnswerAsync(Stream stream, string head)
         {
             var request = head.Split("\r\n")[0];
             var sent = head.Split("\r\n").FirstOrDefault(line => line.StartsWith("Proxy-Authorization: ", StringComparison.OrdinalIgnoreCase));
@@ -248,7 +339,7 @@ public sealed class UpstreamProxyTests : IAsyncLifetime
             await stream.WriteAsync(body);
         }
 
-        private static async Task<string?> HeadAsync(NetworkStream stream)
+        private static async Task<string?> HeadAsync(Stream stream)
         {
             var head = new StringBuilder();
             var one = new byte[1];
@@ -265,6 +356,6 @@ public sealed class UpstreamProxyTests : IAsyncLifetime
             return head.ToString();
         }
 
-        private static async Task WriteAsync(NetworkStream stream, string text) => await stream.WriteAsync(Encoding.ASCII.GetBytes(text));
+        private static async Task WriteAsync(Stream stream, string text) => await stream.WriteAsync(Encoding.ASCII.GetBytes(text));
     }
 }

@@ -38,7 +38,8 @@ public sealed class UpstreamsViewTests
         var shown = await ShownAsync(registry);
         ((string?)shown["prefix"], (string?)shown["url"]).ShouldBe(("up", registry.Upstream.Url.AbsoluteUri));
         shown["namespaces"]!.AsArray().Select(name => (string?)name).ShouldBe([registry.Upstream.Host]);
-        shown["breaker"]!.ToJsonString().ShouldBe("""{"state":"Closed","until":null,"problem":null}""");
+        shown["breaker"]!.ToJsonString().ShouldBe("""{"state":"Closed","until":null,"problem":null,"limited":[]}""");
+        ((bool)shown["accountRefused"]!).ShouldBeFalse();
         ((long)shown["rateLimit"]!, (long)shown["rateLimitRemaining"]!).ShouldBe((100, 75));
         ((long)shown["hits"]!, (long)shown["misses"]!).ShouldBe((3, 2));
         ((double)shown["hitRatio"]!).ShouldBe(0.6);
@@ -81,6 +82,7 @@ public sealed class UpstreamsViewTests
         ((string?)breaker["state"]).ShouldBe("Limited");
         ((DateTimeOffset)breaker["until"]!).ShouldBe(_time.GetUtcNow().AddSeconds(60));
         ((string?)breaker["problem"]).ShouldBe("The upstream 'up' answered 429.");
+        breaker["limited"]!.AsArray().Select(kind => (string?)kind).ShouldContain("Manifest");
     }
 
     [Fact]
