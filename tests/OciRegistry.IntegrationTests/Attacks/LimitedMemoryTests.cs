@@ -14,7 +14,6 @@ public sealed class LimitedMemoryTests
 {
     private const string Heap = "DOTNET_GCHeapHardLimit=30000000"; // 768 MiB, in hex
     private const int HalfHeads = 16_000;
-    private const int UnreadConnections = 130; // with 100 streams each
     private const int Announced = 4 * 1024 * 1024;
 
     private const string Config =
@@ -104,47 +103,6 @@ public sealed class LimitedMemoryTests
         await PushLargeManifestAsync(server);
         await AttackAsync(server, () => OpenAsync(server, 200, _ => ValueTask.FromResult(
             "GET /v2/attack/manifests/large HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray())));
-    }
-
-    [Theory]
-    [InlineData("blobs")]
-    [InlineData("manifests")]
-    public async Task Answers_on_thousands_of_streams_that_nobody_reads_stop_nobody(string kind)
-    {
-        await using var folder = new TempFolder();
-        await using var server = await StartAsync(folder);
-        var digest = await server.Http.PushBlobAsync("attack", RegistryClient.RandomBytes(1_000_000));
-        await PushLargeManifestAsync(server);
-        var path = kind == "blobs" ? $"/v2/attack/blobs/{digest}" : "/v2/attack/manifests/large";
-        var clients = Enumerable.Range(0, UnreadConnections).Select(_ => WireProtocol.Http2OverTls.Client(server.Tls!)).ToArray();
-        try
-        {
-            await AttackAsync(server, () => Parallel.ForEachAsync(
-                clients, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (client, _) =>
-                    await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => BeginAsync(client)))));
-        }
-        finally
-        {
-            Array.ForEach(clients, client => client.Dispose());
-        }
-
-        async Task BeginAsync(HttpClient client)
-        {
-            try
-            {
-                await client.SendAsync(
-                    new HttpRequestMessage(HttpMethod.Get, path)
-                    {
-                        Version = HttpVersion.Version20,
-                        VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-                    },
-                    HttpCompletionOption.ResponseHeadersRead);
-            }
-            catch (HttpRequestException)
-            {
-                // Its connection may be ended.
-            }
-        }
     }
 
     [Fact]
