@@ -8,18 +8,8 @@ namespace OciRegistry;
 internal static class CertificateAuthority
 {
     /// <summary>All that is wrong with the file, each sentence with its remedy; empty when nothing is, or there is no file.</summary>
-    public static IEnumerable<string> Problems(string? path)
-    {
-        try
-        {
-            _ = path is null ? null : new WatchedFile<X509Certificate2Collection>(path, Parse);
-            return [];
-        }
-        catch (UnusableFileException e)
-        {
-            return e.Problems;
-        }
-    }
+    public static IEnumerable<string> Problems(string? path) =>
+        path is null ? [] : UnusableFileException.ProblemsOf(() => Read(path));
 
     /// <summary>The certificates in the content of a file.</summary>
     /// <exception cref="UnusableFileException">There is none.</exception>
@@ -49,7 +39,7 @@ internal static class CertificateAuthority
             TrustMode = X509ChainTrustMode.CustomRootTrust,
             RevocationMode = X509RevocationMode.NoCheck,
         };
-        policy.CustomTrustStore.AddRange(new WatchedFile<X509Certificate2Collection>(path, Parse).Value);
+        policy.CustomTrustStore.AddRange(Read(path));
         return policy;
     }
 
@@ -71,6 +61,8 @@ internal static class CertificateAuthority
         return (_, certificate, chain, errors) => errors == SslPolicyErrors.None
             || (errors == SslPolicyErrors.RemoteCertificateChainErrors && LeadsTo(policy, (X509Certificate2)certificate!, chain!));
     }
+
+    private static X509Certificate2Collection Read(string path) => new WatchedFile<X509Certificate2Collection>(path, Parse).Value;
 
     private static bool LeadsTo(X509ChainPolicy authorities, X509Certificate2 certificate, X509Chain sent)
     {

@@ -18,18 +18,8 @@ internal static class SecretFile
     public static bool IsToken(string text) => text.Length > 0 && text.All(c => c is > ' ' and <= '~');
 
     /// <summary>All that is wrong with the file, each sentence with its remedy; empty when nothing is.</summary>
-    public static IEnumerable<string> Problems(string path, bool isToken)
-    {
-        try
-        {
-            _ = isToken ? OpenToken(path) : Open(path);
-            return [];
-        }
-        catch (UnusableFileException e)
-        {
-            return e.Problems;
-        }
-    }
+    public static IEnumerable<string> Problems(string path, bool isToken) =>
+        UnusableFileException.ProblemsOf(() => _ = isToken ? OpenToken(path) : Open(path));
 
     private static string TokenOf(string path, byte[] content) =>
         SecretOf(path, content) is var token && IsToken(token)

@@ -5,4 +5,18 @@ internal sealed class UnusableFileException(string path, IReadOnlyList<string> p
     : Exception(string.Join(" ", problems.Select(problem => $"'{path}': {problem}")))
 {
     public IEnumerable<string> Problems => problems.Select(problem => $"'{path}': {problem}");
+
+    /// <summary>All that is wrong with a file, each sentence with its remedy; empty when it can be opened.</summary>
+    public static IEnumerable<string> ProblemsOf(Action open)
+    {
+        try
+        {
+            open();
+            return [];
+        }
+        catch (UnusableFileException e)
+        {
+            return e.Problems;
+        }
+    }
 }

@@ -11,7 +11,7 @@ internal static class UpstreamConnections
     /// <summary>To the upstream itself: with its own authority, and the certificate that it wants to see.</summary>
     public static HttpMessageInvoker ToUpstream(UpstreamOptions options, UpstreamProxy proxy)
     {
-        var handler = New(options, proxy);
+        var handler = New(options, proxy, TrustOfOthers(options));
         if (options.CertificateAuthority is { } authority)
         {
             handler.SslOptions.CertificateChainPolicy = CertificateAuthority.TrustIn(authority);
@@ -35,26 +35,23 @@ internal static class UpstreamConnections
     /// </summary>
     public static HttpMessageInvoker ToOthers(UpstreamOptions options, UpstreamProxy proxy)
     {
-        var handler = New(options, proxy);
-        handler.SslOptions.RemoteCertificateValidationCallback = TrustOfOthers(options);
+        var trust = TrustOfOthers(options);
+        var handler = New(options, proxy, trust);
+        handler.SslOptions.RemoteCertificateValidationCallback = trust;
         return new HttpMessageInvoker(handler);
     }
 
-    private static SocketsHttpHandler New(UpstreamOptions options, UpstreamProxy proxy)
+    private static SocketsHttpHandler New(UpstreamOptions options, UpstreamProxy proxy, RemoteCertificateValidationCallback? trustOfProxy) => new()
     {
-        var trust = TrustOfOthers(options);
-        return new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false, // UpstreamExchange follows, and looks where to
-            AutomaticDecompression = DecompressionMethods.None, // digests are those of the bytes on the wire
-            UseCookies = false,
-            Proxy = proxy, // it resolves names itself: UpstreamExchange checks the address of each request before
-            MaxResponseHeadersLength = 64, // KiB
-            ConnectTimeout = options.Timeout,
-            PooledConnectionLifetime = TimeSpan.FromMinutes(5), // names move
-            ConnectCallback = (context, cancel) => ConnectAsync(options, proxy, trust, context.DnsEndPoint, cancel),
-        };
-    }
+        AllowAutoRedirect = false, // UpstreamExchange follows, and looks where to
+        AutomaticDecompression = DecompressionMethods.None, // digests are those of the bytes on the wire
+        UseCookies = false,
+        Proxy = proxy, // it resolves names itself: UpstreamExchange checks the address of each request before
+        MaxResponseHeadersLength = 64, // KiB
+        ConnectTimeout = options.Timeout,
+        PooledConnectionLifetime = TimeSpan.FromMinutes(5), // names move
+        ConnectCallback = (context, cancel) => ConnectAsync(options, proxy, trustOfProxy, context.DnsEndPoint, cancel),
+    };
 
     private static async ValueTask<Stream> ConnectAsync(
         UpstreamOptions options,

@@ -100,7 +100,15 @@ public sealed class LimitedMemoryTests
     {
         await using var folder = new TempFolder();
         await using var server = await StartAsync(folder);
-        await PushLargeManifestAsync(server);
+        using (var content = new StringContent(
+            $"{{\"schemaVersion\":2,\"mediaType\":\"{MediaTypes.ImageManifest}\",\"config\":{Config},\"layers\":[],"
+            + $"\"annotations\":{{\"a\":\"{new string('x', Announced - 1_000)}\"}}}}"))
+        {
+            content.Headers.ContentType = new(MediaTypes.ImageManifest);
+            using var pushed = await server.Http.PutAsync(new Uri("/v2/attack/manifests/large", UriKind.Relative), content);
+            pushed.StatusCode.ShouldBe(HttpStatusCode.Created);
+        }
+
         await AttackAsync(server, () => OpenAsync(server, 200, _ => ValueTask.FromResult(
             "GET /v2/attack/manifests/large HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray())));
     }
@@ -117,16 +125,6 @@ public sealed class LimitedMemoryTests
                 $"PATCH {new Uri(new Uri($"http://{server.Host}"), location).PathAndQuery} HTTP/1.1\r\nHost: x\r\n"
                 + $"Content-Length: {Announced}\r\n\r\n{new string('x', 200_000)}");
         }));
-    }
-
-    private static async Task PushLargeManifestAsync(ServerProcess server)
-    {
-        using var content = new StringContent(
-            $"{{\"schemaVersion\":2,\"mediaType\":\"{MediaTypes.ImageManifest}\",\"config\":{Config},\"layers\":[],"
-            + $"\"annotations\":{{\"a\":\"{new string('x', Announced - 1_000)}\"}}}}");
-        content.Headers.ContentType = new(MediaTypes.ImageManifest);
-        using var pushed = await server.Http.PutAsync(new Uri("/v2/attack/manifests/large", UriKind.Relative), content);
-        pushed.StatusCode.ShouldBe(HttpStatusCode.Created);
     }
 
     private static async Task<ServerProcess> StartAsync(TempFolder folder)
