@@ -12,6 +12,8 @@ public sealed class ChaosTests(ITestOutputHelper output)
     private const int ShownViolations = 8;
     private static readonly TimeSpan Round = TimeSpan.FromSeconds(30);
 
+    private int _unusedBefore;
+
     [Theory]
     [InlineData(Shared.Folder, true)]
     [InlineData(Shared.FolderAndRedis, false)]
@@ -73,18 +75,25 @@ public sealed class ChaosTests(ITestOutputHelper output)
         ];
     }
 
-    /// <summary>Temporary files of killed processes remain for an hour; of uploads nothing remains.</summary>
-    private static async Task AssertNoUploadRemainsAsync(ISharedStorage storage)
+    /// <summary>
+    /// Temporary files of killed processes remain for an hour; of uploads nothing remains, but for the blob that a late writer
+    /// puts together when its session has ended elsewhere, before it is killed (README.md of OciRegistry.Azure).
+    /// </summary>
+    private async Task AssertNoUploadRemainsAsync(ISharedStorage storage)
     {
         try
         {
             await Until.TrueAsync(
-                async () => (await storage.SessionsAsync()).Count == 0, "the cleanup has completed or discarded all uploads");
+                async () => (await storage.SessionsAsync()).Count == 0 && (await storage.UnusedAsync()).Count <= _unusedBefore,
+                "the cleanup has completed or discarded all uploads");
         }
         catch (TimeoutException)
         {
             (await storage.SessionsAsync()).ShouldBeEmpty();
-            throw;
+            var unused = await storage.UnusedAsync();
+            unused.Count.ShouldBeLessThanOrEqualTo(_unusedBefore + 1, string.Join('\n', unused));
+            unused.ForEach(output.WriteLine);
+            _unusedBefore = unused.Count;
         }
     }
 

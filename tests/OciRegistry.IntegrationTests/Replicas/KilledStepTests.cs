@@ -119,6 +119,7 @@ public sealed partial class KilledStepTests(ITestOutputHelper output)
         using var pulled = await replicas[1].Http.GetBlobAsync(repository, Digest.Of(content));
         await pulled.ShouldBeContentAsync(Digest.Of(content), content);
         (await replicas.Storage.SessionsAsync()).ShouldBeEmpty();
+        (await replicas.Storage.UnusedAsync()).ShouldBeEmpty();
         return (died, StepsOf(folder["trace"]));
     }
 

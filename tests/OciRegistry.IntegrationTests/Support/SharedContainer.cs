@@ -25,11 +25,17 @@ internal sealed class SharedContainer : ISharedStorage
         return new SharedContainer(storage, connectionString ?? storage.Options.ConnectionString!);
     }
 
+    public async Task<List<string>> SessionsAsync() =>
+    [
+        .. (await _storage.NamesAsync()).Where(name =>
+            name.StartsWith("documents/_uploads@", StringComparison.Ordinal) || name.StartsWith("_pieces/", StringComparison.Ordinal)),
+    ];
+
     /// <summary>
-    /// Documents, pieces, and data that nothing points at, nor a removal names: where a process has died between the pointer and
-    /// its data, another one goes on after five minutes.
+    /// Data that no digest points at, nor a removal names: where a process has died between the pointer and its data, another one
+    /// goes on after five minutes.
     /// </summary>
-    public async Task<List<string>> SessionsAsync()
+    public async Task<List<string>> UnusedAsync()
     {
         var names = await _storage.NamesAsync();
         var content = (await PointersAsync()).Select(pointer => pointer.Data).ToHashSet();
@@ -37,11 +43,7 @@ internal sealed class SharedContainer : ISharedStorage
         var found = new List<string>();
         foreach (var name in names)
         {
-            if (name.StartsWith("documents/_uploads@", StringComparison.Ordinal) || name.StartsWith("_pieces/", StringComparison.Ordinal))
-            {
-                found.Add(name);
-            }
-            else if (name.StartsWith("_data/", StringComparison.Ordinal) && !content.Contains(name)
+            if (name.StartsWith("_data/", StringComparison.Ordinal) && !content.Contains(name)
                 && !removals.Exists(removal => removal.Contains(Path.GetFileName(name), StringComparison.Ordinal))
                 && await DescribeAsync(name) is { } described)
             {
@@ -67,7 +69,7 @@ internal sealed class SharedContainer : ISharedStorage
         }
     }
 
-    public Task<List<string>> RemainsAsync() => SessionsAsync();
+    public async Task<List<string>> RemainsAsync() => [.. await SessionsAsync(), .. await UnusedAsync()];
 
     public async Task<List<(Digest Digest, byte[] Content)>> ContentAsync()
     {

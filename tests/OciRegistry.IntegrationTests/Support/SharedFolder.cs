@@ -11,6 +11,9 @@ internal interface ISharedStorage : IAsyncDisposable
     /// <summary>Session documents and staged bytes.</summary>
     Task<List<string>> SessionsAsync();
 
+    /// <summary>Bytes that no session on record has staged, and that are no content.</summary>
+    Task<List<string>> UnusedAsync();
+
     /// <summary>Besides those, what writing leaves behind when it breaks off.</summary>
     Task<List<string>> RemainsAsync();
 
@@ -39,6 +42,8 @@ internal sealed class SharedFolder : ISharedStorage
 
     public Task<List<string>> SessionsAsync() =>
         Task.FromResult<List<string>>([.. FilesIn("_data"), .. FilesIn(Path.Combine("documents", "_uploads"))]);
+
+    public Task<List<string>> UnusedAsync() => Task.FromResult<List<string>>([]); // staged bytes go before their session's document
 
     public async Task<List<string>> RemainsAsync() => [.. await SessionsAsync(), .. FilesIn("tmp")];
 
