@@ -99,7 +99,8 @@ start() {
   exit 1
 }
 
-# official NAME OCI_VERSION [VARIABLE=VALUE ...]: 0 FAIL, 0 Skip, and results that were written now
+# official NAME OCI_VERSION [VARIABLE=VALUE ...]: 0 FAIL, $skips Skip, and results that were written now
+skips=0
 official() {
   local name=$1 version=$2 out=$results/official-$1
   shift 2
@@ -109,7 +110,7 @@ official() {
   local counts
   counts=$(sed -n '/^OCI Conformance Result:/,/Total/p' "$out/stdout.txt" | tr -s ' .\n' ' ' | sed 's/ :/:/g')
   echo "official suite, $name: ${counts:-no result}"
-  if [ ! -s "$out/results.yaml" ] || ! grep -Eq 'Skip: 0 .*FAIL: 0 .*Error: 0 ' <<<"$counts"; then
+  if [ ! -s "$out/results.yaml" ] || ! grep -Eq "Skip: $skips .*FAIL: 0 .*Error: 0 " <<<"$counts"; then
     grep 'failed test' "$out/stderr.txt" >&2 || tail -n 3 "$out/stderr.txt" >&2
     failed=1
   fi
@@ -155,8 +156,10 @@ if [ -n "${OCI_CONFORMANCE:-}" ]; then
   start official-dev --OciRegistry:Manifests:References=Off
   official dev dev OCI_DATA_SPARSE=true
   if [ "$access" = bearer ]; then
+    # Each request with the token that its own challenge names, which lets nobody pull from any other repository: the two mounts
+    # without from= are 202.
     start official-no-cache
-    official no-cache 1.1 OCI_CACHE_AUTH=false
+    skips=2 official no-cache 1.1 OCI_CACHE_AUTH=false
   fi
 fi
 
