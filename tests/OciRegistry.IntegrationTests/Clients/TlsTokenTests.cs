@@ -146,6 +146,26 @@ public sealed class TlsTokenTests : IAsyncLifetime
         (await daemon.Ctr.RunAsync("images", "ls", $"name=={image}")).ShouldContain(_digest);
     }
 
+    [Fact]
+    public async Task Jib_skips_the_image_that_the_registry_has()
+    {
+        var config = RegistryClient.RandomBytes(100);
+        byte[][] layers = [RegistryClient.RandomBytes(300_000), []];
+        var manifest = RegistryClient.ImageManifest(config, layers);
+        var client = new RetryingClient(() => _origin.Tls!, "team/jib") { User = Accounts.Alice, BaseRepository = "team/empty" };
+
+        await client.LogInAsync();
+        (await client.HasManifestAsync(manifest)).ShouldBeFalse();
+        await Task.WhenAll(layers.Append(config).Select(blob => client.PushAsync(blob)));
+        await client.PutManifestAsync("v1", manifest);
+
+        (await client.HasManifestAsync(manifest)).ShouldBeTrue();
+        client.Repeated.ShouldBe(0);
+        using var http = await OfOriginAsync("team/jib");
+        using var pulled = await http.GetManifestAsync("team/jib", "v1");
+        await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
+    }
+
     /// <summary>Its base image and what it makes have layers: an SDK makes no other.</summary>
     [Fact]
     public async Task The_SDK_publishes_on_a_base_of_the_cache_to_the_registry()

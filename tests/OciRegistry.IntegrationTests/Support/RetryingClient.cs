@@ -117,6 +117,23 @@ internal sealed class RetryingClient(Func<Uri> registry, string repository, Time
         await closed.ShouldHaveStatusAsync(HttpStatusCode.Created);
     }
 
+    /// <summary>Whether the manifest is there already: then, with <c>jib.skipExistingImages</c>, it pushes nothing.</summary>
+    public async Task<bool> HasManifestAsync(byte[] manifest)
+    {
+        using var found = await SendAsync(HttpMethod.Get, $"/v2/{repository}/manifests/{Digest.Of(manifest)}", null);
+        if (found.StatusCode == HttpStatusCode.OK)
+        {
+            return true;
+        }
+
+        // It goes on for these codes only, and its parser knows no other member beside the errors.
+        found.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        var body = JsonNode.Parse(await found.Content.ReadAsStringAsync())!.AsObject();
+        body.Select(member => member.Key).ShouldBe(["errors"]);
+        ((string)body["errors"]!.AsArray().ShouldHaveSingleItem()!["code"]!).ShouldBeOneOf("MANIFEST_UNKNOWN", "NAME_UNKNOWN");
+        return false;
+    }
+
     public async Task PutManifestAsync(string tag, byte[] manifest)
     {
         using var put = await SendAsync(
@@ -154,11 +171,14 @@ internal sealed class RetryingClient(Func<Uri> registry, string repository, Time
         }
     }
 
-    private HttpClient Connect() => new(new SocketsHttpHandler { UseProxy = false })
+    private HttpClient Connect()
     {
-        BaseAddress = registry(),
-        Timeout = patience ?? TimeSpan.FromSeconds(60),
-    };
+        var http = registry() is { Scheme: "https" } tls
+            ? WireProtocol.Http11OverTls.Client(tls)
+            : new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = registry() };
+        http.Timeout = patience ?? TimeSpan.FromSeconds(60);
+        return http;
+    }
 
     private async Task FetchTokenAsync()
     {
