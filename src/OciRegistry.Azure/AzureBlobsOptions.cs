@@ -137,6 +137,12 @@ namespace OciRegistry.Azure
                 yield return $"Storage:AzureBlobs:CertificateAuthority {ofAuthority}";
             }
 
+            if (CertificateAuthority is not null && AzureAccount.IsPlain(this))
+            {
+                yield return "Storage:AzureBlobs:CertificateAuthority verifies nothing, because the account's address is http. Use https, "
+                    + "or leave it out.";
+            }
+
             if (Timeout < ShortestTimeout)
             {
                 yield return $"Storage:AzureBlobs:Timeout is {Timeout}. Set it to a time from {ShortestTimeout}.";

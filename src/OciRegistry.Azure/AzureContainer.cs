@@ -75,6 +75,23 @@ internal sealed class AzureContainer
         }
     }
 
+    /// <summary>Waits for a turn, for as long as one call may take with its repetitions.</summary>
+    /// <exception cref="StorageException">It did not come in time: the storage is slow.</exception>
+    public async ValueTask WaitAsync(SemaphoreSlim turns, CancellationToken cancellationToken)
+    {
+        var most = _options.RetryFor + _options.Timeout;
+        using var patience = new CancellationTokenSource(most, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);
+        try
+        {
+            await turns.WaitAsync(either.Token);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new StorageException($"{Address} is slower than what is asked of it: a call has waited {most.TotalSeconds:0} s for its turn.", e);
+        }
+    }
+
     /// <summary>One attempt, which may take so long and no longer.</summary>
     public async Task<T> OnceAsync<T>(
         Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken, long bytes = 0)

@@ -54,17 +54,23 @@ internal sealed class SmallBlobs(AzureContainer container) : IDisposable
     // What was last seen of blobs: the condition of a write or delete of whatever is there. Old ones are refused, and read.
     private readonly Remembered<string, string> _versions = new(RememberedVersions);
     private readonly SemaphoreSlim _large = new(MostLarge);
+    private readonly Remembered<string, bool> _knownLarge = new(RememberedVersions);
 
     /// <summary>Null when there is no such blob. Those of more than 128 KiB are read a few at a time: clients decide how many are asked for.</summary>
     public async ValueTask<SmallBlob?> ReadAsync(string name, CancellationToken cancellationToken)
     {
-        var (found, isLarge) = await ReadAsync(name, isCounted: false, cancellationToken);
-        if (!isLarge)
+        if (!_knownLarge.Contains(name))
         {
-            return found;
+            var (found, isLarge) = await ReadAsync(name, isCounted: false, cancellationToken);
+            if (!isLarge)
+            {
+                return found;
+            }
+
+            _knownLarge.Set(name, true);
         }
 
-        await _large.WaitAsync(cancellationToken); // before the call, whose time is limited
+        await container.WaitAsync(_large, cancellationToken); // before the call, whose time is limited
         try
         {
             return (await ReadAsync(name, isCounted: true, cancellationToken)).Found;

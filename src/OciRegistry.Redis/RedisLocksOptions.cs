@@ -65,6 +65,12 @@ namespace OciRegistry.Redis
                     continue;
                 }
 
+                if (CertificateAuthority is not null && !configuration.Options.Ssl)
+                {
+                    yield return $"{name} has no ssl=true, so that Redis:CertificateAuthority verifies nothing and everything goes in "
+                        + "plain text. Add it, or leave CertificateAuthority out.";
+                }
+
                 foreach (var twice in configuration.EndPoints.Where(endpoint => !endpoints.Add(endpoint)))
                 {
                     yield return $"{name} has {twice}, which is there already. Name each server once: one that counts "

@@ -4,10 +4,10 @@ using Microsoft.AspNetCore.Connections;
 namespace OciRegistry.Server;
 
 /// <summary>Kestrel's buffers, all from one <see cref="BlockPool"/>; see <see cref="RegistryTransport"/> for why.</summary>
-internal sealed class BlockPoolFactory(BlockPool blocks) : IMemoryPoolFactory<byte>
+internal sealed class BlockPoolFactory(BlockPool blocks, ConnectionLimits limits) : IMemoryPoolFactory<byte>
 {
     // Kestrel asks for one per listener and thread, and disposes it.
-    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => blocks.ForReceiving();
+    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => blocks.ForReceiving(limits.ClosedForMemory);
 }
 
 /// <summary>
@@ -17,10 +17,10 @@ internal sealed class BlockPoolFactory(BlockPool blocks) : IMemoryPoolFactory<by
 /// <remarks>
 /// Whoever connects decides how many there are: a connection that has sent half of a request's head holds a block until the rest
 /// comes. So they have a budget, and who needs another one for what he sends when it is used up loses his connection, rather than
-/// everybody the server. Answers, and what was received already, go on beyond it: they are what gives blocks back.
+/// everybody the server. An answer of HTTP/1.1, and what was received already, go on beyond it: they are what gives blocks back.
 /// Over HTTP/2 one connection has 100 requests, whose bodies and answers may wait to be read. Once half of the budget is out, a
-/// connection may hold so much of it as is free for each of 32 like it: who holds more loses his connection, and what is free
-/// never runs out because of a few.
+/// connection may hold so much of it as is free for each of 32 like it, and a proxy's so much as for another one like it: who holds
+/// more loses his connection, and what is free never runs out because of a few.
 /// </remarks>
 internal sealed class BlockPool : IDisposable
 {
@@ -32,6 +32,7 @@ internal sealed class BlockPool : IDisposable
     private const int Guaranteed = 2 * LargeSize;
 
     private const int Sharers = 32;
+    private const int SharersOfProxies = 2;
 
     // Less is not worth a collection.
     private const int ManyBytes = 64 * LargeSize;
@@ -81,11 +82,14 @@ internal sealed class BlockPool : IDisposable
     public static BlockPool Of(long memory, TimeProvider time) => new(memory / 8, memory / 2, time);
 
     /// <summary>For the transport, which ends a connection for which there is no room.</summary>
-    public MemoryPool<byte> ForReceiving() => new Blocks(this, isReceiving: true, () => { });
+    /// <param name="ended">Is told of each.</param>
+    public MemoryPool<byte> ForReceiving(Action ended) => new Blocks(this, sharers: 0, ended);
 
     /// <summary>For what else one connection needs.</summary>
-    /// <param name="end">Ends the connection, which holds more than its share.</param>
-    public MemoryPool<byte> ForConnection(Action end) => new Blocks(this, isReceiving: false, end);
+    /// <param name="end">Ends the connection, which holds more than its share; may be called more than once.</param>
+    /// <param name="isOfMany">Whether it is a proxy's, which has the requests of many clients.</param>
+    public MemoryPool<byte> ForConnection(Action end, bool isOfMany = false) =>
+        new Blocks(this, isOfMany ? SharersOfProxies : Sharers, end);
 
     public void Dispose() => _trimming.Dispose();
 
@@ -97,9 +101,9 @@ internal sealed class BlockPool : IDisposable
         lock (_lock)
         {
             size = atLeast > SmallSize || _largeOut + LargeSize <= _mostLarge ? LargeSize : SmallSize;
-            if (!view.IsReceiving && view.Held + size > Guaranteed && _out > _most / 2 && view.Held + size > (_most - _out) / Sharers)
+            if (!view.IsReceiving && view.Held + size > Guaranteed && _out > _most / 2 && view.Held + size > (_most - _out) / view.Sharers)
             {
-                throw new IOException("The connection holds more than its share of the memory for buffers, of which most is in use.");
+                throw Refusal("The connection holds more than its share of the memory for buffers, of which most is in use.");
             }
 
             block = Of(size).Pop();
@@ -109,7 +113,7 @@ internal sealed class BlockPool : IDisposable
                 _small.Clear();
                 if (view.IsReceiving && _out + size > _most)
                 {
-                    throw new IOException("The buffers of all connections together have taken the memory that they may take.");
+                    throw Refusal("The buffers of all connections together have taken the memory that they may take.");
                 }
             }
 
@@ -130,6 +134,9 @@ internal sealed class BlockPool : IDisposable
             throw;
         }
     }
+
+    // What it says inside is what the end of a connection says: nobody takes it for a failure of the request.
+    private static IOException Refusal(string reason) => new(reason, new ConnectionAbortedException(reason));
 
     private void Return(byte[] block, Blocks view)
     {
@@ -164,13 +171,18 @@ internal sealed class BlockPool : IDisposable
 
     private IdleBlocks Of(int size) => size == LargeSize ? _large : _small;
 
-    private sealed class Blocks(BlockPool pool, bool isReceiving, Action end) : MemoryPool<byte>
+    /// <param name="pool">Where its blocks come from.</param>
+    /// <param name="sharers">For how many connections like this one there must be room; 0 for the transport.</param>
+    /// <param name="end">What happens when a block is refused.</param>
+    private sealed class Blocks(BlockPool pool, int sharers, Action end) : MemoryPool<byte>
     {
         private volatile bool _isDisposed;
 
         public override int MaxBufferSize => LargeSize;
 
-        public bool IsReceiving => isReceiving;
+        public bool IsReceiving => sharers == 0;
+
+        public int Sharers => sharers;
 
         /// <summary>Bytes that are out of this view; by the pool's lock.</summary>
         public long Held { get; set; }

@@ -31,8 +31,8 @@ internal sealed partial class ConnectionLimits(
     private readonly int _most = MostOf(configuration);
     private readonly IPNetwork[] _proxies = [.. ServerConfiguration.Proxies(configuration).ToNetworks()];
     private readonly ConcurrentDictionary<string, int> _byNetwork = new();
-    private readonly Count _all = new();
-    private readonly Count _ofOperations = new();
+    private readonly OpenCount _all = new();
+    private readonly OpenCount _ofOperations = new();
     private long _refused;
     private long _loggedAt = long.MinValue;
 
@@ -74,7 +74,7 @@ internal sealed partial class ConnectionLimits(
     {
         if (_options.ConnectionsPerAddress is not { } most
             || (connection.RemoteEndPoint as IPEndPoint)?.Address is not { } address
-            || IsProxy(address))
+            || IsOfProxy(connection))
         {
             await next(connection);
             return;
@@ -121,19 +121,37 @@ internal sealed partial class ConnectionLimits(
         }
     }
 
-    private bool IsProxy(IPAddress address)
+    /// <summary>Whether it comes from an address of <c>Proxies</c>: then it is not one client's.</summary>
+    public bool IsOfProxy(ConnectionContext connection)
     {
+        if ((connection.RemoteEndPoint as IPEndPoint)?.Address is not { } address)
+        {
+            return false;
+        }
+
         var plain = address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
         return _proxies.Any(proxy => proxy.Contains(plain));
     }
 
+    /// <summary>Closes a connection that holds too many buffers.</summary>
+    public void CloseForMemory(ConnectionContext connection)
+    {
+        ClosedForMemory();
+        connection.Abort(new ConnectionAbortedException("The connection holds more than its share of the memory for buffers."));
+    }
+
+    /// <summary>Tells that a connection was closed for which there is no buffer.</summary>
+    public void ClosedForMemory()
+    {
+        if (Count("memory") is { } refused)
+        {
+            LogMemory(log, refused);
+        }
+    }
+
     private void Refuse(ConnectionContext connection, string limit, string reason)
     {
-        metrics.ConnectionRefused(limit);
-        var refused = Interlocked.Increment(ref _refused);
-        var (now, last) = (time.GetTimestamp(), Interlocked.Read(ref _loggedAt));
-        if ((last == long.MinValue || time.GetElapsedTime(last, now) >= LogInterval)
-            && Interlocked.CompareExchange(ref _loggedAt, now, last) == last)
+        if (Count(limit) is { } refused)
         {
             LogRefused(log, reason, refused);
         }
@@ -141,7 +159,19 @@ internal sealed partial class ConnectionLimits(
         connection.Abort(new ConnectionAbortedException("Too many connections."));
     }
 
-    private sealed class Count
+    /// <summary>How many were closed since the start, when it is time to tell; else null.</summary>
+    private long? Count(string limit)
+    {
+        metrics.ConnectionRefused(limit);
+        var refused = Interlocked.Increment(ref _refused);
+        var (now, last) = (time.GetTimestamp(), Interlocked.Read(ref _loggedAt));
+        return (last == long.MinValue || time.GetElapsedTime(last, now) >= LogInterval)
+            && Interlocked.CompareExchange(ref _loggedAt, now, last) == last
+                ? refused
+                : null;
+    }
+
+    private sealed class OpenCount
     {
         public int Open;
     }
@@ -150,4 +180,10 @@ internal sealed partial class ConnectionLimits(
         LogLevel.Warning,
         "A connection was closed: {Reason}. Raise the limit, or look who opens so many; {Refused} were closed since the start.")]
     private static partial void LogRefused(ILogger logger, string reason, long refused);
+
+    [LoggerMessage(
+        LogLevel.Warning,
+        "A connection was closed: most of the memory for buffers is in use, and it needed more than its share. Give the process more "
+        + "memory, lower Limits:Connections, or look who reads or sends so slowly; {Refused} were closed since the start.")]
+    private static partial void LogMemory(ILogger logger, long refused);
 }

@@ -26,7 +26,7 @@ internal static class RegistryTransport
     /// <summary>
     /// How many bytes of bodies an HTTP/2 connection may send before the registry has read them. A stream may send 768 KiB,
     /// and with Kestrel's 1 MiB two requests that wait for something stop every other upload of their connection. Five of
-    /// them fit into this, which is also the most memory that a connection can take.
+    /// them fit into this. While most of the memory for buffers is in use, a connection may hold less: see <see cref="BlockPool"/>.
     /// </summary>
     internal const int Http2ConnectionWindow = 4 * 1024 * 1024;
 
@@ -41,7 +41,7 @@ internal static class RegistryTransport
     {
         builder.Services.AddSingleton(_ => BlockPool.Of(ProcessMemory.Available, TimeProvider.System));
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(
-            services => new BlockPoolFactory(services.GetRequiredService<BlockPool>()));
+            services => ActivatorUtilities.CreateInstance<BlockPoolFactory>(services));
         builder.Services.AddSingleton(services => new WatchedListeners(
             ActivatorUtilities.CreateInstance<SocketTransportFactory>(services),
             services.GetRequiredService<IHostApplicationLifetime>(),
@@ -69,8 +69,17 @@ internal static class RegistryTransport
                 .Use(next => connection =>
                 {
                     // The transport receives with its own.
-                    connection.Features.Set<IMemoryPoolFeature>(new OwnMemory(blocks.ForConnection(() => connection.Abort(
-                        new ConnectionAbortedException("The connection holds more than its share of the memory for buffers.")))));
+                    var isClosed = false;
+                    var memory = blocks.ForConnection(
+                        () =>
+                        {
+                            if (!Interlocked.Exchange(ref isClosed, true))
+                            {
+                                limits.CloseForMemory(connection);
+                            }
+                        },
+                        limits.IsOfProxy(connection));
+                    connection.Features.Set<IMemoryPoolFeature>(new OwnMemory(memory));
                     return next(connection);
                 })
                 .Use(next => connection => SocketOutput.RunAsync(connection, next)));

@@ -167,12 +167,10 @@ public sealed class ManifestOptions
     /// <summary>
     /// A platform, as <c>linux/amd64</c> or <c>linux/arm64/v8</c>: a client that asks for a tag and accepts image manifests but no index
     /// gets the manifest of that platform where the tag names an index, as distribution serves one of a Docker list. The digest that it
-    /// gets is not that of the tag. Without it every client gets the index. May change while the registry runs.
+    /// gets is not that of the tag: a script that asks so for a digest to delete would delete a part of the image. Without the setting
+    /// every client gets the index. May change while the registry runs.
     /// </summary>
-    /// <remarks>
-    /// Not on by default: docker since 1.10, podman, containerd and the suites accept both types, and a script that asks so for a digest
-    /// in order to delete the tag's manifest would delete a part of it.
-    /// </remarks>
+    /// <remarks>Not on by default: docker since 1.10, podman, containerd and the suites accept both types.</remarks>
     /// <value>null</value>
     [Setting(MayChange = true)]
     public string? AcceptFallback { get; set => field = string.IsNullOrEmpty(value) ? null : value; }

@@ -292,7 +292,9 @@ public sealed class UpstreamOptions
 
         if (Token is not null && !SecretFile.IsToken(Token))
         {
-            yield return "Token has a space, or a character that is not ASCII. Copy it anew.";
+            yield return Token.Length == 0
+                ? "Token is empty. Set it, or leave it out."
+                : "Token has a space, or a character that is not ASCII. Copy it anew.";
         }
 
         foreach (var problem in PasswordFile is null ? [] : SecretFile.Problems(PasswordFile, isToken: false))
@@ -335,6 +337,11 @@ public sealed class UpstreamOptions
         foreach (var problem in OciRegistry.CertificateAuthority.Problems(CertificateAuthority))
         {
             yield return $"CertificateAuthority {problem}";
+        }
+
+        if (CertificateAuthority is not null && url?.Scheme == Uri.UriSchemeHttp && Proxy is null)
+        {
+            yield return "CertificateAuthority verifies nothing, because Url is http. Use https, or leave it out.";
         }
 
         foreach (var file in new[] { ClientCertificate, ClientKey }.Where(file => file is not null && !File.Exists(file)))

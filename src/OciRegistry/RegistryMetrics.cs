@@ -339,7 +339,7 @@ internal sealed class RegistryMetrics
     /// <summary>Of a request, or of an answer.</summary>
     public void BodyRefused() => _bodiesRefused.Add(1);
 
-    /// <param name="limit">Which one: <c>total</c> or <c>address</c>.</param>
+    /// <param name="limit">Which one: <c>total</c>, <c>address</c> or <c>memory</c>.</param>
     public void ConnectionRefused(string limit) =>
         _connectionsRefused.Add(1, new KeyValuePair<string, object?>("limit", limit));
 

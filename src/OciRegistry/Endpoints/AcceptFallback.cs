@@ -23,12 +23,13 @@ internal sealed class AcceptFallback(IOptions<OciRegistryOptions> options)
     }
 
     /// <summary>The manifest to serve in place of an index; null when the index has none that the client accepts.</summary>
-    public Digest? Find(HttpContext context, ReadOnlyMemory<byte> index) =>
-        Platform.TryParse(options.Value.Manifests.AcceptFallback ?? "", out var platform)
-        && platform.FindIn(index) is { } image
-        && MediaTypes.IsImage(image.MediaType) && Accepts(AcceptedBy(context.Request), image.MediaType)
-            ? image.Digest
+    public Digest? Find(HttpContext context, ReadOnlyMemory<byte> index)
+    {
+        var accepted = AcceptedBy(context.Request);
+        return Platform.TryParse(options.Value.Manifests.AcceptFallback ?? "", out var platform)
+            ? platform.FindIn(index, image => MediaTypes.IsImage(image.MediaType) && Accepts(accepted, image.MediaType))?.Digest
             : null;
+    }
 
     private static IList<MediaTypeHeaderValue> AcceptedBy(HttpRequest request) => request.GetTypedHeaders().Accept;
 

@@ -40,7 +40,7 @@ internal sealed class ManifestBody(ManifestDocuments documents, RegistryMetrics 
         {
             for (int sent = 0, next; sent < length; sent += next)
             {
-                var piece = ResponseBlock.Next(context, length - sent);
+                var piece = ResponseBlock.Next(context, length - sent, isCostly: hash is not null);
                 next = piece.Length;
                 if (hash is null)
                 {

@@ -48,24 +48,42 @@ internal sealed class ManifestEndpoints(
     /// <summary>Null when the request has been answered.</summary>
     private async ValueTask<FoundContent?> FindAsync(HttpContext context, RepositoryName repository, Reference reference)
     {
-        var answer = await ReadAsync(context, repository, reference, HttpMethods.IsGet(context.Request.Method));
-        if (answer is { } index && fallback.IsWanted(context, reference, index.MediaType))
+        var isGet = HttpMethods.IsGet(context.Request.Method);
+        var answer = await ReadAsync(context, repository, reference, isGet);
+        if (IndexToReplace(context, reference, answer) is { } index)
         {
-            if (index.Content.IsEmpty)
+            if (answer?.Content.IsEmpty == true)
             {
-                answer = await ReadAsync(context, repository, index.Digest, withContent: true);
+                answer = await ReadAsync(context, repository, index, withContent: true);
             }
 
-            if (answer is { } whole && fallback.Find(context, whole.Content) is { } image)
+            if (ImageOf(context, answer) is { } image)
             {
-                answer = await ReadAsync(context, repository, image, HttpMethods.IsGet(context.Request.Method));
+                answer = null;
+                answer = await ReadAsync(context, repository, image, isGet);
             }
         }
 
-        return answer is { } found && await EntityTags.IsAnswerAsync(context, found.Digest, isByDigest: reference.Digest is not null)
-            ? null
-            : answer;
+        if (answer is null)
+        {
+            return null;
+        }
+
+        var deciding = EntityTags.IsAnswerAsync(context, answer.Value.Digest, isByDigest: reference.Digest is not null);
+        if (!deciding.IsCompleted)
+        {
+            answer = null; // it is answered, and its client does not read the answer yet
+        }
+
+        return await deciding ? null : answer;
     }
+
+    /// <summary>The index whose client wants an image in its place; null for what may be served.</summary>
+    private Digest? IndexToReplace(HttpContext context, Reference reference, FoundContent? answer) =>
+        answer is { } found && fallback.IsWanted(context, reference, found.MediaType) ? found.Digest : null;
+
+    private Digest? ImageOf(HttpContext context, FoundContent? index) =>
+        index is { } found ? fallback.Find(context, found.Content) : null;
 
     /// <summary>Null when the request has been answered. Without <paramref name="withContent"/> the content may be empty.</summary>
     private async ValueTask<FoundContent?> ReadAsync(HttpContext context, RepositoryName repository, Reference reference, bool withContent)

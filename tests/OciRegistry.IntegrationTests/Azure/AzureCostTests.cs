@@ -99,6 +99,27 @@ public sealed class AzureCostTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_large_manifest_costs_one_more_the_first_time()
+    {
+        var manifest = RegistryClient.ImageIndex([], artifactType: $"a/{new string('x', 200_000)}");
+        using (var put = await Http.PutManifestAsync(_repository, "v1", manifest, MediaTypes.ImageIndex))
+        {
+            await put.ShouldHaveStatusAsync(HttpStatusCode.Created);
+        }
+
+        _proxy!.TakeRequests();
+        foreach (var cost in new[] { 3, 2 })
+        {
+            using (var pulled = await Http.GetManifestAsync(_repository, "v1"))
+            {
+                await pulled.ShouldBeContentAsync(Digest.Of(manifest), manifest);
+            }
+
+            Take("GET of a large manifest by tag").Count.ShouldBeLessThanOrEqualTo(cost);
+        }
+    }
+
+    [Fact]
     public async Task A_tag_that_this_replica_wrote_last_moves_at_the_cost_of_a_new_one_and_any_other_for_two_more()
     {
         var config = "{}"u8.ToArray();

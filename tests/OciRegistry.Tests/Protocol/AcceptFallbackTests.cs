@@ -77,6 +77,10 @@ public sealed class AcceptFallbackTests
     [InlineData("linux/arm/v6", 2)]
     [InlineData("linux/arm/v7", 3)]
     [InlineData("linux/arm", 2)] // the first
+    [InlineData("linux/arm64/v8", 1)] // what an index says with no variant
+    [InlineData("linux/aarch64", 1)]
+    [InlineData("Linux/X86_64", 0)]
+    [InlineData("linux/arm64/v9", null)]
     [InlineData("windows/amd64", null)]
     [InlineData("linux/arm/v8", null)]
     public async Task The_variant_counts_where_it_is_set(string platform, int? image)
@@ -88,6 +92,21 @@ public sealed class AcceptFallbackTests
 
         await ShouldBeAsync(
             pulled, image is { } i ? images[i] : index, image is null ? MediaTypes.ImageIndex : MediaTypes.ImageManifest, "GET");
+    }
+
+    [Fact]
+    public async Task What_the_client_does_not_accept_is_passed_over_for_the_next_of_the_platform()
+    {
+        await using var registry = await StartAsync("linux/amd64");
+        var (index, images) = await PushIndexAsync(registry);
+        var outer = RegistryClient.ImageIndex(
+            [Of("linux", "amd64", null, index, MediaTypes.ImageIndex), Of("linux", "amd64", null, images[2])]);
+        using var pushed = await registry.Http.PutManifestAsync("a", "outer", outer, MediaTypes.ImageIndex);
+        await pushed.ShouldHaveStatusAsync(HttpStatusCode.Created);
+
+        using var pulled = await registry.Http.RequestAsync("GET", "/v2/a/manifests/outer", ("Accept", Images));
+
+        await ShouldBeAsync(pulled, images[2], MediaTypes.ImageManifest, "GET");
     }
 
     [Fact]
@@ -181,7 +200,7 @@ public sealed class AcceptFallbackTests
     private static async Task<(byte[] Index, byte[][] Images)> PushIndexAsync(RegistryApp registry)
     {
         (string Os, string Architecture, string? Variant)[] platforms =
-            [("linux", "amd64", null), ("linux", "arm64", "v8"), ("linux", "arm", "v6"), ("linux", "arm", "v7")];
+            [("linux", "amd64", null), ("linux", "arm64", null), ("linux", "arm", "v6"), ("linux", "arm", "v7")];
         var images = new byte[platforms.Length][];
         for (var i = 0; i < images.Length; i++)
         {

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Connections;
 using OciRegistry.Server;
 
 namespace OciRegistry.Tests.Server;
@@ -13,7 +14,7 @@ public sealed class BlockPoolTests : IDisposable
     public BlockPoolTests()
     {
         _blocks = new BlockPool(long.MaxValue / 2, long.MaxValue / 2, _time);
-        _pool = _blocks.ForReceiving();
+        _pool = _blocks.ForReceiving(() => { });
     }
 
     public void Dispose() => _blocks.Dispose();
@@ -34,7 +35,7 @@ public sealed class BlockPoolTests : IDisposable
     public void Blocks_are_small_while_as_many_large_ones_are_out_as_may_be()
     {
         using var blocks = new BlockPool(large: 2 * BlockPool.LargeSize, most: 1024 * 1024, _time);
-        var pool = blocks.ForReceiving();
+        var pool = blocks.ForReceiving(() => { });
         var rented = Enumerable.Range(0, 4).Select(_ => pool.Rent()).ToList();
         rented.ConvertAll(block => block.Memory.Length).ShouldBe([64 * 1024, 64 * 1024, 4 * 1024, 4 * 1024]);
         pool.Rent(4097).Memory.Length.ShouldBe(64 * 1024); // whoever needs more than a small one has it
@@ -49,7 +50,7 @@ public sealed class BlockPoolTests : IDisposable
     public void Nobody_receives_beyond_the_budget_and_what_comes_back_is_there_for_others()
     {
         using var blocks = new BlockPool(large: BlockPool.LargeSize, most: BlockPool.LargeSize + (2 * BlockPool.SmallSize), _time);
-        var (pool, other, answers) = (blocks.ForReceiving(), blocks.ForReceiving(), blocks.ForConnection(() => { }));
+        var (pool, other, answers) = (blocks.ForReceiving(() => { }), blocks.ForReceiving(() => { }), blocks.ForConnection(() => { }));
         var rented = new[] { pool.Rent(), other.Rent(), pool.Rent() };
         blocks.Used.ShouldBe(72 * 1024);
         Should.Throw<IOException>(() => pool.Rent());
@@ -92,12 +93,37 @@ public sealed class BlockPoolTests : IDisposable
         (ended, endedOther).ShouldBe((1, 1));
     }
 
+    [Fact]
+    public void A_proxys_connection_may_hold_what_is_free_for_another_one()
+    {
+        const int most = 64 * 1024 * 1024;
+        using var blocks = new BlockPool(most, most, _time);
+        var ended = 0;
+        var (proxy, client) = (blocks.ForConnection(() => ended++, isOfMany: true), blocks.ForConnection(() => { }));
+        for (var i = 0; i < most / 2 / BlockPool.LargeSize; i++)
+        {
+            proxy.Rent();
+        }
+
+        client.Rent();
+        Should.Throw<IOException>(() => proxy.Rent()).InnerException.ShouldBeOfType<ConnectionAbortedException>();
+        ended.ShouldBe(1);
+
+        var second = blocks.ForConnection(() => ended++, isOfMany: true);
+        for (var i = 0; i < most / 8 / BlockPool.LargeSize; i++)
+        {
+            second.Rent(); // a quarter of what is free
+        }
+
+        ended.ShouldBe(1);
+    }
+
     /// <summary>Else all memory could be kept in large blocks that nobody uses, beside as much in small ones.</summary>
     [Fact]
     public void Blocks_that_are_kept_count_and_make_room_for_others()
     {
         using var blocks = new BlockPool(large: 2 * BlockPool.LargeSize, most: 2 * BlockPool.LargeSize, _time);
-        var pool = blocks.ForReceiving();
+        var pool = blocks.ForReceiving(() => { });
         var large = new[] { pool.Rent(), pool.Rent() };
         large[0].Dispose();
         large[1].Dispose();
@@ -184,7 +210,7 @@ public sealed class BlockPoolTests : IDisposable
     public void A_disposed_pool_rents_nothing_and_others_go_on()
     {
         var block = _pool.Rent();
-        using var other = _blocks.ForReceiving();
+        using var other = _blocks.ForReceiving(() => { });
         _pool.Dispose();
 
         block.Memory.Span.Fill(1);
