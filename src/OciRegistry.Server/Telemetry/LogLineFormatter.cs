@@ -14,6 +14,9 @@ internal sealed class LogLineFormatter(IOptionsMonitor<SimpleConsoleFormatterOpt
 {
     public const string FormatterName = "line";
 
+    // Kestrel tells it as an error when it reads on behind an answer and finds a trailer whose bytes are no text: anybody can send that.
+    private const int UnreadableTrailer = 67;
+
     private const string RequestId = "RequestId"; // of the framework's scope around each request
 
     public static void Configure(WebApplicationBuilder builder) =>
@@ -22,6 +25,11 @@ internal sealed class LogLineFormatter(IOptionsMonitor<SimpleConsoleFormatterOpt
     public override void Write<TState>(
         in LogEntry<TState> logEntry, IExternalScopeProvider? scopeProvider, TextWriter textWriter)
     {
+        if (logEntry is { Category: "Microsoft.AspNetCore.Server.Kestrel", EventId.Id: UnreadableTrailer, Exception: InvalidOperationException })
+        {
+            return;
+        }
+
         var message = logEntry.Formatter(logEntry.State, logEntry.Exception);
         if (options.CurrentValue is { TimestampFormat: { } format } at)
         {

@@ -81,10 +81,7 @@ internal static class BlobBody
             writer.Advance(read);
             (offset, length) = (offset + read, length - read);
             metrics.BytesSent(read);
-            if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
-            {
-                return; // the client has gone
-            }
+            ResponseBlock.ThrowIfGone(await writer.FlushAsync(context.RequestAborted));
         }
     }
 
@@ -121,13 +118,13 @@ internal static class BlobBody
                 break;
             }
 
-            if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
+            var flushed = await writer.FlushAsync(context.RequestAborted);
+            if (flushed.IsCompleted && output.Failure is { } failure)
             {
-                return output.Failure is { } failure
-                    ? throw new StorageException("The content could not be sent to its end.", failure)
-                    : length; // the client has gone
+                throw new StorageException("The content could not be sent to its end.", failure);
             }
 
+            ResponseBlock.ThrowIfGone(flushed);
             sent += next;
             metrics.BytesSent(next);
 

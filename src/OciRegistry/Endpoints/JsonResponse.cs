@@ -69,10 +69,7 @@ internal static class JsonResponse
         for (var next = 0; next < elements.Length;)
         {
             next = WriteSome(writer, elements, next, length, write);
-            if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
-            {
-                return; // the client has gone
-            }
+            ResponseBlock.ThrowIfGone(await writer.FlushAsync(context.RequestAborted));
         }
 
         await writer.WriteAsync(ArrayEnd, context.RequestAborted);

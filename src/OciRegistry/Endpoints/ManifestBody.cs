@@ -67,10 +67,7 @@ internal sealed class ManifestBody(ManifestDocuments documents, RegistryMetrics 
                     content = default;
                 }
 
-                if ((await flush).IsCompleted)
-                {
-                    return; // the client has gone
-                }
+                ResponseBlock.ThrowIfGone(await flush);
             }
         }
         finally

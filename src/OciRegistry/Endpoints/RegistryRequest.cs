@@ -193,6 +193,12 @@ internal sealed partial class RegistryRequest(
             case IOException { InnerException: OverflowException }:
                 return context.WriteErrorAsync(OciError.Unsupported(exception.Message));
 
+            // What Kestrel throws for a value of a trailer whose bytes are no text.
+            case InvalidOperationException when exception.StackTrace?.Contains(".OnTrailer(", StringComparison.Ordinal) == true:
+                RequestBody.CloseAfter(context); // else Kestrel reads on, and tells the same as an error of its own
+                return context.WriteErrorAsync(OciError.Unsupported(
+                    "The body ends with a trailer whose bytes are no text. Send none: trailers are not read here."));
+
             // A body that breaks HTTP/2, as one with less than its Content-Length: the type of what says so is Kestrel's own.
             case IOException { InnerException: { } broken }
                 when broken.GetType().Namespace?.StartsWith("Microsoft.AspNetCore.Server.Kestrel", StringComparison.Ordinal) == true:

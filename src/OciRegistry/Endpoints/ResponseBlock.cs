@@ -1,3 +1,5 @@
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 
@@ -21,5 +23,15 @@ internal static class ResponseBlock
         var isChosenByConnection = !isCostly && context.Features.Get<IMemoryPoolFeature>()?.MemoryPool.MaxBufferSize >= Size;
         var memory = context.Response.BodyWriter.GetMemory(isChosenByConnection ? 0 : (int)Math.Min(Size, left));
         return memory[..(int)Math.Min(Math.Min(memory.Length, Size), left)];
+    }
+
+    /// <summary>To be asked after each part of a body: whoever just stopped would have written too little, which is told as a failure.</summary>
+    /// <exception cref="ConnectionAbortedException">The client takes no more: it has gone, or has cancelled the request.</exception>
+    public static void ThrowIfGone(FlushResult flushed)
+    {
+        if (flushed.IsCompleted)
+        {
+            throw new ConnectionAbortedException("The client takes no more of the answer.");
+        }
     }
 }

@@ -24,7 +24,7 @@ public sealed partial class FuzzTests(ITestOutputHelper output)
     /// <summary>How long an answer is waited for before nothing more is sent: a server may wait for the rest of a body.</summary>
     private static readonly TimeSpan AnswerTime = TimeSpan.FromMilliseconds(300);
 
-    private static TimeSpan Duration => TimeSpan.FromSeconds(Counts.Of(12, 300));
+    private static TimeSpan Duration => TimeSpan.FromSeconds(Counts.Of(ci: 15, full: 300));
 
     [Theory]
     [InlineData(false, false)]

@@ -29,6 +29,9 @@ public sealed class BodyTests(UnharmedRegistry unharmed) : BadInput(unharmed)
     [InlineData("Transfer-Encoding: chunked", "1\r\nxx\r\n0\r\n\r\n")]
     [InlineData("Transfer-Encoding: chunked", "1\nx\n0\n\n")]
     [InlineData("Transfer-Encoding: chunked", "1;a\nb\r\nx\r\n0\r\n\r\n")]
+    [InlineData("Transfer-Encoding: chunked", "1\r\nx\r\n0\r\nX: \u00ff\r\n\r\n")]
+    [InlineData("Transfer-Encoding: chunked", "1\r\nx\r\n0\r\nX: \0\r\n\r\n")]
+    [InlineData("Transfer-Encoding: chunked", "1\r\nx\r\n0\r\nno trailer\r\n\r\n")]
     [InlineData("Transfer-Encoding: chunked", "1\r\nx\r\nGET /v2/ HTTP/1.1\r\n\r\n")]
     public async Task A_body_of_broken_framing_is_refused(string framing, string body)
     {

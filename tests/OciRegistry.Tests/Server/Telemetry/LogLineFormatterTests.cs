@@ -48,15 +48,25 @@ public sealed class LogLineFormatterTests
         Written("text").ShouldEndWith($" text [trace {activity.TraceId}]\n");
     }
 
+    [Fact]
+    public void What_anybody_can_have_Kestrel_tell_as_its_error_is_left_out()
+    {
+        const string kestrel = "Microsoft.AspNetCore.Server.Kestrel";
+
+        Written("text", new InvalidOperationException("a"), kestrel, 67).ShouldBeEmpty();
+        Written("text", new InvalidOperationException("a"), kestrel, 13).ShouldNotBeEmpty();
+        Written("text", new IOException("a"), kestrel, 67).ShouldNotBeEmpty();
+    }
+
     private static KeyValuePair<string, object?>[] Scope(string name, string value) => [new(name, value)];
 
-    private string Written(string message, Exception? exception = null)
+    private string Written(string message, Exception? exception = null, string category = "Category", int id = 7)
     {
         var formatter = new LogLineFormatter(
             new Settings(new SimpleConsoleFormatterOptions { TimestampFormat = "yyyy-MM-ddTHH:mm:ssZ ", UseUtcTimestamp = true }),
             new NewYear());
         using var text = new StringWriter();
-        var entry = new LogEntry<string>(LogLevel.Warning, "Category", 7, message, exception, static (state, _) => state);
+        var entry = new LogEntry<string>(LogLevel.Warning, category, id, message, exception, static (state, _) => state);
         formatter.Write(entry, _scopes, text);
         return text.ToString();
     }
