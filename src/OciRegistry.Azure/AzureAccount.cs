@@ -46,11 +46,10 @@ internal static class AzureAccount
             : null;
     }
 
-    /// <summary>Whether everything goes in plain text.</summary>
-    public static bool IsPlain(AzureBlobsOptions options) =>
-        (Problem(options) is not null ? null
-            : string.IsNullOrWhiteSpace(options.ConnectionString) ? new Uri(options.ServiceUri!)
-            : new BlobServiceClient(options.ConnectionString).Uri)?.Scheme == Uri.UriSchemeHttp;
+    /// <summary>Whether everything goes in plain text; problems were ruled out before.</summary>
+    public static bool IsPlain(AzureBlobsOptions options) => (string.IsNullOrWhiteSpace(options.ConnectionString)
+        ? new Uri(options.ServiceUri!)
+        : new BlobServiceClient(options.ConnectionString).Uri).Scheme == Uri.UriSchemeHttp;
 
     /// <summary>A client for the account; problems were ruled out before.</summary>
     public static BlobServiceClient Connect(AzureBlobsOptions options, TokenCredential? credential)

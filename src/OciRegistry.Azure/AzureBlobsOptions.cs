@@ -112,6 +112,11 @@ namespace OciRegistry.Azure
             {
                 yield return $"Storage:AzureBlobs:{problem}";
             }
+            else if (CertificateAuthority is not null && AzureAccount.IsPlain(this))
+            {
+                yield return "Storage:AzureBlobs:CertificateAuthority verifies nothing, because the account's address is http. Use https, "
+                    + "or leave it out.";
+            }
 
             if (!IsContainerName(Container))
             {
@@ -135,12 +140,6 @@ namespace OciRegistry.Azure
             foreach (var ofAuthority in OciRegistry.CertificateAuthority.Problems(CertificateAuthority))
             {
                 yield return $"Storage:AzureBlobs:CertificateAuthority {ofAuthority}";
-            }
-
-            if (CertificateAuthority is not null && AzureAccount.IsPlain(this))
-            {
-                yield return "Storage:AzureBlobs:CertificateAuthority verifies nothing, because the account's address is http. Use https, "
-                    + "or leave it out.";
             }
 
             if (Timeout < ShortestTimeout)

@@ -43,6 +43,14 @@ namespace OciRegistry.Redis
         /// <value>null: the system's</value>
         public string? CertificateAuthority { get; set; }
 
+        /// <summary>The same, but for the time that a call may take.</summary>
+        internal RedisLocksOptions WithTimeout(TimeSpan timeout)
+        {
+            var copy = (RedisLocksOptions)MemberwiseClone();
+            copy.Timeout = timeout;
+            return copy;
+        }
+
         /// <summary>All addresses as host:port, without passwords.</summary>
         internal IEnumerable<string> EndPoints() =>
             Configuration.SelectMany(text => RedisConfiguration.Parse(text).EndPoints);

@@ -13,19 +13,7 @@ internal static class RedisCheck
     /// <summary>Why none is; null when one was, which is given back.</summary>
     public static async Task<string?> ProblemAsync(RedisLocksOptions options)
     {
-        var patient = new RedisLocksOptions
-        {
-            KeyPrefix = options.KeyPrefix,
-            Lease = options.Lease,
-            Timeout = Patience,
-            CertificateAuthority = options.CertificateAuthority,
-        };
-        foreach (var configuration in options.Configuration)
-        {
-            patient.Configuration.Add(configuration);
-        }
-
-        await using var locks = new RedisLocks(Options.Create(patient), TimeProvider.System, NullLogger<RedisLocks>.Instance);
+        await using var locks = new RedisLocks(Options.Create(options.WithTimeout(Patience)), TimeProvider.System, NullLogger<RedisLocks>.Instance);
         await using var held = await locks.TryAcquireAsync($"check/{Guid.NewGuid():n}", Patience, CancellationToken.None);
         return held is not null ? null : locks.Problem ?? "Redis gives no lock. Look at its log.";
     }

@@ -57,9 +57,9 @@ internal static class CertificateAuthority
     /// <exception cref="UnusableFileException">It cannot be used.</exception>
     public static RemoteCertificateValidationCallback TrustBesideSystem(string path)
     {
-        var policy = TrustIn(path);
-        return (_, certificate, chain, errors) => errors == SslPolicyErrors.None
-            || (errors == SslPolicyErrors.RemoteCertificateChainErrors && LeadsTo(policy, (X509Certificate2)certificate!, chain!));
+        var onlyInThem = TrustOnlyIn(path);
+        return (sender, certificate, chain, errors) =>
+            errors == SslPolicyErrors.None || onlyInThem(sender, certificate, chain, errors);
     }
 
     private static X509Certificate2Collection Read(string path) => new WatchedFile<X509Certificate2Collection>(path, Parse).Value;

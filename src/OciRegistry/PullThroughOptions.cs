@@ -297,12 +297,12 @@ public sealed class UpstreamOptions
                 : "Token has a space, or a character that is not ASCII. Copy it anew.";
         }
 
-        foreach (var problem in PasswordFile is null ? [] : SecretFile.Problems(PasswordFile, isToken: false))
+        foreach (var problem in SecretFile.Problems(PasswordFile, isToken: false))
         {
             yield return $"PasswordFile {problem}";
         }
 
-        foreach (var problem in TokenFile is null ? [] : SecretFile.Problems(TokenFile, isToken: true))
+        foreach (var problem in SecretFile.Problems(TokenFile, isToken: true))
         {
             yield return $"TokenFile {problem}";
         }

@@ -17,9 +17,9 @@ internal static class SecretFile
     /// <summary>Whether a header can carry it as a bearer token.</summary>
     public static bool IsToken(string text) => text.Length > 0 && text.All(c => c is > ' ' and <= '~');
 
-    /// <summary>All that is wrong with the file, each sentence with its remedy; empty when nothing is.</summary>
-    public static IEnumerable<string> Problems(string path, bool isToken) =>
-        UnusableFileException.ProblemsOf(() => _ = isToken ? OpenToken(path) : Open(path));
+    /// <summary>All that is wrong with the file, each sentence with its remedy; empty when nothing is, or there is no file.</summary>
+    public static IEnumerable<string> Problems(string? path, bool isToken) =>
+        path is null ? [] : UnusableFileException.ProblemsOf(() => _ = isToken ? OpenToken(path) : Open(path));
 
     private static string TokenOf(string path, byte[] content) =>
         SecretOf(path, content) is var token && IsToken(token)
